@@ -1,0 +1,101 @@
+"""The unit of latency: what a runtime really executes after its own fusions."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One operation with everything that decides its time, for one image.
+
+    Attributes
+    ----------
+    op : ``conv``, ``linear``, ``maxpool``, ``avgpool``, ``lrn``, ``relu``, ``add``, ``concat``,
+        ``dropout``; any other name is an operation that no model knows
+    in_shape, out_shape : (channels, height, width); vectors are (features, 1, 1)
+    window, stride, padding, dilation : (height, width); LRN's window is its number of channels
+    groups : of a convolution
+    activation : fused into the kernel by the runtime, empty where there is none
+    parts : channels of each input of a concatenation
+    """
+
+    op: str
+    in_shape: Shape
+    out_shape: Shape
+    window: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    activation: str = ""
+    parts: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A readable name that is different for different kernels, e.g. ``conv 3x224x224 ...``."""
+        words = [self.op, _by(self.in_shape), "->", _by(self.out_shape)]
+        if self.op not in ("relu", "add", "concat", "dropout", "linear", "softmax"):
+            words += [f"k{_by(self.window)}", f"s{_by(self.stride)}", f"p{_by(self.padding)}"]
+        if self.dilation != (1, 1):
+            words.append(f"d{_by(self.dilation)}")
+        if self.groups > 1:
+            words.append(f"g{self.groups}")
+        if self.parts:
+            words.append("of " + "+".join(map(str, self.parts)))
+        if self.activation:
+            words.append(f"+{self.activation}")
+        return " ".join(words)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations of convolutions and fully connected layers."""
+        if self.op not in ("conv", "linear"):
+            return 0
+        return math.prod(self.out_shape) * self.taps
+
+    @property
+    def taps(self) -> int:
+        """Inputs that one output value is a weighted sum of."""
+        return self.in_shape[0] // self.groups * math.prod(self.window)
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of convolutions and fully connected layers."""
+        if self.op not in ("conv", "linear"):
+            return 0
+        return self.out_shape[0] * (self.taps + 1)
+
+    def without_activation(self) -> "Kernel":
+        return replace(self, activation="")
+
+    def to_row(self) -> dict[str, Any]:
+        """Flat values for a table's row."""
+        return {k: _by(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "Kernel":
+        """Inverse of `to_row`; other columns are ignored."""
+        tuples = ("in_shape", "out_shape", "window", "stride", "padding", "dilation", "parts")
+        values: dict[str, Any] = {name: _numbers(row[name]) for name in tuples}
+        activation = row["activation"] if isinstance(row["activation"], str) else ""
+        return cls(op=str(row["op"]), groups=int(row["groups"]), activation=activation, **values)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A kernel in its network: its name and the names of the layers that it reads."""
+
+    name: str
+    kernel: Kernel
+    inputs: tuple[str, ...]
+
+
+def _by(numbers: tuple[int, ...]) -> str:
+    return "x".join(map(str, numbers))
+
+
+def _numbers(text: Any) -> tuple[int, ...]:
+    return tuple(int(n) for n in str(text).split("x")) if isinstance(text, str) and text else ()

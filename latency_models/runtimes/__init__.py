@@ -1,0 +1,1 @@
+"""One file a runtime; each defines ``RUNTIME``. A new file is found by itself."""

@@ -1,0 +1,30 @@
+"""Caffe with OpenBLAS: runs every layer as drawn and fuses nothing. Known from measured tables only.
+
+Flattening shares the memory of its input and is free. Dropout copies its input even at test time
+(Caffe 24d2f67), and is measured as such. The split that Caffe inserts where several layers read one
+output shares memory too (0.003 ms a split in the tables) and is left out. Concatenation copies every
+input once: only the total size counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from latency_models.kernel import Kernel, Layer
+from latency_models.runtime import Run, drop_free
+
+
+class Caffe:
+    name = "caffe"
+
+    def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
+        kept = drop_free(layers, {"flatten", "identity"})
+        return [replace(layer, kernel=replace(layer.kernel, parts=())) for layer in kept]
+
+    def prepare(self, kernel: Kernel, threads: int) -> Run | None:
+        return None
+
+    def version(self) -> str:
+        return "24d2f67 + openblas 0.2.19"
+
+
+RUNTIME = Caffe()

@@ -1,0 +1,1 @@
+"""What can be merged in a network, and how the network is rebuilt (torch only)."""

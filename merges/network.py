@@ -1,0 +1,201 @@
+"""A traced network with its merge sites, cut into blocks that are rebuilt one by one.
+
+A block is a closed part of the network (one entry, one exit) that holds sites which change the same
+layers. Blocks do not overlap, so what a plan does to one never depends on another: latency adds up,
+and a rebirth layer learned for one block serves every plan that makes the same choices there.
+"""
+
+import copy
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from torch import Tensor, fx, nn
+
+from merges.graph import (
+    TraceError, between, extract, find, is_closed, layer, propagate_shapes, splice, trace,
+)
+from merges.rule import KEEP, Refusal, Site, discover
+
+
+@dataclass(frozen=True)
+class Block:
+    """A closed part of the network and the sites inside it."""
+
+    name: str
+    entry: str
+    exit: str
+    sites: tuple[Site, ...]
+
+    def choices(self, plan: Mapping[str, str]) -> dict[str, str]:
+        """What a plan changes in this block: site id to option, without the sites it keeps."""
+        picked = {site.id: plan.get(site.id, KEEP) for site in self.sites}
+        return {site: option for site, option in picked.items() if option != KEEP}
+
+    def all_choices(self) -> Iterator[dict[str, str]]:
+        """Every combination of options in this block."""
+        for options in itertools.product(*(site.options for site in self.sites)):
+            yield self.choices({s.id: o for s, o in zip(self.sites, options, strict=True)})
+
+
+@dataclass
+class Network:
+    """The teacher as a graph with its norms folded, and the places where it can be merged.
+
+    Attributes
+    ----------
+    name : as the user calls it
+    input_shape : (channels, height, width)
+    teacher : the traced network, norms folded; never changed
+    sites, refused : what the rules found
+    folded : layers that an exact rule has taken away for every plan and for the baseline
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    teacher: fx.GraphModule
+    sites: tuple[Site, ...]
+    refused: tuple[Refusal, ...]
+    folded: tuple[Site, ...]
+    blocks: tuple[Block, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.blocks, overlapping = _blocks(self.teacher, self.sites)
+        self.refused += overlapping
+        self.sites = tuple(site for block in self.blocks for site in block.sites)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies the structure (layers, shapes, input size), not the weights."""
+        lines = [str(self.input_shape)]
+        for node in self.teacher.graph.nodes:
+            what = self.teacher.get_submodule(str(node.target)) if node.op == "call_module" else node.target
+            lines.append(f"{node.name} {what} {node.args} {node.meta.get('shape')}")
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+    @cached_property
+    def weights_fingerprint(self) -> str:
+        """Identifies structure and weights together."""
+        digest = hashlib.sha256(self.fingerprint.encode())
+        for name, tensor in self.teacher.state_dict().items():
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def shape_of(self, node: str) -> tuple[int, ...]:
+        """Output shape of a node, batch (1) first."""
+        return next(n.meta["shape"] for n in self.teacher.graph.nodes if n.name == node)
+
+    def skeleton(self) -> fx.GraphModule:
+        """The teacher with every block as one module (weights copied), named as the block."""
+        whole = copy.deepcopy(self.teacher)
+        for block in reversed(self.blocks):  # an entry may be the exit of an earlier block
+            splice(whole, block.entry, block.exit, block.name, self.original(block))
+        whole.delete_all_unused_submodules()
+        whole.recompile()
+        propagate_shapes(whole, (1, *self.input_shape))
+        return whole
+
+    def original(self, block: Block) -> fx.GraphModule:
+        """A copy of the block as the teacher has it."""
+        return extract(self.teacher, block.entry, block.exit)
+
+    def rebuild(self, block: Block, choices: Mapping[str, str]) -> tuple[fx.GraphModule, dict[str, str]]:
+        """The block after the choices, and those of them that could be made.
+
+        A choice whose layers an earlier one took away falls back to ``keep``: rules are applied in
+        one fixed order, so that the same conflict is always repaired in the same way.
+        """
+        rebuilt = self.original(block)
+        shape = self.shape_of(block.entry)
+        propagate_shapes(rebuilt, shape)
+        made: dict[str, str] = {}
+        for rule in discover().values():
+            for site in (s for s in block.sites if s.rule == rule.name and s.id in choices):
+                if rule.apply(rebuilt, site, choices[site.id]):
+                    made[site.id] = choices[site.id]
+                    propagate_shapes(rebuilt, shape)
+        return rebuilt, {site.id: made[site.id] for site in block.sites if site.id in made}
+
+    def merged(self, plan: Mapping[str, str], weights: Mapping[str, Mapping[str, Tensor]] | None = None) -> fx.GraphModule:
+        """A new network with the plan's merges; `weights` gives learned weights by block name."""
+        whole = self.skeleton()
+        for block in self.blocks:
+            choices = block.choices(plan)
+            if choices:
+                rebuilt, _ = self.rebuild(block, choices)
+                whole.set_submodule(block.name, rebuilt)
+            if weights and block.name in weights:
+                whole.get_submodule(block.name).load_state_dict(dict(weights[block.name]))
+        return whole
+
+
+def analyse(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> Network:
+    """Trace a network, apply the rules that are always worth it, and find every site.
+
+    Raises
+    ------
+    TraceError
+        The network cannot be traced, has several inputs or outputs, or refuses the input size.
+    """
+    traced = trace(model)
+    inputs = [n for n in traced.graph.nodes if n.op == "placeholder"]
+    if len(inputs) != 1:
+        names = ", ".join(n.name for n in inputs)
+        raise TraceError(f"{name} has {len(inputs)} inputs ({names}); only networks with one image input are supported")
+    propagate_shapes(traced, (1, *input_shape))
+    result = next(n for n in traced.graph.nodes if n.op == "output").args[0]
+    if not isinstance(result, fx.Node) or len(result.meta["shape"] or ()) != 2:
+        raise TraceError(f"{name} does not return one vector of class scores an image; only classifiers are supported")
+    folded: list[Site] = []
+    sites: list[Site] = []
+    refused: list[Refusal] = []
+    for rule in discover().values():
+        for found in rule.find(traced):
+            if isinstance(found, Refusal):
+                refused.append(found)
+            elif rule.always and rule.apply(traced, found, found.options[-1]):
+                folded.append(found)
+            elif not rule.always:
+                sites.append(found)
+        if rule.always:
+            propagate_shapes(traced, (1, *input_shape))
+    return Network(name, input_shape, traced, tuple(sites), tuple(refused), tuple(folded))
+
+
+def _blocks(teacher: fx.GraphModule, sites: tuple[Site, ...]) -> tuple[tuple[Block, ...], tuple[Refusal, ...]]:
+    """Group sites whose layers overlap into closed blocks; sites that fit in none are refused."""
+    order = {node.name: i for i, node in enumerate(teacher.graph.nodes)}
+
+    def place(site: Site) -> tuple[int, int]:
+        return order[site.exit], order[site.nodes[0]]
+
+    blocks: list[Block] = []
+    refused: list[Refusal] = []
+    for site in sites:
+        span = _span(teacher, site.entry, site.exit)
+        overlapping = [b for b in blocks if span & _span(teacher, b.entry, b.exit)]
+        entry = min([site.entry, *(b.entry for b in overlapping)], key=order.__getitem__)
+        exit_ = max([site.exit, *(b.exit for b in overlapping)], key=order.__getitem__)
+        exit_ = _with_activation(teacher, exit_)
+        members = (*(s for b in overlapping for s in b.sites), site)
+        if is_closed(between(teacher.graph, entry, exit_), entry, exit_):
+            blocks = [b for b in blocks if b not in overlapping]
+            blocks.append(Block(f"block_{exit_}", entry, exit_, tuple(sorted(members, key=place))))
+        else:
+            others = ", ".join(s.id for s in members[:-1]) or "the layers around it"
+            refused.append(Refusal(site.rule, site.labels, f"it cannot be rebuilt apart from {others}"))
+    return tuple(sorted(blocks, key=lambda b: order[b.exit])), tuple(refused)
+
+
+def _with_activation(teacher: fx.GraphModule, exit_: str) -> str:
+    """Move a block's exit past the activation that runtimes fuse into its last layer."""
+    node = find(teacher, exit_)
+    assert node is not None
+    follower = next(iter(node.users)) if len(node.users) == 1 else node
+    return follower.name if isinstance(layer(teacher, follower), (nn.ReLU, nn.ReLU6)) else exit_
+
+
+def _span(teacher: fx.GraphModule, entry: str, exit_: str) -> set[str]:
+    return {node.name for node in between(teacher.graph, entry, exit_)}

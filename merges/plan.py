@@ -1,0 +1,59 @@
+"""A plan: an option at every site of one network. Frozen, canonical, JSON."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from merges.network import Network
+from merges.rule import KEEP
+
+
+class PlanError(ValueError):
+    """A plan does not fit the network; the message names the site and what was expected."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Choices in the order of the network's sites; sites that are kept are left out."""
+
+    fingerprint: str
+    choices: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def make(cls, network: Network, choices: Mapping[str, str]) -> "Plan":
+        """The canonical plan of some choices: conflicts repaired, kept sites left out.
+
+        Raises
+        ------
+        PlanError
+            A site or an option does not exist in this network.
+        """
+        options = {site.id: site.options for site in network.sites}
+        for site, option in choices.items():
+            if site not in options:
+                raise PlanError(f"{network.name} has no site {site!r}; 'cli.py sites' lists them")
+            if option not in options[site]:
+                raise PlanError(f"site {site} has no option {option!r}; it has {', '.join(options[site])}")
+        made: dict[str, str] = {}
+        for block in network.blocks:
+            wanted = block.choices(choices)
+            if wanted:
+                made |= network.rebuild(block, wanted)[1] if len(wanted) > 1 else wanted
+        return cls(network.fingerprint, tuple((s, made[s]) for s in options if s in made))
+
+    @property
+    def choice(self) -> dict[str, str]:
+        """Site id to option, without the sites that are kept."""
+        return dict(self.choices)
+
+    def at(self, site: str) -> str:
+        """The option at a site."""
+        return self.choice.get(site, KEEP)
+
+    @cached_property
+    def plan_id(self) -> str:
+        """Ten hexadecimal digits that name the plan; equal plans have equal names."""
+        text = json.dumps([self.fingerprint, self.choices])
+        return hashlib.sha256(text.encode()).hexdigest()[:10]

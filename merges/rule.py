@@ -1,0 +1,73 @@
+"""What a merge rule is, and the discovery of the rules in ``merges/rules``."""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+from torch import fx
+
+KEEP = "keep"
+
+
+@dataclass(frozen=True)
+class Site:
+    """One place in one network where a rule applies.
+
+    Attributes
+    ----------
+    id : stable name, ``rule:place``
+    rule : name of the rule
+    nodes : names of the graph's nodes that the rule may change, in order
+    labels : the same as a person knows them (layer names)
+    entry, exit : the nodes between which the network changes (entry itself does not)
+    options : names of the choices, the first is always ``keep``
+    """
+
+    id: str
+    rule: str
+    nodes: tuple[str, ...]
+    labels: tuple[str, ...]
+    entry: str
+    exit: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A place that looks like a site but is not, with the reason."""
+
+    rule: str
+    nodes: tuple[str, ...]
+    reason: str
+
+
+class MergeRule(Protocol):
+    """One way to rewrite a place in a network. Rules hold no state.
+
+    ``exact`` rules keep the network's outputs; the others leave weights that have to be learned,
+    started from all that can be carried over. A rule with ``always`` set is applied to every
+    network before anything else (it costs nothing and a deployer gets it for free).
+    """
+
+    name: str
+    exact: bool
+    always: bool
+
+    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
+        """All places of the rule; node shapes are in ``node.meta["shape"]``."""
+        ...
+
+    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+        """Rewrite `block` in place; False where an earlier rewrite took the site away."""
+        ...
+
+
+@cache
+def discover() -> dict[str, MergeRule]:
+    """All rules by name, in the order in which they are applied to a block."""
+    package = importlib.import_module("merges.rules")
+    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
+    found = [module.RULE for module in modules]
+    return {rule.name: rule for rule in sorted(found, key=lambda rule: (not rule.always, rule.name))}

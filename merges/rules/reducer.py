@@ -1,0 +1,105 @@
+"""Cut channels of a 1x1 reducer and of the convolution that reads it (learned).
+
+Before      x -> Conv2d 1x1 (c maps) -> activation -> Conv2d k x k -> y
+After       x -> Conv2d 1x1 (f c maps) -> activation -> Conv2d k x k -> y
+Conditions  both convolutions called once and ungrouped; nothing else reads the reduced maps
+Formula     branch merging, DeepRebirth section 3.2 (the reducers are slimmed). Kept are the channels
+            with the largest product of weight norms on both sides; widths are multiples of 4, which
+            vector units fill
+"""
+
+import torch
+from torch import fx, nn
+
+from merges.graph import find, label, layer, shared_layers, tidy
+from merges.rule import KEEP, Refusal, Site
+
+_FRACTIONS = (0.75, 0.5, 0.25)
+_MULTIPLE = 4
+
+
+class Reducer:
+    name = "reducer"
+    exact = False
+    always = False
+
+    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
+        shared = shared_layers(graph_module)
+        found: list[Site | Refusal] = []
+        for node in graph_module.graph.nodes:
+            conv = layer(graph_module, node)
+            if not (isinstance(conv, nn.Conv2d) and _pointwise(conv)):
+                continue
+            path = self._path(graph_module, node)
+            if path is None:
+                continue
+            labels = tuple(label(n) for n in path)
+            consumer = layer(graph_module, path[-1])
+            assert isinstance(consumer, nn.Conv2d)
+            if shared & {n.name for n in path}:
+                found.append(Refusal(self.name, labels, "a layer is called more than once (shared)"))
+            elif conv.groups > 1 or consumer.groups > 1:
+                found.append(Refusal(self.name, labels, "a grouped convolution ties its channels together"))
+            elif widths(conv.out_channels):
+                found.append(
+                    Site(
+                        id=f"{self.name}:{labels[0]}", rule=self.name,
+                        nodes=(path[0].name, path[-1].name), labels=(labels[0], labels[-1]),
+                        entry=node.all_input_nodes[0].name, exit=path[-1].name,
+                        options=(KEEP, *widths(conv.out_channels)),
+                    )
+                )
+            else:
+                reason = f"{conv.out_channels} channels are too few to cut"
+                found.append(Refusal(self.name, labels, reason))
+        return found
+
+    def _path(self, graph_module: fx.GraphModule, conv: fx.Node) -> list[fx.Node] | None:
+        """The reducer, its activation and its reader; None where this is no reducer."""
+        path = [conv]
+        while len(path[-1].users) == 1:
+            node = next(iter(path[-1].users))
+            module = layer(graph_module, node)
+            if isinstance(module, nn.Conv2d):
+                return None if _pointwise(module) else [*path, node]
+            if not isinstance(module, (nn.ReLU, nn.ReLU6)):
+                return None
+            path.append(node)
+        return None
+
+    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+        reducer_node, reader_node = (find(block, name) for name in site.nodes)
+        if reducer_node is None or reader_node is None:
+            return False
+        reducer, reader = layer(block, reducer_node), layer(block, reader_node)
+        assert isinstance(reducer, nn.Conv2d)
+        assert isinstance(reader, nn.Conv2d)
+        width = widths(reducer.out_channels)[option]
+        effect = reducer.weight.detach().flatten(1).norm(dim=1) * reader.weight.detach().transpose(
+            0, 1
+        ).flatten(1).norm(dim=1)
+        kept = torch.topk(effect, width).indices.sort().values
+        reducer.weight = nn.Parameter(reducer.weight.detach()[kept])
+        if reducer.bias is not None:
+            reducer.bias = nn.Parameter(reducer.bias.detach()[kept])
+        reader.weight = nn.Parameter(reader.weight.detach()[:, kept])
+        reducer.out_channels = reader.in_channels = width
+        tidy(block)
+        return True
+
+
+def widths(channels: int) -> dict[str, int]:
+    """Option names and the channels that each leaves, e.g. ``{"0.5": 48}`` for 96."""
+    cut = {f: max(_MULTIPLE, round(channels * f / _MULTIPLE) * _MULTIPLE) for f in _FRACTIONS}
+    return {
+        str(f): width
+        for f, width in cut.items()
+        if width < channels and width not in [w for g, w in cut.items() if g > f]
+    }
+
+
+def _pointwise(conv: nn.Conv2d) -> bool:
+    return conv.kernel_size == (1, 1)
+
+
+RULE = Reducer()

@@ -1,0 +1,188 @@
+"""Merge a convolution with the norm and the pooling that follow it into one convolution (learned).
+
+Before      x -> Conv2d(k, s) -> [activation | LRN | BatchNorm]* -> Pool(pk, ps) -> [LRN] -> y
+After       x -> Conv2d(K, s * ps) -> activation -> y, with K = k (kept) or
+            K = k + (pk - 1) s (grown to the receptive field); or, to keep the pooling:
+            x -> Conv2d(k, s) -> activation -> Pool -> y (norm dropped)
+Conditions  a chain of layers called once and read once; dilation 1; square kernels and strides; the
+            same output size with symmetric padding
+Formula     streamline merging, DeepRebirth section 3.1. The new kernel starts as the old one at its
+            place in the window (max pooling), or as its mean over the window (average pooling,
+            exact away from the border where nothing nonlinear stands between)
+"""
+
+from dataclasses import dataclass
+
+from torch import fx, nn
+
+from merges.algebra import embed_kernel, spread_kernel
+from merges.graph import bypass, find, label, layer, shared_layers, tidy
+from merges.rule import KEEP, Refusal, Site
+
+_ACTIVATIONS = (nn.ReLU, nn.ReLU6)
+_NORMS = (nn.LocalResponseNorm, nn.BatchNorm2d)
+_POOLS = (nn.MaxPool2d, nn.AvgPool2d)
+DROP_NORM = "drop norm"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Geometry of a chain along one side: what one output pixel sees, and how far apart they are."""
+
+    kernel: int
+    stride: int
+    start: int  # offset of the first window's first pixel: minus the padding
+
+    def then(self, kernel: int, stride: int, padding: int) -> "Window":
+        return Window(
+            self.kernel + (kernel - 1) * self.stride,
+            self.stride * stride,
+            self.start - padding * self.stride,
+        )
+
+
+class Streamline:
+    name = "streamline"
+    exact = False
+    always = False
+
+    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
+        shared = shared_layers(graph_module)
+        found: list[Site | Refusal] = []
+        for node in graph_module.graph.nodes:
+            if isinstance(layer(graph_module, node), nn.Conv2d):
+                chain, blocker = self._chain(graph_module, node)
+                if blocker is not None:
+                    found.append(Refusal(self.name, tuple(label(n) for n in chain), blocker))
+                elif len(chain) > 1:
+                    found.append(self._site(graph_module, chain, shared))
+        return found
+
+    def _chain(self, graph_module: fx.GraphModule, conv: fx.Node) -> tuple[list[fx.Node], str | None]:
+        """The layers after `conv` up to the last norm or pooling, or why they cannot be merged."""
+        chain, kept = [conv], 1
+        while len(chain[-1].users) == 1:
+            node = next(iter(chain[-1].users))
+            if not isinstance(layer(graph_module, node), (*_ACTIVATIONS, *_NORMS, *_POOLS)):
+                break
+            chain.append(node)
+            if not isinstance(layer(graph_module, node), _ACTIVATIONS):
+                kept = len(chain)
+        readers = list(chain[-1].users)
+        merging = [u for u in readers if isinstance(layer(graph_module, u), (*_NORMS, *_POOLS))]
+        if kept == 1 and merging:
+            names = ", ".join(label(u) for u in readers if u is not merging[0])
+            return [*chain, merging[0]], f"{label(chain[-1])} also feeds {names}"
+        return chain[:kept], None
+
+    def _site(self, graph_module: fx.GraphModule, chain: list[fx.Node], shared: set[str]) -> Site | Refusal:
+        labels = tuple(label(n) for n in chain)
+        options = self._options(graph_module, chain)
+        reason = None
+        if shared & {n.name for n in chain}:
+            reason = "a layer of the chain is called more than once (shared)"
+        elif not options:
+            reason = "no square, undilated convolution with symmetric padding has the same output size"
+        if reason:
+            return Refusal(self.name, labels, reason)
+        return Site(
+            id=f"{self.name}:{labels[0]}", rule=self.name,
+            nodes=tuple(n.name for n in chain), labels=labels,
+            entry=chain[0].all_input_nodes[0].name, exit=chain[-1].name, options=(KEEP, *options),
+        )
+
+    def _options(self, graph_module: fx.GraphModule, chain: list[fx.Node]) -> list[str]:
+        layers = [layer(graph_module, n) for n in chain]
+        pooled = any(isinstance(m, _POOLS) for m in layers)
+        options = [DROP_NORM] if any(isinstance(m, _NORMS) for m in layers) else []
+        window = _window(layers)
+        if not pooled or window is None:
+            return options
+        kernel = layers[0].kernel_size[0]  # type: ignore[union-attr,index]
+        source, target = chain[0].all_input_nodes[0].meta["shape"], chain[-1].meta["shape"]
+        sizes = dict.fromkeys((kernel, window.kernel))
+        fits = [k for k in sizes if _padding(window, k, source[2:], target[2:]) is not None]
+        return [f"merge {k}x{k}" for k in fits] + options
+
+    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+        chain = [find(block, name) for name in site.nodes]
+        if any(node is None for node in chain):
+            return False
+        nodes = [node for node in chain if node is not None]
+        layers = [layer(block, node) for node in nodes]
+        if option == DROP_NORM:
+            doomed: tuple[type, ...] = _NORMS
+        else:
+            doomed = (*_NORMS, *_POOLS)
+            size = int(option.removeprefix("merge ").split("x")[0])
+            block.set_submodule(str(nodes[0].target), self._merged(nodes, layers, size))
+        for node, module in zip(nodes, layers, strict=True):
+            if isinstance(module, doomed):
+                bypass(block, node)
+        tidy(block)
+        return True
+
+    def _merged(self, nodes: list[fx.Node], layers: list[nn.Module | None], size: int) -> nn.Conv2d:
+        conv, window = layers[0], _window(layers)
+        assert isinstance(conv, nn.Conv2d)
+        assert window is not None
+        source, target = nodes[0].all_input_nodes[0].meta["shape"], nodes[-1].meta["shape"]
+        padding = _padding(window, size, source[2:], target[2:])
+        assert padding is not None, "options are offered only where a padding exists"
+        merged = nn.Conv2d(
+            conv.in_channels, conv.out_channels, size, window.stride, padding, groups=conv.groups
+        )
+        kernel = conv.weight.detach()
+        pools = [m for m in layers if isinstance(m, _POOLS)]
+        if len(pools) == 1 and isinstance(pools[0], nn.AvgPool2d):
+            kernel = spread_kernel(kernel, _side(pools[0].kernel_size), conv.stride[0])
+        # Where the old kernel stands in the new one: the middle of the window, both seen from the input.
+        offset = window.start + padding + (window.kernel - kernel.shape[2]) // 2
+        merged.weight = nn.Parameter(embed_kernel(kernel, size, size, offset, offset))
+        assert merged.bias is not None
+        merged.bias = nn.Parameter(
+            conv.bias.detach().clone() if conv.bias is not None else merged.bias.detach() * 0
+        )
+        return merged
+
+
+def _window(layers: list[nn.Module | None]) -> Window | None:
+    """The window of a whole chain, or None where a kernel or stride is not square or is dilated."""
+    window = Window(1, 1, 0)
+    for module in layers:
+        if not isinstance(module, (nn.Conv2d, *_POOLS)):
+            continue
+        if isinstance(module.padding, str) or getattr(module, "dilation", 1) not in (1, (1, 1)):
+            return None
+        sides = [(_pair(v)) for v in (module.kernel_size, module.stride, module.padding)]
+        if any(a != b for a, b in sides):
+            return None
+        window = window.then(*(a for a, _ in sides))
+    return window
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def _side(value: int | tuple[int, ...]) -> int:
+    return _pair(value)[0]
+
+
+def _padding(window: Window, kernel: int, source: tuple[int, ...], target: tuple[int, ...]) -> int | None:
+    """The symmetric padding that gives the chain's output size, closest to its true alignment.
+
+    A kernel smaller than the window sits in the window's middle. Rounding up in pooling can ask
+    for more on one side than on the other; runtimes differ there, so the nearest symmetric
+    padding is taken and learning absorbs the shift of a pixel.
+    """
+    ideal = -window.start - (window.kernel - kernel) // 2
+    candidates = [
+        p
+        for p in range(kernel)
+        if all((h + 2 * p - kernel) // window.stride + 1 == o for h, o in zip(source, target, strict=True))
+    ]
+    return min(candidates, key=lambda p: abs(p - ideal), default=None)
+
+
+RULE = Streamline()

@@ -1,0 +1,1 @@
+"""The bridge: plans are scored on latency models and on learned, evaluated networks."""

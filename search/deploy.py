@@ -1,0 +1,157 @@
+"""From a plan to a deployed network: full fine-tuning, then ONNX checked and timed beside the original."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import fx
+
+from latency_models.measure import side_by_side
+from latency_models.runtimes.onnxruntime import session_of
+from merges.plan import Plan
+from search.evaluate import Proxy
+from search.planfile import PlanFile
+from search.setup import Setup, Watch, Workbench, workbench
+from training.bank import Bank
+from training.errors import BadInputError
+from training.export import Agreement, check, compare, to_onnx
+from training.files import replacing
+from training.finetune import Accuracy, assemble, evaluate
+from training.fit import Fit, fit
+
+_PLAN, _WEIGHTS, _CHECKPOINT, _RESULT = "plan.json", "merged.safetensors", "checkpoint.pt", "result.json"
+_RELEARN_STEPS = 60
+_CHECK_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run: accuracies on the test split, agreement with the teacher in percent."""
+
+    teacher: Accuracy
+    merged: Accuracy
+    agreement: float
+    losses: list[float]
+    test_is_proxy: bool
+
+    def answer(self) -> dict[str, Any]:
+        return asdict(self) | {"drop": self.teacher.top1 - self.merged.top1}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A checked ONNX file; latencies of this machine in milliseconds."""
+
+    onnx: str
+    agreement: Agreement
+    original_ms: float
+    merged_ms: float
+    threads: int
+
+    def answer(self) -> dict[str, Any]:
+        """The ``--json`` form."""
+        return {
+            "onnx": self.onnx, "max_abs_error": self.agreement.max_abs_error,
+            "top1_agreement": self.agreement.top1_agreement, "images": self.agreement.images,
+            "latency_ms": {"original": self.original_ms, "merged": self.merged_ms},
+            "speedup": self.original_ms / self.merged_ms, "threads": self.threads, "kind": "measured",
+        }
+
+
+def train(plan_file: PlanFile, setup: Setup, epochs: int, out: Path, home: Path, watch: Watch) -> Trained:
+    """Fine-tune a plan's network fully; checkpoints and the result land in `out`.
+
+    Raises
+    ------
+    BadInputError
+        The plan does not fit the network, or `out` holds a run of another plan.
+    """
+    if epochs < 0:
+        raise BadInputError(f"--epochs is {epochs}; expected 0 or more")
+    _claim(out, plan_file, setup)
+    bench = workbench(setup, home, watch)
+    plan = plan_file.fitted(bench.network)
+    plan_file.model_copy(update={"setup": setup}).save(out / _PLAN)
+    train_images = bench.inputs(bench.data.train)
+    merged = _start(bench, plan, home, watch)
+    teacher_logits = bench.judge(bench.data.train)[1]
+    how = Fit(epochs, seed=setup.seed)
+    losses = fit(merged, train_images, teacher_logits, how, out / _CHECKPOINT, watch(f"fine-tuning ({epochs} epochs)"))
+    teacher, wanted = bench.judge(bench.data.test)
+    reached, answers = evaluate(merged, bench.inputs(bench.data.test), bench.data.test.labels)
+    same = 100 * float((wanted.argmax(1) == answers.argmax(1)).float().mean())
+    trained = Trained(teacher, reached, same, losses, bench.data.test_is_proxy)
+    with replacing(out / _WEIGHTS) as temporary:
+        save_file({k: v.contiguous() for k, v in merged.state_dict().items()}, temporary)
+    with replacing(out / _RESULT) as temporary:
+        temporary.write_text(json.dumps(trained.answer(), indent=2) + "\n")
+    return trained
+
+
+def _claim(out: Path, plan_file: PlanFile, setup: Setup) -> None:
+    """Refuse a folder that holds a run of another plan or other data."""
+    if not (out / _PLAN).exists():
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInputError(f"{out} cannot be written ({error.strerror}); choose another --out") from error
+        return
+    earlier = PlanFile.load(out / _PLAN)
+    if (earlier.plan_id, earlier.setup) != (plan_file.plan_id, setup):
+        raise BadInputError(
+            f"{out} holds a run of plan {earlier.plan_id} with other settings or data; choose another --out"
+        )
+
+
+def _start(bench: Workbench, plan: Plan, home: Path, watch: Watch) -> fx.GraphModule:
+    """The plan's network from the bank, relearned from bottom to top."""
+    recipe = Proxy().recipe(bench.setup.seed)
+    images = bench.preprocess(bench.data.train.pixels[: recipe.images])
+    bank = Bank(bench.network, images, home / "bank", bench.data.fingerprint, recipe)
+    return assemble(bank, plan.choice, _RELEARN_STEPS, watch("relearning merged blocks from bottom to top"))
+
+
+def export(run: Path, out: Path, threads: int, home: Path, watch: Watch) -> Exported:
+    """Write a trained run as ONNX, check it on test images and time it beside the original.
+
+    Raises
+    ------
+    BadInputError
+        The folder holds no finished run.
+    ExportError
+        The file answers differently from the network; it is not left behind.
+    """
+    plan_file, weights = _finished_run(run)
+    assert plan_file.setup is not None
+    bench = workbench(plan_file.setup, home, watch)
+    plan = plan_file.fitted(bench.network)
+    merged = bench.network.merged(plan.choice)
+    merged.load_state_dict(weights)
+    images = bench.inputs(bench.data.test)(torch.arange(min(_CHECK_IMAGES, len(bench.data.test))))
+    shape = bench.network.input_shape
+    original = run / "original.onnx"
+    with replacing(out) as temporary:
+        to_onnx(merged, shape, temporary)
+        agreement = compare(merged, temporary, images)
+        check(agreement)
+    to_onnx(bench.network.teacher, shape, original)
+    check(compare(bench.network.teacher, original, images))
+    feeds = {"image": images[:1].numpy().astype(np.float32)}
+    sessions = [session_of(str(path), threads) for path in (original, out)]
+    times = side_by_side([lambda s=s: s.run(None, feeds) for s in sessions])  # type: ignore[misc]
+    return Exported(str(out), agreement, times[0][0] / 1000, times[1][0] / 1000, threads)
+
+
+def _finished_run(run: Path) -> tuple[PlanFile, dict[str, torch.Tensor]]:
+    if not (run / _WEIGHTS).exists():
+        raise BadInputError(f"{run} holds no finished run (no {_WEIGHTS}); 'train --out {run}' makes one")
+    plan_file = PlanFile.load(run / _PLAN)
+    try:
+        return plan_file, load_file(run / _WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise BadInputError(f"{run / _WEIGHTS} is damaged ({error}); run 'train' again") from error

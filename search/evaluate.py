@@ -1,0 +1,143 @@
+"""What a plan is worth: latency from the target's table, accuracy from a short proxy."""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from merges.plan import Plan
+from search.latency import Latencies, Score
+from search.setup import Workbench
+from training.bank import Bank
+from training.distill import Recipe
+from training.finetune import Accuracy, assemble, evaluate, finetune
+
+METRICS = ("top1", "top5")
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The stated, fixed cost of judging one plan.
+
+    Attributes
+    ----------
+    bank_images, bank_steps : images and steps with which each block is learned once
+    relearn_steps : steps a block in the pass from bottom to top
+    finetune_steps, batch, rate : of the whole network towards the teacher's answers
+    metric : accuracy that counts, ``top1`` or ``top5``
+    """
+
+    bank_images: int = 256
+    bank_steps: int = 60
+    relearn_steps: int = 5
+    finetune_steps: int = 8
+    batch: int = 32
+    rate: float = 1e-4
+    metric: str = "top1"
+
+    def recipe(self, seed: int) -> Recipe:
+        return Recipe(images=self.bank_images, steps=self.bank_steps, seed=seed)
+
+    def percent(self, accuracy: Accuracy) -> float:
+        """The accuracy that counts, in percent."""
+        return accuracy.top1 if self.metric == "top1" else accuracy.top5
+
+    def describe(self) -> str:
+        """One sentence for people."""
+        return (
+            f"blocks learned once on {self.bank_images} images x {self.bank_steps} steps; a trial relearns them from "
+            f"bottom to top ({self.relearn_steps} steps a block), then fine-tunes the whole network for "
+            f"{self.finetune_steps} steps of {self.batch} images"
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A plan's objectives and everything that a trial records."""
+
+    score: Score
+    accuracy: Accuracy
+    percent: float
+    seconds: float
+
+    def attributes(self) -> dict[str, Any]:
+        """Values for the study database."""
+        return score_attributes(self.score) | {
+            "top1": self.accuracy.top1, "top5": self.accuracy.top5, "top1_standard_error": self.accuracy.error,
+            "seconds": self.seconds,
+        }
+
+
+def score_attributes(score: Score) -> dict[str, Any]:
+    """What is known of a plan before it is trained."""
+    return {
+        "latency_by_class_ms": score.by_class_ms, "latency_kind": score.total.kind,
+        "latency_basis": score.total.basis(), "latency_error": score.total.error,
+        "macs": score.macs, "parameters": score.parameters,
+    }
+
+
+class Evaluator:
+    """Judges plans of one workbench on one device."""
+
+    def __init__(self, bench: Workbench, latencies: Latencies, proxy: Proxy, home: Path) -> None:
+        self.bench = bench
+        self.latencies = latencies
+        self.proxy = proxy
+        self.home = home
+
+    @cached_property
+    def bank(self) -> Bank:
+        train = self.bench.data.train
+        images = self.bench.preprocess(train.pixels[: self.proxy.bank_images])
+        return Bank(
+            self.bench.network, images, self.home / "bank", self.bench.data.fingerprint,
+            self.proxy.recipe(self.bench.setup.seed),
+        )
+
+    @cached_property
+    def teacher_logits(self) -> Tensor:
+        """The teacher's answers to the images that fine-tuning sees, computed once."""
+        needed = self.bench.data.train.take(range(min(len(self.bench.data.train), self._most_seen)))
+        return self.bench.judge(needed)[1]
+
+    @property
+    def _most_seen(self) -> int:
+        return max(self.proxy.finetune_steps * self.proxy.batch, self.proxy.batch)
+
+    @cached_property
+    def baseline(self) -> Accuracy:
+        """The teacher's accuracy on the proxy split."""
+        return self.bench.judge(self.bench.data.proxy)[0]
+
+    def judge(self, plan: Plan, score: Score) -> Evaluation:
+        """Train and evaluate a plan whose latency is known already."""
+        start = time.perf_counter()
+        if plan.choices:
+            accuracy = self._learned(plan)
+        else:
+            accuracy = self.baseline
+        return Evaluation(score, accuracy, self.proxy.percent(accuracy), time.perf_counter() - start)
+
+    def _learned(self, plan: Plan) -> Accuracy:
+        proxy, bench = self.proxy, self.bench
+        merged = assemble(self.bank, plan.choice, proxy.relearn_steps)
+        finetune(
+            merged, bench.inputs(bench.data.train), self.teacher_logits, proxy.finetune_steps, proxy.batch,
+            proxy.rate, bench.setup.seed,
+        )
+        return evaluate(merged, bench.inputs(bench.data.proxy), bench.data.proxy.labels)[0]
+
+    def provenance(self) -> dict[str, Any]:
+        """What a study records once."""
+        target = self.latencies.device.spec
+        return {
+            "latency_source": f"{target.source} ({target.device}, {target.runtime})",
+            "images": {
+                "train": len(self.bench.data.train), "proxy": len(self.bench.data.proxy),
+                "test": len(self.bench.data.test), "left_out": list(self.bench.data.dropped),
+            },
+        }

@@ -1,0 +1,135 @@
+"""The Pareto front of a study, read from its database alone, and the choice of a plan on it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import optuna
+
+from search.study import finished
+from training.errors import BadInputError
+
+
+@dataclass(frozen=True)
+class Point:
+    """One finished trial. Accuracies and drops in percent (points), latency in milliseconds."""
+
+    trial: int
+    plan_id: str
+    latency_ms: float
+    speedup: float
+    accuracy: float
+    drop: float
+    macs: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Front:
+    """A study's front, fastest plan last, and what it is compared with."""
+
+    study: str
+    network: str
+    target: str
+    metric: str
+    latency_source: str
+    latency_basis: str
+    trials: int
+    baseline: dict[str, float]
+    points: tuple[Point, ...]
+    others: tuple[Point, ...]
+
+    def answer(self) -> dict[str, Any]:
+        """The ``--json`` form."""
+        values = asdict(self)
+        del values["others"]
+        return values
+
+
+def read(study: optuna.Study) -> Front:
+    """The front of the finished trials.
+
+    Raises
+    ------
+    BadInputError
+        The study was not made by this program, or no trial has finished.
+    """
+    notes = study.user_attrs
+    if "baseline" not in notes:
+        raise BadInputError(f"study {study.study_name!r} was not made by this program's 'search'")
+    baseline = {key: float(notes["baseline"][key]) for key in ("latency_ms", "accuracy")}
+    points = [_point(trial, baseline) for trial in finished(study)]
+    if not points:
+        raise BadInputError(f"study {study.study_name!r} has no finished trial; run 'search' on it")
+    best = pareto(points)
+    return Front(
+        study=study.study_name, network=notes["network"], target=notes["target"], metric=notes["proxy"]["metric"],
+        latency_source=notes["latency_source"], latency_basis=notes["baseline"]["latency_basis"],
+        trials=len(points), baseline=baseline, points=tuple(best),
+        others=tuple(p for p in points if p not in best),
+    )
+
+
+def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float]) -> Point:
+    latency_ms, accuracy = trial.values
+    return Point(
+        trial=trial.number, plan_id=trial.user_attrs["plan_id"], latency_ms=latency_ms,
+        speedup=baseline["latency_ms"] / latency_ms, accuracy=accuracy, drop=baseline["accuracy"] - accuracy,
+        macs=trial.user_attrs["macs"], parameters=trial.user_attrs["parameters"],
+    )
+
+
+def pareto(points: Sequence[Point]) -> list[Point]:
+    """Points that no other is both faster and at least as accurate as; slowest first."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.latency_ms, -p.accuracy, p.trial)):
+        if not front or point.accuracy > front[-1].accuracy:
+            front.append(point)
+    return front[::-1]
+
+
+def hypervolume(points: Sequence[Point], baseline: dict[str, float]) -> float:
+    """Area that the front dominates, as a share of the area below the untouched network."""
+    area, floor = 0.0, 0.0
+    for point in reversed(pareto(points)):
+        if point.latency_ms < baseline["latency_ms"] and point.accuracy > floor:
+            area += (baseline["latency_ms"] - point.latency_ms) * (point.accuracy - floor)
+            floor = point.accuracy
+    return area / (baseline["latency_ms"] * baseline["accuracy"])
+
+
+def select(
+    front: Front, trial: int | None = None, max_drop: float | None = None,
+    max_latency_ms: float | None = None, speedup: float | None = None,
+) -> Point:
+    """One finished trial: by number, or the best on the front within a limit.
+
+    Raises
+    ------
+    BadInputError
+        Not exactly one wish was given, or no plan fulfils it.
+    """
+    wishes = [wish for wish in (trial, max_drop, max_latency_ms, speedup) if wish is not None]
+    if len(wishes) != 1:
+        raise BadInputError("give exactly one of --trial, --max-drop, --max-latency or --speedup")
+    if trial is not None:
+        chosen = [p for p in (*front.points, *front.others) if p.trial == trial]
+        if not chosen:
+            raise BadInputError(f"study {front.study!r} has no finished trial {trial}; 'front' lists those on the front")
+        return chosen[0]
+    if max_drop is not None:
+        fitting = [p for p in front.points if p.drop <= max_drop]
+        return _first(fitting[::-1], f"a drop of at most {max_drop} points", f"{min(p.drop for p in front.points):.2f}")
+    if max_latency_ms is not None:
+        fitting = [p for p in front.points if p.latency_ms <= max_latency_ms]
+        least = f"{min(p.latency_ms for p in front.points):.2f} ms"
+        return _first(fitting, f"a latency of at most {max_latency_ms} ms", least)
+    assert speedup is not None
+    fitting = [p for p in front.points if p.speedup >= speedup]
+    return _first(fitting, f"a speed-up of {speedup}x", f"{max(p.speedup for p in front.points):.2f}x")
+
+
+def _first(fitting: Sequence[Point], wish: str, best: str) -> Point:
+    if not fitting:
+        raise BadInputError(f"no plan on the front has {wish}; the best has {best}: widen the limit or search on")
+    return fitting[0]

@@ -1,0 +1,195 @@
+"""What people read: tables, progress bars and the one-page report of a front."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as plotly
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from latency_models.target import Target
+from search.deploy import Exported, Trained
+from search.front import Front, hypervolume
+from search.planfile import PlanFile
+from search.sites import Listing
+from training.files import replacing
+
+notes = Console(stderr=True, highlight=False)
+_METRICS = {"top1": "top-1", "top5": "top-5"}
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Progress bars on standard error: ``watch(what)`` gives a callback of (done, total)."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=notes) as progress:
+
+        def watch(what: str) -> Callable[[int, int], None]:
+            tasks: list[TaskID] = []
+
+            def update(done: int, total: int) -> None:
+                if not tasks:
+                    tasks.append(progress.add_task(what, total=total, completed=done))
+                progress.update(tasks[0], completed=done, total=total)
+
+            return update
+
+        yield watch
+
+
+def front_table(front: Front) -> Table:
+    """The front, slowest plan first."""
+    metric = _METRICS[front.metric]
+    table = Table(
+        title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials (study {front.study})",
+        caption=f"latency: {front.latency_basis} - {front.latency_source}; {metric} on the proxy split",
+    )
+    for heading in ("trial", "plan", "latency ms", "speed-up", f"{metric} %", "drop", "MACs M", "parameters M"):
+        table.add_column(heading, justify="left" if heading == "plan" else "right")
+    base = front.baseline
+    untouched = (f"{base['latency_ms']:.2f}", "1.00x", f"{base['accuracy']:.2f}", "0.00", "", "")
+    table.add_row("-", "untouched", *untouched, style="dim", end_section=True)
+    for p in front.points:
+        table.add_row(
+            str(p.trial), p.plan_id, f"{p.latency_ms:.2f}", f"{p.speedup:.2f}x", f"{p.accuracy:.2f}",
+            f"{p.drop:+.2f}", f"{p.macs / 1e6:.1f}", f"{p.parameters / 1e6:.2f}",
+        )
+    return table
+
+
+def next_commands(front: Front, extra: str = "") -> str:
+    """The commands that lead from this front to a deployed network."""
+    name = front.study
+    return "\n".join(
+        [
+            "Next:",
+            f"  python cli.py plan --study {name} --max-drop 1 --out plan.json{extra}",
+            "  python cli.py train --plan plan.json --epochs 10 --out runs/merged",
+            "  python cli.py export --run runs/merged --out model.onnx",
+        ]
+    )
+
+
+def write_csv(front: Front, path: Path) -> None:
+    """The front's points, one a row."""
+    with replacing(path) as temporary:
+        pd.DataFrame([vars(point) for point in front.points]).to_csv(temporary, index=False)
+
+
+def write_html(front: Front, path: Path) -> None:
+    """One page that works offline: the front among all trials, and the untouched network."""
+    figure = plotly.Figure()
+    metric = _METRICS[front.metric]
+    for name, points, mode in (("other trials", front.others, "markers"), ("front", front.points, "lines+markers")):
+        figure.add_scatter(
+            x=[p.latency_ms for p in points], y=[p.accuracy for p in points], mode=mode, name=name,
+            text=[f"trial {p.trial}, plan {p.plan_id}<br>{p.speedup:.2f}x, drop {p.drop:+.2f}" for p in points],
+            hovertemplate="%{text}<br>%{x:.2f} ms, %{y:.2f} %<extra></extra>",
+        )
+    base = front.baseline
+    figure.add_scatter(x=[base["latency_ms"]], y=[base["accuracy"]], mode="markers", name="untouched", marker_symbol="star")
+    figure.update_layout(
+        title=f"{front.network} on {front.target}: {len(front.points)} plans on the front of {front.trials} trials, "
+        f"hypervolume {hypervolume(front.points, base):.3f}",
+        xaxis_title=f"latency (ms; {front.latency_basis})", yaxis_title=f"{metric} accuracy (%)",
+        template="plotly_white",
+    )
+    with replacing(path) as temporary:
+        figure.write_html(temporary, include_plotlyjs=True, full_html=True)
+
+
+def plan_table(plan: PlanFile) -> Table:
+    """What a plan merges where."""
+    accuracy = f", accuracy {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.accuracy is not None else ""
+    table = Table(
+        title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "
+        f"{plan.speedup:.2f}x the untouched {plan.baseline_latency_ms:.2f} ms{accuracy}",
+        caption=f"latency: {plan.basis}; sites that are not listed are kept",
+    )
+    for heading in ("rule", "where", "option"):
+        table.add_column(heading)
+    for site, option in plan.choices.items():
+        rule, _, place = site.partition(":")
+        table.add_row(rule, place, option)
+    if not plan.choices:
+        table.add_row("-", "nothing is merged", "keep")
+    return table
+
+
+def sites_table(listing: Listing) -> Table:
+    """Every site and option with the latency when it alone is chosen."""
+    network = listing.network
+    table = Table(
+        title=f"{network.name} {'x'.join(map(str, network.input_shape))} on {listing.target}: "
+        f"{listing.baseline_latency_ms:.2f} ms untouched, {len(network.folded)} norms folded for free",
+        caption=f"latency: {listing.basis} - {listing.source}",
+    )
+    for heading in ("site", "option", "latency ms", "speed-up"):
+        table.add_column(heading, justify="right" if "-" in heading or "ms" in heading else "left")
+    for site in network.sites:
+        for number, (option, ms) in enumerate(listing.options[site.id].items()):
+            ratio = f"{listing.baseline_latency_ms / ms:.3f}x"
+            table.add_row(site.id if number == 0 else "", option, f"{ms:.2f}", ratio)
+    return table
+
+
+def refused_table(listing: Listing) -> Table:
+    """Places that look like sites but are not."""
+    table = Table(title="refused")
+    for heading in ("rule", "layers", "reason"):
+        table.add_column(heading)
+    for refusal in listing.network.refused:
+        table.add_row(refusal.rule, ", ".join(refusal.nodes), refusal.reason)
+    return table
+
+
+def targets_table(targets: list[Target]) -> Table:
+    """All targets with provenance."""
+    table = Table(title="targets")
+    for heading in ("name", "device", "runtime", "threads", "precision", "kind", "source"):
+        table.add_column(heading, overflow="fold")
+    for t in targets:
+        table.add_row(t.name, t.device, t.runtime, str(t.threads), t.precision, t.kind, t.source)
+    return table
+
+
+def layers_table(answer: dict, basis: str) -> Table:  # type: ignore[type-arg]
+    """Every kernel of the untouched network."""
+    table = Table(title=f"{answer['network']} on {answer['target']}: {answer['total_ms']:.2f} ms", caption=f"latency: {basis}")
+    for heading in ("layer", "op", "latency ms", "share %", "kind"):
+        table.add_column(heading, justify="right" if heading in ("latency ms", "share %") else "left")
+    for row in answer["layers"]:
+        share = 100 * row["latency_ms"] / answer["total_ms"]
+        table.add_row(row["name"], row["op"], f"{row['latency_ms']:.3f}", f"{share:.1f}", row["kind"])
+    return table
+
+
+def trained_table(trained: Trained) -> Table:
+    """Test accuracy of teacher and merged network."""
+    where = "the evaluation images that also chose the plan" if trained.test_is_proxy else "the test split"
+    table = Table(title=f"accuracy on {where} ({trained.merged.images} images)")
+    for heading in ("network", "top-1 %", "top-5 %"):
+        table.add_column(heading, justify="left" if heading == "network" else "right")
+    for name, reached in (("teacher", trained.teacher), ("merged", trained.merged)):
+        table.add_row(name, f"{reached.top1:.2f} +- {reached.error:.2f}", f"{reached.top5:.2f}")
+    table.add_row("same answer", f"{trained.agreement:.2f}", "")
+    return table
+
+
+def exported_table(exported: Exported) -> Table:
+    """Agreement and side-by-side latency of an export."""
+    table = Table(title=f"{exported.onnx}: checked on {exported.agreement.images} images")
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    table.add_row("max abs error", f"{exported.agreement.max_abs_error:.2e} (answers up to {exported.agreement.scale:.1f})")
+    table.add_row("same top-1", f"{exported.agreement.top1_agreement:.2f} %")
+    table.add_row(f"original, this machine, {exported.threads} thread(s), onnxruntime", f"{exported.original_ms:.3f} ms")
+    table.add_row("merged, measured side by side", f"{exported.merged_ms:.3f} ms")
+    table.add_row("speed-up here", f"{exported.original_ms / exported.merged_ms:.2f}x")
+    return table

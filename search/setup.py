@@ -1,0 +1,125 @@
+"""From what the user asked for to a network that can be merged, its images and its target."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from merges.graph import TraceError
+from merges.network import Network, analyse
+from training import models, teacher
+from training.data import Data, DataSpec, Images
+from training.data import load as load_images
+from training.errors import BadInputError
+from training.finetune import Accuracy, evaluate
+from training.preprocess import Preprocess
+
+Progress = Callable[[int, int], None]
+Watch = Callable[[str], Progress]
+_DIGITS_SIZE = 64
+_DIGITS_EPOCHS, _PHOTO_EPOCHS = 8, 20
+
+
+class Setup(BaseModel):
+    """Everything that decides what is learned: recorded in the study and in every plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = "googlenet"
+    weights: str | None = None
+    data: str = "digits"
+    eval_data: str | None = None
+    labels: str | None = None
+    input_size: int | None = None
+    teacher_epochs: int | None = None
+    max_images: int = 20000
+    seed: int = 0
+
+    def data_spec(self, input_size: int) -> DataSpec:
+        """The part that decides which images are seen."""
+        return DataSpec(
+            self.data, self.eval_data, self.labels, input_size, self.seed, self.max_images
+        )
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A teacher with its images, ready to be merged and judged."""
+
+    setup: Setup
+    network: Network
+    data: Data
+    preprocess: Preprocess
+
+    def inputs(self, images: Images) -> Callable[[Tensor], Tensor]:
+        """Preprocessed images by index."""
+        return lambda index: self.preprocess(images.pixels[index])
+
+    def judge(self, images: Images) -> tuple[Accuracy, Tensor]:
+        """Accuracy and answers of the teacher."""
+        return evaluate(self.network.teacher, self.inputs(images), images.labels)
+
+
+def structure(
+    model: str, input_size: int | None = None, classes: int | None = None, weights: str | None = None
+) -> Network:
+    """A network without data: enough for its sites and its latency.
+
+    Raises
+    ------
+    BadInputError
+        The model is unknown, cannot be traced, or refuses the input size.
+    """
+    loaded = models.load(model, weights, classes)
+    return _analysed(loaded, input_size or loaded.input_size)
+
+
+def workbench(setup: Setup, home: Path, watch: Watch) -> Workbench:
+    """Load the images and the teacher (trained on first use where it has no weights).
+
+    Raises
+    ------
+    BadInputError
+        The model, the weights or the data are not usable, or do not fit each other.
+    """
+    loaded = models.load(setup.model, setup.weights, seed=setup.seed)
+    size = setup.input_size or (_DIGITS_SIZE if setup.data == "digits" else loaded.input_size)
+    images = load_images(setup.data_spec(size), watch("reading images"))
+    if not loaded.trained:
+        loaded = models.load(setup.model, None, len(images.classes), setup.seed)
+    _analysed(loaded, size)  # what cannot be merged is refused before anything is trained
+    epochs = setup.teacher_epochs
+    if epochs is None:
+        epochs = 0 if loaded.trained else _DIGITS_EPOCHS if setup.data == "digits" else _PHOTO_EPOCHS
+    elif epochs == 0 and not loaded.trained:
+        raise BadInputError(
+            f"{setup.model} has no weights and --teacher-epochs is 0; give --weights FILE or let it be trained"
+        )
+    if epochs:
+        trained = teacher.train_teacher(
+            loaded, images, epochs, setup.seed, home / "teachers", watch(f"training the teacher ({epochs} epochs)")
+        )
+        assert trained is loaded.model
+    network = _analysed(loaded, size)
+    _check_outputs(network, images)
+    return Workbench(setup, network, images, loaded.preprocess)
+
+
+def _analysed(loaded: models.LoadedModel, size: int) -> Network:
+    try:
+        return analyse(loaded.name, loaded.model, (3, size, size))
+    except TraceError as error:
+        raise BadInputError(str(error)) from error
+
+
+def _check_outputs(network: Network, images: Data) -> None:
+    with torch.no_grad():
+        outputs = network.teacher(torch.zeros(1, *network.input_shape)).shape[1]
+    if outputs != len(images.classes):
+        raise BadInputError(
+            f"{network.name} has {outputs} outputs but {images.spec} has {len(images.classes)} classes; "
+            "give --labels FILE, a line a class in the order of the outputs"
+        )

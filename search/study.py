@@ -1,0 +1,191 @@
+"""Studies: created, continued, run, and opened for reading. Optuna keeps them in a database."""
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from merges.plan import Plan
+from search.evaluate import Evaluator, score_attributes
+from search.space import distributions, to_params, to_plan
+from search.warmstart import first_plans
+from training.errors import BadInputError
+
+SAMPLERS = ("auto", "tpe", "nsga2", "random")
+_OBJECTIVES = ["latency (ms)", "accuracy (%)"]
+_REPEATS_BEFORE_GIVING_UP = 200
+_FAILURES_BEFORE_GIVING_UP = 3
+_PACKAGES = ("torch", "torchvision", "optuna", "onnxruntime", "numpy")
+_IDENTITY = ("network", "fingerprint", "weights_fingerprint", "target", "data_fingerprint", "proxy")
+
+
+class SearchFailedError(RuntimeError):
+    """Trials fail one after the other; the message holds the last reason."""
+
+
+@contextmanager
+def _database(storage: str) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise BadInputError(f"the study database {storage} cannot be used ({reason}); check --storage") from error
+    except ImportError as error:
+        raise BadInputError(f"the study database {storage} needs a driver that is not installed ({error})") from error
+
+
+def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    """A sampler by name; ``auto`` is TPE, Optuna's default for several objectives."""
+    match name:
+        case "auto" | "tpe":
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True)
+        case "nsga2":
+            return optuna.samplers.NSGAIISampler(seed=seed, population_size=24)
+        case "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+    raise BadInputError(f"unknown sampler {name!r}; expected one of {', '.join(SAMPLERS)}")
+
+
+def open_study(name: str, storage: str) -> optuna.Study:
+    """A study that exists.
+
+    Raises
+    ------
+    BadInputError
+        The database cannot be opened or has no such study.
+    """
+    with _database(storage):
+        try:
+            return optuna.load_study(study_name=name, storage=storage)
+        except KeyError as error:
+            known = ", ".join(optuna.get_all_study_names(storage)) or "none yet"
+            raise BadInputError(f"no study {name!r} in {storage}; it holds: {known}") from error
+
+
+def start(name: str, storage: str, evaluator: Evaluator, sampler: str, arguments: dict[str, Any]) -> optuna.Study:
+    """Create a study or continue the one of that name.
+
+    Raises
+    ------
+    BadInputError
+        The database cannot be used, or the study belongs to another network, target or data.
+    """
+    bench, device = evaluator.bench, evaluator.latencies.device
+    identity = {
+        "network": bench.network.name, "fingerprint": bench.network.fingerprint,
+        "weights_fingerprint": bench.network.weights_fingerprint, "target": device.spec.name,
+        "data_fingerprint": bench.data.fingerprint, "proxy": asdict(evaluator.proxy),
+    }
+    make_sampler(sampler, 0)
+    with _database(storage):
+        if name in optuna.get_all_study_names(storage):
+            study = optuna.load_study(study_name=name, storage=storage)
+            _check_identity(study, identity)
+        else:
+            study = optuna.create_study(
+                study_name=name, storage=storage, directions=["minimize", "maximize"]
+            )
+            study.set_metric_names(_OBJECTIVES)
+            for key, value in _description(evaluator, identity, arguments).items():
+                study.set_user_attr(key, value)
+            for choices in first_plans(bench.network, evaluator.latencies):
+                study.enqueue_trial(to_params(bench.network, choices), skip_if_exists=True)
+        study.sampler = make_sampler(sampler, bench.setup.seed + len(study.trials))
+    return study
+
+
+def _check_identity(study: optuna.Study, identity: dict[str, Any]) -> None:
+    for key in _IDENTITY:
+        theirs = study.user_attrs.get(key)
+        if theirs != identity[key]:
+            raise BadInputError(
+                f"study {study.study_name!r} was made with {key} {theirs!r}, not {identity[key]!r}; "
+                "choose another --study name, or give the same arguments"
+            )
+
+
+def _description(evaluator: Evaluator, identity: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    score = evaluator.latencies.score({})
+    return identity | evaluator.provenance() | {
+        "input_shape": list(evaluator.bench.network.input_shape),
+        "setup": evaluator.bench.setup.model_dump(), "arguments": arguments,
+        "baseline": {
+            "latency_ms": score.latency_ms, "accuracy": evaluator.proxy.percent(evaluator.baseline),
+            **score_attributes(score),
+        },
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Trials that count against the budget."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def run(study: optuna.Study, evaluator: Evaluator, budget: int, progress: Callable[[int, int], None]) -> None:
+    """Run trials until `budget` of them have finished; no plan is trained twice.
+
+    An interrupted trial is recorded as failed with its reason; finished ones are kept as they are.
+
+    Raises
+    ------
+    SearchFailedError
+        Several trials in a row failed.
+    """
+    network = evaluator.bench.network
+    seen = {trial.user_attrs["plan_id"]: trial.number for trial in finished(study)}
+    space = distributions(network)
+    repeats = failures = 0
+    progress(len(seen), budget)
+    while len(seen) < budget and repeats < _REPEATS_BEFORE_GIVING_UP:
+        trial = study.ask(space)  # type: ignore[arg-type]
+        plan = to_plan(network, trial.params)
+        if plan.plan_id in seen:
+            trial.set_user_attr("reason", f"the same plan as trial {seen[plan.plan_id]}")
+            study.tell(trial, state=TrialState.PRUNED)
+            repeats += 1
+            continue
+        repeats = 0
+        reason = _try(study, trial, plan, evaluator)
+        if reason is None:
+            seen[plan.plan_id] = trial.number
+            failures = 0
+        else:
+            failures += 1
+        if failures >= _FAILURES_BEFORE_GIVING_UP:
+            raise SearchFailedError(f"{failures} trials in a row failed, the last with: {reason}")
+        progress(len(seen), budget)
+
+
+def _try(study: optuna.Study, trial: optuna.Trial, plan: Plan, evaluator: Evaluator) -> str | None:
+    """Evaluate one plan and record it; the reason where it failed."""
+    try:
+        trial.set_user_attr("plan", plan.choice)
+        trial.set_user_attr("plan_id", plan.plan_id)
+        score = evaluator.latencies.score(plan.choice)
+        for key, value in score_attributes(score).items():
+            trial.set_user_attr(key, value)
+        evaluation = evaluator.judge(plan, score)
+        for key, value in evaluation.attributes().items():
+            trial.set_user_attr(key, value)
+        study.tell(trial, [score.latency_ms, evaluation.percent])
+        return None
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        raise
+    except KeyboardInterrupt:
+        trial.set_user_attr("reason", "interrupted")
+        study.tell(trial, state=TrialState.FAIL)
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        trial.set_user_attr("reason", reason)
+        study.tell(trial, state=TrialState.FAIL)
+        return reason

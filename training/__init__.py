@@ -1,0 +1,1 @@
+"""Layers learned, networks trained, evaluated and exported (torch, torchvision)."""

@@ -1,0 +1,102 @@
+"""Learned rebirth layers on disk, reused by every plan that makes the same choices in a block.
+
+One safetensors file an entry, with its error curve and cost, under the fingerprints of the network's
+weights and of the images, named by block, choices and recipe. Files are replaced in one step: two
+processes that learn the same entry at once both end with a whole one.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, fx
+
+from merges.network import Block, Network
+from training.distill import Lesson, Recipe, learn_block
+from training.files import replacing
+from training.walk import walk
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Learned weights of one block, its held-out error after each stage, and what it cost."""
+
+    weights: dict[str, Tensor]
+    errors: list[float]
+    seconds: float
+
+
+class Bank:
+    """Learns blocks when they are first asked for.
+
+    Parameters
+    ----------
+    images : (n, 3, height, width) preprocessed images to learn on; their labels are not used
+    home : folder of all banks
+    data : fingerprint of the images
+    """
+
+    def __init__(self, network: Network, images: Tensor, home: Path, data: str, recipe: Recipe) -> None:
+        self.network = network
+        self.images = images[: recipe.images]
+        self.recipe = recipe
+        self.folder = home / f"{network.weights_fingerprint}-{data}"
+        self.skeleton = network.skeleton()
+
+    @cached_property
+    def features(self) -> dict[str, Tensor]:
+        """What the teacher's layers give at every entry and exit of a block, by node."""
+        names = {name for block in self.network.blocks for name in (block.entry, block.exit)}
+        spliced = {block.name: block.exit for block in self.network.blocks}
+        nodes = {node.name: spliced.get(str(node.target), node.name) for node in self.skeleton.graph.nodes}
+        kept = walk(self.skeleton, self.images, keep=[n for n, original in nodes.items() if original in names])
+        return {nodes[name]: value for name, value in kept.items() if name in nodes}
+
+    def lesson(self, block: Block, inputs: Tensor | None = None) -> Lesson:
+        """What the block shall learn; on the teacher's features unless others reach it."""
+        entered = self.features[block.entry]
+        teacher = self.skeleton.get_submodule(block.name)
+        assert isinstance(teacher, fx.GraphModule)
+        return Lesson(entered if inputs is None else inputs, entered, self.features[block.exit], teacher)
+
+    def get(self, block: Block, choices: Mapping[str, str]) -> Entry:
+        """The learned block for these choices; from disk where it is known."""
+        path = self._path(block, choices)
+        return _read(path) or self._learn(block, choices, path)
+
+    def _path(self, block: Block, choices: Mapping[str, str]) -> Path:
+        text = json.dumps([block.name, sorted(choices.items()), asdict(self.recipe)])
+        return self.folder / f"{block.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.safetensors"
+
+    def _learn(self, block: Block, choices: Mapping[str, str], path: Path) -> Entry:
+        start = time.perf_counter()
+        student, _ = self.network.rebuild(block, choices)
+        errors = learn_block(student, self.lesson(block), self.recipe)
+        weights = {name: value.contiguous() for name, value in student.state_dict().items()}
+        entry = Entry(weights, errors, time.perf_counter() - start)
+        notes = {
+            "block": block.name, "choices": json.dumps(dict(choices)), "errors": json.dumps(errors),
+            "seconds": f"{entry.seconds:.3f}", "recipe": json.dumps(asdict(self.recipe)),
+        }
+        with replacing(path) as temporary:
+            save_file(weights, temporary, metadata=notes)
+        return entry
+
+
+def _read(path: Path) -> Entry | None:
+    """An entry from disk; None where there is none or its file is damaged (it is learned again)."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            notes = file.metadata()
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        return Entry(weights, json.loads(notes["errors"]), float(notes["seconds"]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,210 @@
+"""Images for learning, for judging plans (proxy) and for the final word (test).
+
+Images are decoded once, resized and kept in memory as bytes; a file that cannot be decoded is left
+out, named and counted.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import functional as transforms
+
+from training.errors import BadInputError
+
+Progress = Callable[[int, int], None]
+_RESIZE = 256 / 224  # short side before the centre crop, as ImageNet networks are evaluated
+_SEED_OFFSET = 20180202
+
+
+@dataclass(frozen=True)
+class Images:
+    """Bytes (n, 3, size, size), RGB, and class numbers (n,)."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, indices: Sequence[int] | Tensor) -> "Images":
+        index = torch.as_tensor(indices)
+        return Images(self.pixels[index], self.labels[index])
+
+
+@dataclass(frozen=True)
+class Data:
+    """Three splits of a data set.
+
+    Attributes
+    ----------
+    train : for learning
+    proxy : for judging plans during a search
+    test : for the final accuracy; the same images as `proxy` where `test_is_proxy`
+    classes : names in the order of the outputs
+    dropped : files that could not be decoded
+    """
+
+    spec: str
+    train: Images
+    proxy: Images
+    test: Images
+    classes: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+    test_is_proxy: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the images that are learned on."""
+        digest = hashlib.sha256(str(tuple(self.train.pixels.shape)).encode())
+        digest.update(self.train.pixels.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What the user asked for: see ``load``."""
+
+    data: str = "digits"
+    eval_data: str | None = None
+    labels: str | None = None
+    input_size: int = 64
+    seed: int = 0
+    max_images: int = 20000
+
+
+def load(spec: DataSpec, progress: Progress = lambda _, __: None) -> Data:
+    """Load ``digits`` (scikit-learn's scans) or ``imagefolder:DIR``, split with the seed.
+
+    A folder with ``train`` and ``val`` in it is split as it says: ``val`` is the test split, a tenth
+    of ``train`` becomes the proxy split. Other folders are split 70 / 15 / 15. With ``eval_data``,
+    all of ``data`` is learned on, and the evaluation images judge plans and give the final accuracy.
+
+    Raises
+    ------
+    BadInputError
+        The data cannot be had, or does not fit the labels.
+    """
+    if spec.data == "digits":
+        return _digits(spec)
+    folder = _folder(spec.data)
+    if spec.eval_data is not None:
+        train, names, bad = _read(folder, spec, progress)
+        judged, judged_names, also_bad = _read(_folder(spec.eval_data), spec, progress)
+        if not spec.labels and judged_names != names:
+            raise BadInputError(
+                f"the classes of {spec.eval_data} are not those of {spec.data}; give --labels FILE, "
+                "a line a class in the order of the network's outputs"
+            )
+        return Data(spec.data, train, judged, judged, names, bad + also_bad, test_is_proxy=True)
+    if (folder / "train").is_dir() and (folder / "val").is_dir():
+        images, names, bad = _read(folder / "train", spec, progress)
+        test, test_names, also_bad = _read(folder / "val", spec, progress)
+        if test_names != names:
+            raise BadInputError(f"{folder / 'val'} has other classes than {folder / 'train'}; expected the same folders")
+        train, proxy = _split(images, 0.1, spec.seed)
+        return Data(spec.data, train, proxy, test, names, bad + also_bad)
+    images, names, bad = _read(folder, spec, progress)
+    train, rest = _split(images, 0.3, spec.seed)
+    proxy, test = _split(rest, 0.5, spec.seed)
+    return Data(spec.data, train, proxy, test, names, bad)
+
+
+def _digits(spec: DataSpec) -> Data:
+    scans = load_digits()
+    grey = torch.from_numpy(scans.images.astype(np.float32)) * (255 / 16)
+    size = [spec.input_size, spec.input_size]
+    pixels = torch.nn.functional.interpolate(grey[:, None], size=size, mode="bilinear")
+    images = Images(
+        pixels.round().clamp(0, 255).to(torch.uint8).repeat(1, 3, 1, 1), torch.from_numpy(scans.target).long()
+    )
+    train, rest = _split(images, 0.5, spec.seed)
+    proxy, test = _split(rest, 0.5, spec.seed)
+    return Data("digits", train, proxy, test, tuple(str(n) for n in range(10)))
+
+
+def _split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
+    """Split off a share, by class where every class has two images or more."""
+    counts = torch.bincount(images.labels)
+    enough = int(counts[counts > 0].min()) >= 2 and len(images) * min(share, 1 - share) >= int((counts > 0).sum())
+    try:
+        first, second = train_test_split(
+            np.arange(len(images)), test_size=share, random_state=seed + _SEED_OFFSET,
+            stratify=images.labels.numpy() if enough else None,
+        )
+    except ValueError as error:
+        raise BadInputError(f"{len(images)} images are too few to split; expected at least 10") from error
+    return images.take(first), images.take(second)
+
+
+def _folder(spec: str) -> Path:
+    kind, _, where = spec.partition(":")
+    if kind != "imagefolder" or not where:
+        raise BadInputError(f"unknown data {spec!r}; expected 'digits' or 'imagefolder:DIR' (a folder a class)")
+    folder = Path(where).expanduser()
+    if not folder.is_dir():
+        raise BadInputError(f"{folder} is no folder; expected a folder with one sub-folder of images a class")
+    return folder
+
+
+def _read(folder: Path, spec: DataSpec, progress: Progress) -> tuple[Images, tuple[str, ...], tuple[str, ...]]:
+    """All images of a folder, its class names and the files that could not be decoded."""
+    try:
+        listing = ImageFolder(str(folder), allow_empty=True)
+    except (FileNotFoundError, OSError) as error:
+        raise BadInputError(f"{folder} holds no images; expected one sub-folder of images a class") from error
+    names, numbers = _classes(listing.classes, spec.labels)
+    samples = listing.samples
+    if len(samples) > spec.max_images:
+        order = np.random.default_rng(spec.seed).permutation(len(samples))[: spec.max_images]
+        samples = [samples[i] for i in sorted(order)]
+    pixels: list[Tensor] = []
+    labels: list[int] = []
+    bad: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        decoded = pool.map(lambda sample: _decode(sample[0], spec.input_size), samples)
+        for done, ((path, label), image) in enumerate(zip(samples, decoded, strict=True)):
+            if image is None:
+                bad.append(path)
+            else:
+                pixels.append(image)
+                labels.append(numbers[label])
+            progress(done + 1, len(samples))
+    if not pixels:
+        raise BadInputError(f"{folder} holds no readable image; expected one sub-folder of images a class")
+    return Images(torch.stack(pixels), torch.tensor(labels)), names, tuple(bad)
+
+
+def _classes(folders: Sequence[str], labels: str | None) -> tuple[tuple[str, ...], list[int]]:
+    """Names of all outputs, and the output of every folder."""
+    if labels is None:
+        return tuple(folders), list(range(len(folders)))
+    try:
+        lines = Path(labels).expanduser().read_text().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{labels} cannot be read ({error}); expected a text file, a line a class") from error
+    names = tuple(line.split()[0] for line in lines if line.strip())
+    number = {name: i for i, name in enumerate(names)}
+    unknown = [name for name in folders if name not in number]
+    if unknown:
+        raise BadInputError(f"folder {unknown[0]!r} is no class of {labels}; expected names such as {names[0]!r}")
+    return names, [number[name] for name in folders]
+
+
+def _decode(path: str, size: int) -> Tensor | None:
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (size, size))
+            resized = transforms.resize(image.convert("RGB"), [round(size * _RESIZE)], antialias=True)
+            return transforms.pil_to_tensor(transforms.center_crop(resized, [size, size]))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None

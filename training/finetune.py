@@ -1,0 +1,98 @@
+"""Make a plan's network whole: bank, a pass from bottom to top, then the teacher's answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, fx, nn
+
+from training.bank import Bank
+from training.distill import learn_block
+from training.optim import descend
+from training.walk import outputs_of, walk
+
+Progress = Callable[[int, int], None]
+_TEMPERATURE = 2.0
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Percent of images whose class is the best (or among the five best) answer."""
+
+    top1: float
+    top5: float
+    images: int
+
+    @property
+    def error(self) -> float:
+        """Standard error of top-1, in points."""
+        share = self.top1 / 100
+        return 100 * (share * (1 - share) / max(self.images, 1)) ** 0.5
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Accuracy:
+    """Accuracy of answers (n, classes) against class numbers (n,)."""
+    best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+    return Accuracy(
+        100 * float(best[:, 0].float().mean()), 100 * float(best.any(dim=1).float().mean()), len(labels)
+    )
+
+
+def assemble(bank: Bank, plan: Mapping[str, str], steps: int, progress: Progress = lambda _, __: None) -> fx.GraphModule:
+    """The plan's network from learned blocks, relearned once from bottom to top.
+
+    Blocks learned alone are fed the teacher's features; stacked, their errors pile up. So every merged
+    block takes `steps` more steps on the features that the merged network below it really produces,
+    against the teacher's output at that point (0 leaves the blocks as they are in the bank).
+    """
+    network = bank.network
+    changed = [block for block in network.blocks if block.choices(plan)]
+    entries = {block.name: bank.get(block, block.choices(plan)).weights for block in changed}
+    merged = network.merged(plan, entries)
+    if steps == 0 or not changed:
+        return merged
+    by_name = {block.name: block for block in changed}
+    recipe = replace(bank.recipe, steps=steps)
+    done = 0
+
+    def relearn(name: str, inputs: Tensor) -> None:
+        nonlocal done
+        if name not in by_name:
+            return
+        student = merged.get_submodule(name)
+        assert isinstance(student, fx.GraphModule)
+        learn_block(student, bank.lesson(by_name[name], inputs), recipe)
+        done += 1
+        progress(done, len(changed))
+
+    walk(merged, bank.images, visit=relearn)
+    return merged
+
+
+def distillation(student: Tensor, teacher: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of softened answers (Hinton et al. 2015), scaled by T squared."""
+    soft, wanted = (torch.log_softmax(logits / _TEMPERATURE, dim=1) for logits in (student, teacher))
+    return nn.functional.kl_div(soft, wanted, log_target=True, reduction="batchmean") * _TEMPERATURE**2
+
+
+def finetune(
+    merged: nn.Module, images: Callable[[Tensor], Tensor], teacher_logits: Tensor, steps: int, batch: int,
+    rate: float, seed: int, progress: Progress = lambda _, __: None,
+) -> None:
+    """A fixed number of steps of the whole network towards the teacher's answers, in place.
+
+    `images` gives preprocessed images for indices; `teacher_logits` are cached for all of them.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def loss(index: Tensor) -> Tensor:
+        return distillation(merged(images(index)), teacher_logits[index])
+
+    descend(merged, loss, len(teacher_logits), steps, batch, rate, generator, progress)
+
+
+def evaluate(model: nn.Module, images: Callable[[Tensor], Tensor], labels: Tensor) -> tuple[Accuracy, Tensor]:
+    """Accuracy and answers for all images, in batches."""
+    index = torch.arange(len(labels))
+    logits = torch.cat([outputs_of(model, images(part)) for part in index.split(64)])
+    return accuracy(logits, labels), logits
