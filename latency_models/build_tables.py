@@ -19,8 +19,15 @@ from latency_models.target import TABLES
 
 SOURCES = Path(__file__).parent / "sources"
 _OPS = {
-    "Convolution": "conv", "InnerProduct": "linear", "MaxPool": "maxpool", "AvgPool": "avgpool",
-    "LRN": "lrn", "ReLU": "relu", "Concat": "concat", "Dropout": "dropout", "Softmax": "softmax",
+    "Convolution": "conv",
+    "InnerProduct": "linear",
+    "MaxPool": "maxpool",
+    "AvgPool": "avgpool",
+    "LRN": "lrn",
+    "ReLU": "relu",
+    "Concat": "concat",
+    "Dropout": "dropout",
+    "Softmax": "softmax",
 }
 
 
@@ -61,7 +68,10 @@ def _kernel(row: pd.Series) -> Kernel:
     if op == "linear":
         source = (source[0] * source[1] * source[2], 1, 1)
     if op in ("conv", "maxpool", "avgpool"):
-        sides = {name: (int(row[c]),) * 2 for name, c in (("window", "kernel"), ("stride", "stride"), ("padding", "pad"))}
+        sides = {
+            name: (int(row[c]),) * 2
+            for name, c in (("window", "kernel"), ("stride", "stride"), ("padding", "pad"))
+        }
         return Kernel(op, source, target, groups=int(row["groups"]), **sides)  # type: ignore[arg-type]
     if op == "lrn":
         return Kernel(op, source, target, window=(int(row["kernel"]), 1))

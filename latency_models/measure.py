@@ -40,7 +40,10 @@ class _Timing:
 
 
 def measure(
-    runtime: Runtime, threads: int, kernels: Sequence[Kernel], progress: Callable[[int, int], None] = lambda _, __: None
+    runtime: Runtime,
+    threads: int,
+    kernels: Sequence[Kernel],
+    progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> list[Measurement]:
     """Time each kernel once, all in turn, round after round, until its spread is small.
 
@@ -69,7 +72,12 @@ def measure(
         progress(min(len(kernels) * (turn + 2), rounds_in_all), rounds_in_all)
     source = f"{runtime.name} {runtime.version()}, {threads} thread(s), {platform.processor() or platform.machine()}"
     return [
-        Measurement(kernel, *timing.summary(), repeats=len(timing.samples_us), source=f"{source}, {time.strftime('%Y-%m-%d')}")
+        Measurement(
+            kernel,
+            *timing.summary(),
+            repeats=len(timing.samples_us),
+            source=f"{source}, {time.strftime('%Y-%m-%d')}",
+        )
         for kernel, timing in timings.items()
     ]
 
@@ -89,7 +97,9 @@ def _prepare(runtime: Runtime, kernel: Kernel, threads: int) -> _Timing:
     except NotImplementedError as error:
         raise NotMeasurableError(f"{runtime.name}: {error} ({kernel.key})") from error
     if run is None:
-        raise NotMeasurableError(f"{runtime.name} cannot be run on this machine; its targets know shipped tables only")
+        raise NotMeasurableError(
+            f"{runtime.name} cannot be run on this machine; its targets know shipped tables only"
+        )
     return _warmed(run)
 
 

@@ -16,7 +16,7 @@ from latency_models.table import LatencyTable, Measurement
 from latency_models.target import Target
 
 _NARROW_MAPS = 24
-_ENOUGH = 3  # rows of an operation below which no model is fitted
+_ENOUGH = 2  # rows of an operation below which no model is fitted
 
 
 class UnknownKernelError(LookupError):
@@ -70,7 +70,7 @@ class Predictor:
     def __init__(self, target: Target, table: LatencyTable) -> None:
         self.target = target
         self.table = table
-        self._models: dict[str, "_Model"] = {}
+        self._models: dict[str, _Model] = {}
 
     def latency(self, kernel: Kernel) -> Latency:
         """The time of one kernel.
@@ -158,8 +158,13 @@ def _conv_features(kernel: Kernel) -> np.ndarray:
     narrow = kernel.out_shape[0] // kernel.groups <= _NARROW_MAPS
     return np.array(
         [
-            kernel.macs, narrow * kernel.macs, unrolled * columns, columns,
-            kernel.out_shape[0] * pixels, kernel.parameters, 1.0,
+            kernel.macs,
+            narrow * kernel.macs,
+            unrolled * columns,
+            columns,
+            kernel.out_shape[0] * pixels,
+            kernel.parameters,
+            1.0,
         ],
         dtype=float,
     )

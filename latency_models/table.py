@@ -54,8 +54,11 @@ class LatencyTable:
         """One row a kernel."""
         return pd.DataFrame(
             {
-                **row.kernel.to_row(), "median_us": row.median_us, "spread_us": row.spread_us,
-                "repeats": row.repeats, "source": row.source,
+                **row.kernel.to_row(),
+                "median_us": row.median_us,
+                "spread_us": row.spread_us,
+                "repeats": row.repeats,
+                "source": row.source,
             }
             for row in self.rows.values()
         )
@@ -83,10 +86,15 @@ class LatencyTable:
             frame = pd.read_csv(path, keep_default_na=False)
             return cls(
                 Measurement(
-                    Kernel.from_row(row), float(row["median_us"]), float(row["spread_us"]),
-                    int(row["repeats"]), str(row["source"]),
+                    Kernel.from_row(row),
+                    float(row["median_us"]),
+                    float(row["spread_us"]),
+                    int(row["repeats"]),
+                    str(row["source"]),
                 )
                 for row in frame.to_dict("records")  # type: ignore[arg-type]
             )
         except (KeyError, ValueError, TypeError, OSError) as error:
-            raise TableError(f"{path} is not a latency table ({error}); remove it to measure again") from error
+            raise TableError(
+                f"{path} is not a latency table ({error}); remove it to measure again"
+            ) from error

@@ -46,5 +46,7 @@ def load(name: str) -> Target:
         There is no such target.
     """
     if name not in names():
-        raise TargetError(f"unknown target {name!r}; expected one of {', '.join(names())} ('cli.py targets' describes them)")
+        raise TargetError(
+            f"unknown target {name!r}; expected one of {', '.join(names())} ('cli.py targets' describes them)"
+        )
     return Target(name=name, **tomllib.loads((TARGETS / f"{name}.toml").read_text()))

@@ -5,8 +5,13 @@ from torch import Tensor
 
 
 def fold_norm(
-    weight: Tensor, bias: Tensor | None, mean: Tensor, variance: Tensor, eps: float,
-    scale: Tensor | None, shift: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
+    scale: Tensor | None,
+    shift: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Fold ``scale * (conv(x) - mean) / sqrt(variance + eps) + shift`` into the convolution.
 

@@ -116,7 +116,8 @@ def propagate_shapes(graph_module: fx.GraphModule, *inputs: tuple[int, ...]) -> 
     TraceError
         A layer does not accept the shape that reaches it.
     """
-    ghost = copy.deepcopy(graph_module).to("meta")
+    weights = (*graph_module.parameters(), *graph_module.buffers())
+    ghost = copy.deepcopy(graph_module, {id(w): _ghost(w) for w in weights})
     recorder = _ShapeRecorder(ghost)
     try:
         recorder.run(*(torch.empty(shape, device="meta") for shape in inputs))
@@ -125,6 +126,11 @@ def propagate_shapes(graph_module: fx.GraphModule, *inputs: tuple[int, ...]) -> 
         raise TraceError(f"an input of shape {inputs[0]} does not fit the network: {reason}") from error
     for node in graph_module.graph.nodes:
         node.meta["shape"] = recorder.shapes[node.name]
+
+
+def _ghost(weight: torch.Tensor) -> torch.Tensor:
+    empty = torch.empty_like(weight, device="meta")
+    return nn.Parameter(empty) if isinstance(weight, nn.Parameter) else empty
 
 
 class _ShapeRecorder(fx.Interpreter):
@@ -193,6 +199,9 @@ def extract(graph_module: fx.GraphModule, entry: str, exit_: str) -> fx.GraphMod
     """Copy the closed block between two nodes out as a network of its own (weights copied)."""
     graph = fx.Graph()
     copies: dict[str, fx.Node] = {entry: graph.placeholder(entry)}
+    source = find(graph_module, entry)
+    assert source is not None
+    copies[entry].meta = dict(source.meta)
     for node in between(graph_module.graph, entry, exit_):
         copies[node.name] = graph.node_copy(node, lambda source: copies[source.name])
     graph.output(copies[exit_])

@@ -15,7 +15,15 @@ from functools import cached_property
 from torch import Tensor, fx, nn
 
 from merges.graph import (
-    TraceError, between, extract, find, is_closed, layer, propagate_shapes, splice, trace,
+    TraceError,
+    between,
+    extract,
+    find,
+    is_closed,
+    layer,
+    propagate_shapes,
+    splice,
+    trace,
 )
 from merges.rule import KEEP, Refusal, Site, discover
 
@@ -108,17 +116,17 @@ class Network:
         one fixed order, so that the same conflict is always repaired in the same way.
         """
         rebuilt = self.original(block)
-        shape = self.shape_of(block.entry)
-        propagate_shapes(rebuilt, shape)
         made: dict[str, str] = {}
         for rule in discover().values():
             for site in (s for s in block.sites if s.rule == rule.name and s.id in choices):
                 if rule.apply(rebuilt, site, choices[site.id]):
                     made[site.id] = choices[site.id]
-                    propagate_shapes(rebuilt, shape)
+        propagate_shapes(rebuilt, self.shape_of(block.entry))
         return rebuilt, {site.id: made[site.id] for site in block.sites if site.id in made}
 
-    def merged(self, plan: Mapping[str, str], weights: Mapping[str, Mapping[str, Tensor]] | None = None) -> fx.GraphModule:
+    def merged(
+        self, plan: Mapping[str, str], weights: Mapping[str, Mapping[str, Tensor]] | None = None
+    ) -> fx.GraphModule:
         """A new network with the plan's merges; `weights` gives learned weights by block name."""
         whole = self.skeleton()
         for block in self.blocks:
@@ -143,11 +151,15 @@ def analyse(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> N
     inputs = [n for n in traced.graph.nodes if n.op == "placeholder"]
     if len(inputs) != 1:
         names = ", ".join(n.name for n in inputs)
-        raise TraceError(f"{name} has {len(inputs)} inputs ({names}); only networks with one image input are supported")
+        raise TraceError(
+            f"{name} has {len(inputs)} inputs ({names}); only networks with one image input are supported"
+        )
     propagate_shapes(traced, (1, *input_shape))
     result = next(n for n in traced.graph.nodes if n.op == "output").args[0]
     if not isinstance(result, fx.Node) or len(result.meta["shape"] or ()) != 2:
-        raise TraceError(f"{name} does not return one vector of class scores an image; only classifiers are supported")
+        raise TraceError(
+            f"{name} does not return one vector of class scores an image; only classifiers are supported"
+        )
     folded: list[Site] = []
     sites: list[Site] = []
     refused: list[Refusal] = []
@@ -164,7 +176,9 @@ def analyse(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> N
     return Network(name, input_shape, traced, tuple(sites), tuple(refused), tuple(folded))
 
 
-def _blocks(teacher: fx.GraphModule, sites: tuple[Site, ...]) -> tuple[tuple[Block, ...], tuple[Refusal, ...]]:
+def _blocks(
+    teacher: fx.GraphModule, sites: tuple[Site, ...]
+) -> tuple[tuple[Block, ...], tuple[Refusal, ...]]:
     """Group sites whose layers overlap into closed blocks; sites that fit in none are refused."""
     order = {node.name: i for i, node in enumerate(teacher.graph.nodes)}
 

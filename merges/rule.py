@@ -68,6 +68,9 @@ class MergeRule(Protocol):
 def discover() -> dict[str, MergeRule]:
     """All rules by name, in the order in which they are applied to a block."""
     package = importlib.import_module("merges.rules")
-    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
+    modules = [
+        importlib.import_module(f"{package.__name__}.{m.name}")
+        for m in pkgutil.iter_modules(package.__path__)
+    ]
     found = [module.RULE for module in modules]
     return {rule.name: rule for rule in sorted(found, key=lambda rule: (not rule.always, rule.name))}

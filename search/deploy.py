@@ -24,7 +24,12 @@ from training.files import replacing
 from training.finetune import Accuracy, assemble, evaluate
 from training.fit import Fit, fit
 
-_PLAN, _WEIGHTS, _CHECKPOINT, _RESULT = "plan.json", "merged.safetensors", "checkpoint.pt", "result.json"
+_PLAN, _WEIGHTS, _CHECKPOINT, _RESULT = (
+    "plan.json",
+    "merged.safetensors",
+    "checkpoint.pt",
+    "result.json",
+)
 _RELEARN_STEPS = 60
 _CHECK_IMAGES = 64
 
@@ -56,10 +61,14 @@ class Exported:
     def answer(self) -> dict[str, Any]:
         """The ``--json`` form."""
         return {
-            "onnx": self.onnx, "max_abs_error": self.agreement.max_abs_error,
-            "top1_agreement": self.agreement.top1_agreement, "images": self.agreement.images,
+            "onnx": self.onnx,
+            "max_abs_error": self.agreement.max_abs_error,
+            "top1_agreement": self.agreement.top1_agreement,
+            "images": self.agreement.images,
             "latency_ms": {"original": self.original_ms, "merged": self.merged_ms},
-            "speedup": self.original_ms / self.merged_ms, "threads": self.threads, "kind": "measured",
+            "speedup": self.original_ms / self.merged_ms,
+            "threads": self.threads,
+            "kind": "measured",
         }
 
 
@@ -81,7 +90,14 @@ def train(plan_file: PlanFile, setup: Setup, epochs: int, out: Path, home: Path,
     merged = _start(bench, plan, home, watch)
     teacher_logits = bench.judge(bench.data.train)[1]
     how = Fit(epochs, seed=setup.seed)
-    losses = fit(merged, train_images, teacher_logits, how, out / _CHECKPOINT, watch(f"fine-tuning ({epochs} epochs)"))
+    losses = fit(
+        merged,
+        train_images,
+        teacher_logits,
+        how,
+        out / _CHECKPOINT,
+        watch(f"fine-tuning ({epochs} epochs)"),
+    )
     teacher, wanted = bench.judge(bench.data.test)
     reached, answers = evaluate(merged, bench.inputs(bench.data.test), bench.data.test.labels)
     same = 100 * float((wanted.argmax(1) == answers.argmax(1)).float().mean())
@@ -99,7 +115,9 @@ def _claim(out: Path, plan_file: PlanFile, setup: Setup) -> None:
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BadInputError(f"{out} cannot be written ({error.strerror}); choose another --out") from error
+            raise BadInputError(
+                f"{out} cannot be written ({error.strerror}); choose another --out"
+            ) from error
         return
     earlier = PlanFile.load(out / _PLAN)
     if (earlier.plan_id, earlier.setup) != (plan_file.plan_id, setup):

@@ -31,7 +31,7 @@ class Proxy:
     """
 
     bank_images: int = 256
-    bank_steps: int = 60
+    bank_steps: int = 30
     relearn_steps: int = 5
     finetune_steps: int = 8
     batch: int = 32
@@ -66,7 +66,9 @@ class Evaluation:
     def attributes(self) -> dict[str, Any]:
         """Values for the study database."""
         return score_attributes(self.score) | {
-            "top1": self.accuracy.top1, "top5": self.accuracy.top5, "top1_standard_error": self.accuracy.error,
+            "top1": self.accuracy.top1,
+            "top5": self.accuracy.top5,
+            "top1_standard_error": self.accuracy.error,
             "seconds": self.seconds,
         }
 
@@ -74,9 +76,12 @@ class Evaluation:
 def score_attributes(score: Score) -> dict[str, Any]:
     """What is known of a plan before it is trained."""
     return {
-        "latency_by_class_ms": score.by_class_ms, "latency_kind": score.total.kind,
-        "latency_basis": score.total.basis(), "latency_error": score.total.error,
-        "macs": score.macs, "parameters": score.parameters,
+        "latency_by_class_ms": score.by_class_ms,
+        "latency_kind": score.total.kind,
+        "latency_basis": score.total.basis(),
+        "latency_error": score.total.error,
+        "macs": score.macs,
+        "parameters": score.parameters,
     }
 
 
@@ -94,7 +99,10 @@ class Evaluator:
         train = self.bench.data.train
         images = self.bench.preprocess(train.pixels[: self.proxy.bank_images])
         return Bank(
-            self.bench.network, images, self.home / "bank", self.bench.data.fingerprint,
+            self.bench.network,
+            images,
+            self.home / "bank",
+            self.bench.data.fingerprint,
             self.proxy.recipe(self.bench.setup.seed),
         )
 
@@ -126,8 +134,13 @@ class Evaluator:
         proxy, bench = self.proxy, self.bench
         merged = assemble(self.bank, plan.choice, proxy.relearn_steps)
         finetune(
-            merged, bench.inputs(bench.data.train), self.teacher_logits, proxy.finetune_steps, proxy.batch,
-            proxy.rate, bench.setup.seed,
+            merged,
+            bench.inputs(bench.data.train),
+            self.teacher_logits,
+            proxy.finetune_steps,
+            proxy.batch,
+            proxy.rate,
+            bench.setup.seed,
         )
         return evaluate(merged, bench.inputs(bench.data.proxy), bench.data.proxy.labels)[0]
 
@@ -137,7 +150,9 @@ class Evaluator:
         return {
             "latency_source": f"{target.source} ({target.device}, {target.runtime})",
             "images": {
-                "train": len(self.bench.data.train), "proxy": len(self.bench.data.proxy),
-                "test": len(self.bench.data.test), "left_out": list(self.bench.data.dropped),
+                "train": len(self.bench.data.train),
+                "proxy": len(self.bench.data.proxy),
+                "test": len(self.bench.data.test),
+                "left_out": list(self.bench.data.dropped),
             },
         }

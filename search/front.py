@@ -63,9 +63,15 @@ def read(study: optuna.Study) -> Front:
         raise BadInputError(f"study {study.study_name!r} has no finished trial; run 'search' on it")
     best = pareto(points)
     return Front(
-        study=study.study_name, network=notes["network"], target=notes["target"], metric=notes["proxy"]["metric"],
-        latency_source=notes["latency_source"], latency_basis=notes["baseline"]["latency_basis"],
-        trials=len(points), baseline=baseline, points=tuple(best),
+        study=study.study_name,
+        network=notes["network"],
+        target=notes["target"],
+        metric=notes["proxy"]["metric"],
+        latency_source=notes["latency_source"],
+        latency_basis=notes["baseline"]["latency_basis"],
+        trials=len(points),
+        baseline=baseline,
+        points=tuple(best),
         others=tuple(p for p in points if p not in best),
     )
 
@@ -73,9 +79,14 @@ def read(study: optuna.Study) -> Front:
 def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float]) -> Point:
     latency_ms, accuracy = trial.values
     return Point(
-        trial=trial.number, plan_id=trial.user_attrs["plan_id"], latency_ms=latency_ms,
-        speedup=baseline["latency_ms"] / latency_ms, accuracy=accuracy, drop=baseline["accuracy"] - accuracy,
-        macs=trial.user_attrs["macs"], parameters=trial.user_attrs["parameters"],
+        trial=trial.number,
+        plan_id=trial.user_attrs["plan_id"],
+        latency_ms=latency_ms,
+        speedup=baseline["latency_ms"] / latency_ms,
+        accuracy=accuracy,
+        drop=baseline["accuracy"] - accuracy,
+        macs=trial.user_attrs["macs"],
+        parameters=trial.user_attrs["parameters"],
     )
 
 
@@ -99,8 +110,11 @@ def hypervolume(points: Sequence[Point], baseline: dict[str, float]) -> float:
 
 
 def select(
-    front: Front, trial: int | None = None, max_drop: float | None = None,
-    max_latency_ms: float | None = None, speedup: float | None = None,
+    front: Front,
+    trial: int | None = None,
+    max_drop: float | None = None,
+    max_latency_ms: float | None = None,
+    speedup: float | None = None,
 ) -> Point:
     """One finished trial: by number, or the best on the front within a limit.
 
@@ -115,11 +129,17 @@ def select(
     if trial is not None:
         chosen = [p for p in (*front.points, *front.others) if p.trial == trial]
         if not chosen:
-            raise BadInputError(f"study {front.study!r} has no finished trial {trial}; 'front' lists those on the front")
+            raise BadInputError(
+                f"study {front.study!r} has no finished trial {trial}; 'front' lists those on the front"
+            )
         return chosen[0]
     if max_drop is not None:
         fitting = [p for p in front.points if p.drop <= max_drop]
-        return _first(fitting[::-1], f"a drop of at most {max_drop} points", f"{min(p.drop for p in front.points):.2f}")
+        return _first(
+            fitting[::-1],
+            f"a drop of at most {max_drop} points",
+            f"{min(p.drop for p in front.points):.2f}",
+        )
     if max_latency_ms is not None:
         fitting = [p for p in front.points if p.latency_ms <= max_latency_ms]
         least = f"{min(p.latency_ms for p in front.points):.2f} ms"
@@ -131,5 +151,7 @@ def select(
 
 def _first(fitting: Sequence[Point], wish: str, best: str) -> Point:
     if not fitting:
-        raise BadInputError(f"no plan on the front has {wish}; the best has {best}: widen the limit or search on")
+        raise BadInputError(
+            f"no plan on the front has {wish}; the best has {best}: widen the limit or search on"
+        )
     return fitting[0]

@@ -8,7 +8,6 @@ from latency_models import measure, runtime, target
 from latency_models.kernel import Kernel, Layer
 from latency_models.predict import Latency, Predictor, Total
 from latency_models.table import LatencyTable
-from merges.graph import propagate_shapes
 from merges.network import Block, Network
 from search.lower import lower
 
@@ -76,14 +75,15 @@ class Latencies:
 
     def layers(self, choices: Mapping[str, str]) -> list[Layer]:
         """The kernels of a plan with the names of their layers."""
-        made = [layer for block in self.network.blocks for layer in self._block(block, block.choices(choices))]
+        made = [
+            layer for block in self.network.blocks for layer in self._block(block, block.choices(choices))
+        ]
         return self._rest + made
 
     def _block(self, block: Block, choices: Mapping[str, str]) -> list[Layer]:
         key = (block.name, frozenset(choices.items()))
         if key not in self._blocks:
             rebuilt, _ = self.network.rebuild(block, choices)
-            propagate_shapes(rebuilt, self.network.shape_of(block.entry))
             self._blocks[key] = self.device.runtime.fuse(lower(rebuilt))
         return self._blocks[key]
 

@@ -8,10 +8,20 @@ from latency_models.kernel import Kernel, Layer, Shape
 from merges.graph import concatenated, is_addition, label, layer
 
 _OPS: dict[type[nn.Module], str] = {
-    nn.Conv2d: "conv", nn.Linear: "linear", nn.MaxPool2d: "maxpool", nn.AvgPool2d: "avgpool",
-    nn.AdaptiveAvgPool2d: "avgpool", nn.LocalResponseNorm: "lrn", nn.BatchNorm2d: "batchnorm",
-    nn.ReLU: "relu", nn.ReLU6: "relu6", nn.Dropout: "dropout", nn.Dropout2d: "dropout",
-    nn.Flatten: "flatten", nn.Identity: "identity", nn.Softmax: "softmax",
+    nn.Conv2d: "conv",
+    nn.Linear: "linear",
+    nn.MaxPool2d: "maxpool",
+    nn.AvgPool2d: "avgpool",
+    nn.AdaptiveAvgPool2d: "avgpool",
+    nn.LocalResponseNorm: "lrn",
+    nn.BatchNorm2d: "batchnorm",
+    nn.ReLU: "relu",
+    nn.ReLU6: "relu6",
+    nn.Dropout: "dropout",
+    nn.Dropout2d: "dropout",
+    nn.Flatten: "flatten",
+    nn.Identity: "identity",
+    nn.Softmax: "softmax",
 }
 _FLATTENING = ("flatten", "view", "reshape", "squeeze")
 
@@ -38,7 +48,13 @@ def _kernel(graph_module: fx.GraphModule, node: fx.Node) -> Kernel:
         return Kernel("add", target, target)
     module = layer(graph_module, node)
     if module is None:
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        name = (
+            node.target
+            if isinstance(node.target, str)
+            else getattr(node.target, "__name__", str(node.target))
+        )
+        if name == "mean" and target[1:] == (1, 1) and source[0] == target[0]:
+            return Kernel("avgpool", source, target, window=source[1:])
         return Kernel("flatten" if name in _FLATTENING else name, source, target)
     op = _OPS.get(type(module), type(module).__name__.lower())
     return Kernel(op, source, target, **_geometry(module, source, target))
@@ -56,8 +72,11 @@ def _geometry(module: nn.Module, source: Shape, target: Shape) -> dict[str, Any]
     if isinstance(module, nn.Conv2d):
         padding = module.padding if not isinstance(module.padding, str) else _same(module)
         return {
-            "window": _pair(module.kernel_size), "stride": _pair(module.stride), "padding": _pair(padding),
-            "dilation": _pair(module.dilation), "groups": module.groups,
+            "window": _pair(module.kernel_size),
+            "stride": _pair(module.stride),
+            "padding": _pair(padding),
+            "dilation": _pair(module.dilation),
+            "groups": module.groups,
         }
     return {}
 

@@ -51,22 +51,39 @@ class PlanFile(BaseModel):
         trial = next(t for t in study.get_trials(deepcopy=False) if t.number == point.trial)
         notes = study.user_attrs
         return cls(
-            plan_id=point.plan_id, network=notes["network"], fingerprint=notes["fingerprint"],
-            input_shape=tuple(notes["input_shape"]), target=notes["target"],
-            latency_ms=point.latency_ms, baseline_latency_ms=notes["baseline"]["latency_ms"],
-            speedup=point.speedup, kind=trial.user_attrs["latency_kind"], basis=trial.user_attrs["latency_basis"],
-            choices=trial.user_attrs["plan"], study=study.study_name, trial=point.trial, accuracy=point.accuracy,
-            drop=point.drop, setup=Setup(**notes["setup"]),
+            plan_id=point.plan_id,
+            network=notes["network"],
+            fingerprint=notes["fingerprint"],
+            input_shape=tuple(notes["input_shape"]),
+            target=notes["target"],
+            latency_ms=point.latency_ms,
+            baseline_latency_ms=notes["baseline"]["latency_ms"],
+            speedup=point.speedup,
+            kind=trial.user_attrs["latency_kind"],
+            basis=trial.user_attrs["latency_basis"],
+            choices=trial.user_attrs["plan"],
+            study=study.study_name,
+            trial=point.trial,
+            accuracy=point.accuracy,
+            drop=point.drop,
+            setup=Setup(**notes["setup"]),
         )
 
     @classmethod
     def of_plan(cls, network: Network, plan: Plan, target: str, score: Score) -> "PlanFile":
         """A plan that no study holds (a preset)."""
         return cls(
-            plan_id=plan.plan_id, network=network.name, fingerprint=network.fingerprint,
-            input_shape=network.input_shape, target=target, latency_ms=score.latency_ms,
-            baseline_latency_ms=score.baseline_ms, speedup=score.speedup, kind=score.total.kind,
-            basis=score.total.basis(), choices=plan.choice,
+            plan_id=plan.plan_id,
+            network=network.name,
+            fingerprint=network.fingerprint,
+            input_shape=network.input_shape,
+            target=target,
+            latency_ms=score.latency_ms,
+            baseline_latency_ms=score.baseline_ms,
+            speedup=score.speedup,
+            kind=score.total.kind,
+            basis=score.total.basis(),
+            choices=plan.choice,
         )
 
     @classmethod
@@ -82,15 +99,21 @@ class PlanFile(BaseModel):
             values: Any = json.loads(path.read_text())
             loaded = cls(**values)
         except OSError as error:
-            raise BadInputError(f"plan {path} cannot be read ({error.strerror}); 'plan --out FILE' writes one") from error
+            raise BadInputError(
+                f"plan {path} cannot be read ({error.strerror}); 'plan --out FILE' writes one"
+            ) from error
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
-            raise BadInputError(f"{path} is no plan: {field}: {first['msg']}; 'plan --out FILE' writes one") from error
+            raise BadInputError(
+                f"{path} is no plan: {field}: {first['msg']}; 'plan --out FILE' writes one"
+            ) from error
         except (ValueError, TypeError) as error:
             raise BadInputError(f"{path} is no plan ({error}); 'plan --out FILE' writes one") from error
         if loaded.version != VERSION:
-            raise BadInputError(f"plan {path} has version {loaded.version}; this program reads version {VERSION}")
+            raise BadInputError(
+                f"plan {path} has version {loaded.version}; this program reads version {VERSION}"
+            )
         return loaded
 
     def save(self, path: Path) -> None:

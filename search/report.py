@@ -7,28 +7,44 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as plotly
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
-from latency_models.target import Target
 from search.deploy import Exported, Trained
 from search.front import Front, hypervolume
 from search.planfile import PlanFile
 from search.sites import Listing
 from training.files import replacing
 
-notes = Console(stderr=True, highlight=False)
+_notes = Console(stderr=True, highlight=False)
 _METRICS = {"top1": "top-1", "top5": "top-5"}
+
+
+def note(text: str) -> None:
+    """A line on standard error."""
+    _notes.print(text, soft_wrap=True, markup=False)
 
 
 @contextmanager
 def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     """Progress bars on standard error: ``watch(what)`` gives a callback of (done, total)."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
-    with Progress(*columns, console=notes) as progress:
+    with Progress(*columns, console=_notes) as progress:
 
         def watch(what: str) -> Callable[[int, int], None]:
             tasks: list[TaskID] = []
@@ -50,15 +66,30 @@ def front_table(front: Front) -> Table:
         title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials (study {front.study})",
         caption=f"latency: {front.latency_basis} - {front.latency_source}; {metric} on the proxy split",
     )
-    for heading in ("trial", "plan", "latency ms", "speed-up", f"{metric} %", "drop", "MACs M", "parameters M"):
+    for heading in (
+        "trial",
+        "plan",
+        "latency ms",
+        "speed-up",
+        f"{metric} %",
+        "drop",
+        "MACs M",
+        "parameters M",
+    ):
         table.add_column(heading, justify="left" if heading == "plan" else "right")
     base = front.baseline
     untouched = (f"{base['latency_ms']:.2f}", "1.00x", f"{base['accuracy']:.2f}", "0.00", "", "")
     table.add_row("-", "untouched", *untouched, style="dim", end_section=True)
     for p in front.points:
         table.add_row(
-            str(p.trial), p.plan_id, f"{p.latency_ms:.2f}", f"{p.speedup:.2f}x", f"{p.accuracy:.2f}",
-            f"{p.drop:+.2f}", f"{p.macs / 1e6:.1f}", f"{p.parameters / 1e6:.2f}",
+            str(p.trial),
+            p.plan_id,
+            f"{p.latency_ms:.2f}",
+            f"{p.speedup:.2f}x",
+            f"{p.accuracy:.2f}",
+            f"{p.drop:+.2f}",
+            f"{p.macs / 1e6:.1f}",
+            f"{p.parameters / 1e6:.2f}",
         )
     return table
 
@@ -86,18 +117,33 @@ def write_html(front: Front, path: Path) -> None:
     """One page that works offline: the front among all trials, and the untouched network."""
     figure = plotly.Figure()
     metric = _METRICS[front.metric]
-    for name, points, mode in (("other trials", front.others, "markers"), ("front", front.points, "lines+markers")):
+    for name, points, mode in (
+        ("other trials", front.others, "markers"),
+        ("front", front.points, "lines+markers"),
+    ):
         figure.add_scatter(
-            x=[p.latency_ms for p in points], y=[p.accuracy for p in points], mode=mode, name=name,
-            text=[f"trial {p.trial}, plan {p.plan_id}<br>{p.speedup:.2f}x, drop {p.drop:+.2f}" for p in points],
+            x=[p.latency_ms for p in points],
+            y=[p.accuracy for p in points],
+            mode=mode,
+            name=name,
+            text=[
+                f"trial {p.trial}, plan {p.plan_id}<br>{p.speedup:.2f}x, drop {p.drop:+.2f}" for p in points
+            ],
             hovertemplate="%{text}<br>%{x:.2f} ms, %{y:.2f} %<extra></extra>",
         )
     base = front.baseline
-    figure.add_scatter(x=[base["latency_ms"]], y=[base["accuracy"]], mode="markers", name="untouched", marker_symbol="star")
+    figure.add_scatter(
+        x=[base["latency_ms"]],
+        y=[base["accuracy"]],
+        mode="markers",
+        name="untouched",
+        marker_symbol="star",
+    )
     figure.update_layout(
         title=f"{front.network} on {front.target}: {len(front.points)} plans on the front of {front.trials} trials, "
         f"hypervolume {hypervolume(front.points, base):.3f}",
-        xaxis_title=f"latency (ms; {front.latency_basis})", yaxis_title=f"{metric} accuracy (%)",
+        xaxis_title=f"latency (ms; {front.latency_basis})",
+        yaxis_title=f"{metric} accuracy (%)",
         template="plotly_white",
     )
     with replacing(path) as temporary:
@@ -106,7 +152,9 @@ def write_html(front: Front, path: Path) -> None:
 
 def plan_table(plan: PlanFile) -> Table:
     """What a plan merges where."""
-    accuracy = f", accuracy {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.accuracy is not None else ""
+    accuracy = (
+        f", accuracy {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.accuracy is not None else ""
+    )
     table = Table(
         title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "
         f"{plan.speedup:.2f}x the untouched {plan.baseline_latency_ms:.2f} ms{accuracy}",
@@ -128,7 +176,7 @@ def sites_table(listing: Listing) -> Table:
     table = Table(
         title=f"{network.name} {'x'.join(map(str, network.input_shape))} on {listing.target}: "
         f"{listing.baseline_latency_ms:.2f} ms untouched, {len(network.folded)} norms folded for free",
-        caption=f"latency: {listing.basis} - {listing.source}",
+        caption=f"latency: {listing.basis}",
     )
     for heading in ("site", "option", "latency ms", "speed-up"):
         table.add_column(heading, justify="right" if "-" in heading or "ms" in heading else "left")
@@ -149,19 +197,12 @@ def refused_table(listing: Listing) -> Table:
     return table
 
 
-def targets_table(targets: list[Target]) -> Table:
-    """All targets with provenance."""
-    table = Table(title="targets")
-    for heading in ("name", "device", "runtime", "threads", "precision", "kind", "source"):
-        table.add_column(heading, overflow="fold")
-    for t in targets:
-        table.add_row(t.name, t.device, t.runtime, str(t.threads), t.precision, t.kind, t.source)
-    return table
-
-
 def layers_table(answer: dict, basis: str) -> Table:  # type: ignore[type-arg]
     """Every kernel of the untouched network."""
-    table = Table(title=f"{answer['network']} on {answer['target']}: {answer['total_ms']:.2f} ms", caption=f"latency: {basis}")
+    table = Table(
+        title=f"{answer['network']} on {answer['target']}: {answer['total_ms']:.2f} ms",
+        caption=f"latency: {basis}",
+    )
     for heading in ("layer", "op", "latency ms", "share %", "kind"):
         table.add_column(heading, justify="right" if heading in ("latency ms", "share %") else "left")
     for row in answer["layers"]:
@@ -187,9 +228,15 @@ def exported_table(exported: Exported) -> Table:
     table = Table(title=f"{exported.onnx}: checked on {exported.agreement.images} images")
     table.add_column("what")
     table.add_column("value", justify="right")
-    table.add_row("max abs error", f"{exported.agreement.max_abs_error:.2e} (answers up to {exported.agreement.scale:.1f})")
+    table.add_row(
+        "max abs error",
+        f"{exported.agreement.max_abs_error:.2e} (answers up to {exported.agreement.scale:.1f})",
+    )
     table.add_row("same top-1", f"{exported.agreement.top1_agreement:.2f} %")
-    table.add_row(f"original, this machine, {exported.threads} thread(s), onnxruntime", f"{exported.original_ms:.3f} ms")
+    table.add_row(
+        f"original, this machine, {exported.threads} thread(s), onnxruntime",
+        f"{exported.original_ms:.3f} ms",
+    )
     table.add_row("merged, measured side by side", f"{exported.merged_ms:.3f} ms")
     table.add_row("speed-up here", f"{exported.original_ms / exported.merged_ms:.2f}x")
     return table

@@ -40,9 +40,7 @@ class Setup(BaseModel):
 
     def data_spec(self, input_size: int) -> DataSpec:
         """The part that decides which images are seen."""
-        return DataSpec(
-            self.data, self.eval_data, self.labels, input_size, self.seed, self.max_images
-        )
+        return DataSpec(self.data, self.eval_data, self.labels, input_size, self.seed, self.max_images)
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,10 @@ class Workbench:
 
 
 def structure(
-    model: str, input_size: int | None = None, classes: int | None = None, weights: str | None = None
+    model: str,
+    input_size: int | None = None,
+    classes: int | None = None,
+    weights: str | None = None,
 ) -> Network:
     """A network without data: enough for its sites and its latency.
 
@@ -77,8 +78,15 @@ def structure(
     return _analysed(loaded, input_size or loaded.input_size)
 
 
-def workbench(setup: Setup, home: Path, watch: Watch) -> Workbench:
+def workbench(
+    setup: Setup,
+    home: Path,
+    watch: Watch,
+    check: Callable[[Network], object] = lambda network: None,
+) -> Workbench:
     """Load the images and the teacher (trained on first use where it has no weights).
+
+    `check` sees the network before anything is trained, and may refuse it.
 
     Raises
     ------
@@ -90,7 +98,9 @@ def workbench(setup: Setup, home: Path, watch: Watch) -> Workbench:
     images = load_images(setup.data_spec(size), watch("reading images"))
     if not loaded.trained:
         loaded = models.load(setup.model, None, len(images.classes), setup.seed)
-    _analysed(loaded, size)  # what cannot be merged is refused before anything is trained
+    untrained = _analysed(loaded, size)
+    _check_outputs(untrained, images)
+    check(untrained)
     epochs = setup.teacher_epochs
     if epochs is None:
         epochs = 0 if loaded.trained else _DIGITS_EPOCHS if setup.data == "digits" else _PHOTO_EPOCHS
@@ -100,11 +110,15 @@ def workbench(setup: Setup, home: Path, watch: Watch) -> Workbench:
         )
     if epochs:
         trained = teacher.train_teacher(
-            loaded, images, epochs, setup.seed, home / "teachers", watch(f"training the teacher ({epochs} epochs)")
+            loaded,
+            images,
+            epochs,
+            setup.seed,
+            home / "teachers",
+            watch(f"training the teacher ({epochs} epochs)"),
         )
         assert trained is loaded.model
-    network = _analysed(loaded, size)
-    _check_outputs(network, images)
+    network = _analysed(loaded, size) if epochs else untrained
     return Workbench(setup, network, images, loaded.preprocess)
 
 

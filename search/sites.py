@@ -14,7 +14,6 @@ class Listing:
 
     network: Network
     target: str
-    source: str
     basis: str
     baseline_latency_ms: float
     options: dict[str, dict[str, float]]
@@ -23,9 +22,12 @@ class Listing:
         """The ``--json`` form. Folded norms are in the baseline: their one option changes nothing."""
         folded = {site.id: {"fold": self.baseline_latency_ms} for site in self.network.folded}
         return {
-            "network": self.network.name, "target": self.target, "input_shape": self.network.input_shape,
-            "fingerprint": self.network.fingerprint, "baseline_latency_ms": self.baseline_latency_ms,
-            "basis": self.basis, "source": self.source,
+            "network": self.network.name,
+            "target": self.target,
+            "input_shape": self.network.input_shape,
+            "fingerprint": self.network.fingerprint,
+            "baseline_latency_ms": self.baseline_latency_ms,
+            "basis": self.basis,
             "sites": [self._site(s, self.options[s.id]) for s in self.network.sites]
             + [self._site(s, folded[s.id]) for s in self.network.folded],
             "refused": [_refusal(r) for r in self.network.refused],
@@ -33,7 +35,9 @@ class Listing:
 
     def _site(self, site: Site, latencies: dict[str, float]) -> dict[str, Any]:
         return {
-            "id": site.id, "rule": site.rule, "nodes": list(site.labels),
+            "id": site.id,
+            "rule": site.rule,
+            "nodes": list(site.labels),
             "options": [
                 {"name": name, "latency_ms": ms, "speedup": self.baseline_latency_ms / ms}
                 for name, ms in latencies.items()
@@ -47,13 +51,11 @@ def _refusal(refusal: Refusal) -> dict[str, Any]:
 
 def list_sites(latencies: Latencies) -> Listing:
     """Score every option of every site on its own."""
-    network, spec = latencies.network, latencies.device.spec
+    network, device = latencies.network, latencies.device
     untouched = latencies.score({})
     options = {
         site.id: {option: latencies.score({site.id: option}).latency_ms for option in site.options}
         for site in network.sites
     }
-    return Listing(
-        network, spec.name, f"{spec.source} ({spec.device}, {spec.runtime})", untouched.total.basis(),
-        untouched.latency_ms, options,
-    )
+    basis = device.describe(untouched.total)
+    return Listing(network, device.spec.name, basis, untouched.latency_ms, options)

@@ -16,18 +16,13 @@ from merges.plan import Plan
 from search.evaluate import Evaluator, score_attributes
 from search.space import distributions, to_params, to_plan
 from search.warmstart import first_plans
-from training.errors import BadInputError
+from training.errors import BadInputError, SearchFailedError
 
 SAMPLERS = ("auto", "tpe", "nsga2", "random")
 _OBJECTIVES = ["latency (ms)", "accuracy (%)"]
 _REPEATS_BEFORE_GIVING_UP = 200
 _FAILURES_BEFORE_GIVING_UP = 3
 _PACKAGES = ("torch", "torchvision", "optuna", "onnxruntime", "numpy")
-_IDENTITY = ("network", "fingerprint", "weights_fingerprint", "target", "data_fingerprint", "proxy")
-
-
-class SearchFailedError(RuntimeError):
-    """Trials fail one after the other; the message holds the last reason."""
 
 
 @contextmanager
@@ -36,9 +31,13 @@ def _database(storage: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise BadInputError(f"the study database {storage} cannot be used ({reason}); check --storage") from error
+        raise BadInputError(
+            f"the study database {storage} cannot be used ({reason}); check --storage"
+        ) from error
     except ImportError as error:
-        raise BadInputError(f"the study database {storage} needs a driver that is not installed ({error})") from error
+        raise BadInputError(
+            f"the study database {storage} needs a driver that is not installed ({error})"
+        ) from error
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
@@ -51,6 +50,19 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
     raise BadInputError(f"unknown sampler {name!r}; expected one of {', '.join(SAMPLERS)}")
+
+
+def check_storage(storage: str) -> None:
+    """Refuse a database that cannot be used, before any work is done for it."""
+    with _database(storage):
+        optuna.get_all_study_names(storage)
+
+
+def check_same(name: str, storage: str, **identity: str) -> None:
+    """Refuse early to continue a study of another network or target."""
+    with _database(storage):
+        if name in optuna.get_all_study_names(storage):
+            _check_identity(optuna.load_study(study_name=name, storage=storage), identity)
 
 
 def open_study(name: str, storage: str) -> optuna.Study:
@@ -69,7 +81,9 @@ def open_study(name: str, storage: str) -> optuna.Study:
             raise BadInputError(f"no study {name!r} in {storage}; it holds: {known}") from error
 
 
-def start(name: str, storage: str, evaluator: Evaluator, sampler: str, arguments: dict[str, Any]) -> optuna.Study:
+def start(
+    name: str, storage: str, evaluator: Evaluator, sampler: str, arguments: dict[str, Any]
+) -> optuna.Study:
     """Create a study or continue the one of that name.
 
     Raises
@@ -79,9 +93,12 @@ def start(name: str, storage: str, evaluator: Evaluator, sampler: str, arguments
     """
     bench, device = evaluator.bench, evaluator.latencies.device
     identity = {
-        "network": bench.network.name, "fingerprint": bench.network.fingerprint,
-        "weights_fingerprint": bench.network.weights_fingerprint, "target": device.spec.name,
-        "data_fingerprint": bench.data.fingerprint, "proxy": asdict(evaluator.proxy),
+        "network": bench.network.name,
+        "fingerprint": bench.network.fingerprint,
+        "weights_fingerprint": bench.network.weights_fingerprint,
+        "target": device.spec.name,
+        "data_fingerprint": bench.data.fingerprint,
+        "proxy": asdict(evaluator.proxy),
     }
     make_sampler(sampler, 0)
     with _database(storage):
@@ -89,9 +106,7 @@ def start(name: str, storage: str, evaluator: Evaluator, sampler: str, arguments
             study = optuna.load_study(study_name=name, storage=storage)
             _check_identity(study, identity)
         else:
-            study = optuna.create_study(
-                study_name=name, storage=storage, directions=["minimize", "maximize"]
-            )
+            study = optuna.create_study(study_name=name, storage=storage, directions=["minimize", "maximize"])
             study.set_metric_names(_OBJECTIVES)
             for key, value in _description(evaluator, identity, arguments).items():
                 study.set_user_attr(key, value)
@@ -102,27 +117,33 @@ def start(name: str, storage: str, evaluator: Evaluator, sampler: str, arguments
 
 
 def _check_identity(study: optuna.Study, identity: dict[str, Any]) -> None:
-    for key in _IDENTITY:
+    for key, ours in identity.items():
         theirs = study.user_attrs.get(key)
-        if theirs != identity[key]:
+        if theirs != ours:
             raise BadInputError(
-                f"study {study.study_name!r} was made with {key} {theirs!r}, not {identity[key]!r}; "
+                f"study {study.study_name!r} was made with {key} {theirs!r}, not {ours!r}; "
                 "choose another --study name, or give the same arguments"
             )
 
 
 def _description(evaluator: Evaluator, identity: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
     score = evaluator.latencies.score({})
-    return identity | evaluator.provenance() | {
-        "input_shape": list(evaluator.bench.network.input_shape),
-        "setup": evaluator.bench.setup.model_dump(), "arguments": arguments,
-        "baseline": {
-            "latency_ms": score.latency_ms, "accuracy": evaluator.proxy.percent(evaluator.baseline),
-            **score_attributes(score),
-        },
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
+    return (
+        identity
+        | evaluator.provenance()
+        | {
+            "input_shape": list(evaluator.bench.network.input_shape),
+            "setup": evaluator.bench.setup.model_dump(),
+            "arguments": arguments,
+            "baseline": {
+                "latency_ms": score.latency_ms,
+                "accuracy": evaluator.proxy.percent(evaluator.baseline),
+                **score_attributes(score),
+            },
+            "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+    )
 
 
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

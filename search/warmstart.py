@@ -27,9 +27,14 @@ def preset(name: str, network: Network) -> dict[str, str]:
         raise BadInputError(f"unknown preset {name!r}; expected {', '.join(known)}")
     plans = tomllib.loads((PRESETS / f"{name}.toml").read_text())
     if network.name not in plans:
-        raise BadInputError(f"preset {name!r} is made for {', '.join(plans)}, not for {network.name!r}; use 'search'")
+        raise BadInputError(
+            f"preset {name!r} is made for {', '.join(plans)}, not for {network.name!r}; use 'search'"
+        )
     patterns = plans[network.name]
-    chosen = {site.id: next((o for p, o in patterns.items() if fnmatchcase(site.id, p)), KEEP) for site in network.sites}
+    chosen = {
+        site.id: next((o for p, o in patterns.items() if fnmatchcase(site.id, p)), KEEP)
+        for site in network.sites
+    }
     return {site: option for site, option in chosen.items() if option != KEEP}
 
 

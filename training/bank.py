@@ -55,7 +55,11 @@ class Bank:
         names = {name for block in self.network.blocks for name in (block.entry, block.exit)}
         spliced = {block.name: block.exit for block in self.network.blocks}
         nodes = {node.name: spliced.get(str(node.target), node.name) for node in self.skeleton.graph.nodes}
-        kept = walk(self.skeleton, self.images, keep=[n for n, original in nodes.items() if original in names])
+        kept = walk(
+            self.skeleton,
+            self.images,
+            keep=[n for n, original in nodes.items() if original in names],
+        )
         return {nodes[name]: value for name, value in kept.items() if name in nodes}
 
     def lesson(self, block: Block, inputs: Tensor | None = None) -> Lesson:
@@ -81,8 +85,11 @@ class Bank:
         weights = {name: value.contiguous() for name, value in student.state_dict().items()}
         entry = Entry(weights, errors, time.perf_counter() - start)
         notes = {
-            "block": block.name, "choices": json.dumps(dict(choices)), "errors": json.dumps(errors),
-            "seconds": f"{entry.seconds:.3f}", "recipe": json.dumps(asdict(self.recipe)),
+            "block": block.name,
+            "choices": json.dumps(dict(choices)),
+            "errors": json.dumps(errors),
+            "seconds": f"{entry.seconds:.3f}",
+            "recipe": json.dumps(asdict(self.recipe)),
         }
         with replacing(path) as temporary:
             save_file(weights, temporary, metadata=notes)

@@ -110,7 +110,9 @@ def load(spec: DataSpec, progress: Progress = lambda _, __: None) -> Data:
         images, names, bad = _read(folder / "train", spec, progress)
         test, test_names, also_bad = _read(folder / "val", spec, progress)
         if test_names != names:
-            raise BadInputError(f"{folder / 'val'} has other classes than {folder / 'train'}; expected the same folders")
+            raise BadInputError(
+                f"{folder / 'val'} has other classes than {folder / 'train'}; expected the same folders"
+            )
         train, proxy = _split(images, 0.1, spec.seed)
         return Data(spec.data, train, proxy, test, names, bad + also_bad)
     images, names, bad = _read(folder, spec, progress)
@@ -125,7 +127,8 @@ def _digits(spec: DataSpec) -> Data:
     size = [spec.input_size, spec.input_size]
     pixels = torch.nn.functional.interpolate(grey[:, None], size=size, mode="bilinear")
     images = Images(
-        pixels.round().clamp(0, 255).to(torch.uint8).repeat(1, 3, 1, 1), torch.from_numpy(scans.target).long()
+        pixels.round().clamp(0, 255).to(torch.uint8).repeat(1, 3, 1, 1),
+        torch.from_numpy(scans.target).long(),
     )
     train, rest = _split(images, 0.5, spec.seed)
     proxy, test = _split(rest, 0.5, spec.seed)
@@ -135,10 +138,14 @@ def _digits(spec: DataSpec) -> Data:
 def _split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
     """Split off a share, by class where every class has two images or more."""
     counts = torch.bincount(images.labels)
-    enough = int(counts[counts > 0].min()) >= 2 and len(images) * min(share, 1 - share) >= int((counts > 0).sum())
+    enough = int(counts[counts > 0].min()) >= 2 and len(images) * min(share, 1 - share) >= int(
+        (counts > 0).sum()
+    )
     try:
         first, second = train_test_split(
-            np.arange(len(images)), test_size=share, random_state=seed + _SEED_OFFSET,
+            np.arange(len(images)),
+            test_size=share,
+            random_state=seed + _SEED_OFFSET,
             stratify=images.labels.numpy() if enough else None,
         )
     except ValueError as error:
@@ -149,14 +156,18 @@ def _split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
 def _folder(spec: str) -> Path:
     kind, _, where = spec.partition(":")
     if kind != "imagefolder" or not where:
-        raise BadInputError(f"unknown data {spec!r}; expected 'digits' or 'imagefolder:DIR' (a folder a class)")
+        raise BadInputError(
+            f"unknown data {spec!r}; expected 'digits' or 'imagefolder:DIR' (a folder a class)"
+        )
     folder = Path(where).expanduser()
     if not folder.is_dir():
         raise BadInputError(f"{folder} is no folder; expected a folder with one sub-folder of images a class")
     return folder
 
 
-def _read(folder: Path, spec: DataSpec, progress: Progress) -> tuple[Images, tuple[str, ...], tuple[str, ...]]:
+def _read(
+    folder: Path, spec: DataSpec, progress: Progress
+) -> tuple[Images, tuple[str, ...], tuple[str, ...]]:
     """All images of a folder, its class names and the files that could not be decoded."""
     try:
         listing = ImageFolder(str(folder), allow_empty=True)
@@ -191,12 +202,16 @@ def _classes(folders: Sequence[str], labels: str | None) -> tuple[tuple[str, ...
     try:
         lines = Path(labels).expanduser().read_text().split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{labels} cannot be read ({error}); expected a text file, a line a class") from error
+        raise BadInputError(
+            f"{labels} cannot be read ({error}); expected a text file, a line a class"
+        ) from error
     names = tuple(line.split()[0] for line in lines if line.strip())
     number = {name: i for i, name in enumerate(names)}
     unknown = [name for name in folders if name not in number]
     if unknown:
-        raise BadInputError(f"folder {unknown[0]!r} is no class of {labels}; expected names such as {names[0]!r}")
+        raise BadInputError(
+            f"folder {unknown[0]!r} is no class of {labels}; expected names such as {names[0]!r}"
+        )
     return names, [number[name] for name in folders]
 
 

@@ -67,7 +67,12 @@ def learn_block(student: fx.GraphModule, lesson: Lesson, recipe: Recipe) -> list
     curve = [error()]
     for stage in (_closed_form, _descent):
         before = {name: value.clone() for name, value in student.state_dict().items()}
-        stage(student, Lesson(inputs, lesson.teacher_inputs[held_out:], targets, lesson.teacher), recipe, generator)
+        stage(
+            student,
+            Lesson(inputs, lesson.teacher_inputs[held_out:], targets, lesson.teacher),
+            recipe,
+            generator,
+        )
         reached = error()
         if not reached < curve[-1]:
             student.load_state_dict(before)
@@ -115,7 +120,11 @@ def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, int]]:
     Yields the node and the number of its first channel in the output.
     """
     end = next(n for n in block.graph.nodes if n.op == "output").all_input_nodes[0]
-    if isinstance(layer(block, end), _ACTIVATIONS) and len(end.users) == 1 and concatenated(end.all_input_nodes[0]):
+    if (
+        isinstance(layer(block, end), _ACTIVATIONS)
+        and len(end.users) == 1
+        and concatenated(end.all_input_nodes[0])
+    ):
         end = end.all_input_nodes[0]
     first = 0
     for part in concatenated(end) or [end]:

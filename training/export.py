@@ -11,15 +11,12 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from training.errors import ExportError
 from training.files import replacing
 from training.walk import outputs_of
 
 OPSET = 18
 TOLERANCE = 1e-3  # of the answers' own scale
-
-
-class ExportError(RuntimeError):
-    """The network cannot be written as ONNX, or the file answers differently."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,14 @@ def to_onnx(model: nn.Module, input_shape: tuple[int, int, int], path: Path) -> 
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         try:
             torch.onnx.export(
-                copy.deepcopy(model).eval(), (torch.zeros(1, *input_shape),), str(temporary), dynamo=True,
-                opset_version=OPSET, input_names=["image"], output_names=["scores"], external_data=False,
+                copy.deepcopy(model).eval(),
+                (torch.zeros(1, *input_shape),),
+                str(temporary),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["image"],
+                output_names=["scores"],
+                external_data=False,
                 verbose=False,
             )
         except Exception as error:
@@ -68,7 +71,10 @@ def compare(model: nn.Module, path: Path, images: Tensor) -> Agreement:
     wanted = outputs_of(model.eval(), images).numpy()
     same = answers.argmax(axis=1) == wanted.argmax(axis=1)
     return Agreement(
-        float(np.abs(answers - wanted).max()), float(np.abs(wanted).max()), 100 * float(same.mean()), len(images)
+        float(np.abs(answers - wanted).max()),
+        float(np.abs(wanted).max()),
+        100 * float(same.mean()),
+        len(images),
     )
 
 

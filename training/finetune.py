@@ -34,11 +34,15 @@ def accuracy(logits: Tensor, labels: Tensor) -> Accuracy:
     """Accuracy of answers (n, classes) against class numbers (n,)."""
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
     return Accuracy(
-        100 * float(best[:, 0].float().mean()), 100 * float(best.any(dim=1).float().mean()), len(labels)
+        100 * float(best[:, 0].float().mean()),
+        100 * float(best.any(dim=1).float().mean()),
+        len(labels),
     )
 
 
-def assemble(bank: Bank, plan: Mapping[str, str], steps: int, progress: Progress = lambda _, __: None) -> fx.GraphModule:
+def assemble(
+    bank: Bank, plan: Mapping[str, str], steps: int, progress: Progress = lambda _, __: None
+) -> fx.GraphModule:
     """The plan's network from learned blocks, relearned once from bottom to top.
 
     Blocks learned alone are fed the teacher's features; stacked, their errors pile up. So every merged
@@ -76,8 +80,14 @@ def distillation(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def finetune(
-    merged: nn.Module, images: Callable[[Tensor], Tensor], teacher_logits: Tensor, steps: int, batch: int,
-    rate: float, seed: int, progress: Progress = lambda _, __: None,
+    merged: nn.Module,
+    images: Callable[[Tensor], Tensor],
+    teacher_logits: Tensor,
+    steps: int,
+    batch: int,
+    rate: float,
+    seed: int,
+    progress: Progress = lambda _, __: None,
 ) -> None:
     """A fixed number of steps of the whole network towards the teacher's answers, in place.
 

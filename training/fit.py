@@ -26,8 +26,12 @@ class Fit:
 
 
 def fit(
-    merged: nn.Module, images: Callable[[Tensor], Tensor], teacher_logits: Tensor, how: Fit,
-    checkpoint: Path, progress: Progress,
+    merged: nn.Module,
+    images: Callable[[Tensor], Tensor],
+    teacher_logits: Tensor,
+    how: Fit,
+    checkpoint: Path,
+    progress: Progress,
 ) -> list[float]:
     """Fine-tune in place and return the mean loss of every epoch.
 
@@ -49,7 +53,9 @@ def fit(
         generator = torch.Generator().manual_seed(how.seed * 100_003 + epoch)
         torch.manual_seed(how.seed * 100_003 + epoch)  # dropout
         seen: list[float] = []
-        for step, index in zip(range(a_pass), batches(len(teacher_logits), how.batch, generator), strict=False):
+        for step, index in zip(
+            range(a_pass), batches(len(teacher_logits), how.batch, generator), strict=False
+        ):
             loss = distillation(merged(images(index)), teacher_logits[index])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -64,20 +70,30 @@ def fit(
 
 
 def _save(
-    checkpoint: Path, merged: nn.Module, optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR, losses: list[float], how: Fit,
+    checkpoint: Path,
+    merged: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    losses: list[float],
+    how: Fit,
 ) -> None:
     state: dict[str, Any] = {
-        "model": merged.state_dict(), "optimiser": optimiser.state_dict(),
-        "schedule": {"last_epoch": schedule.last_epoch}, "losses": losses, "fit": json.dumps(asdict(how)),
+        "model": merged.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": {"last_epoch": schedule.last_epoch},
+        "losses": losses,
+        "fit": json.dumps(asdict(how)),
     }
     with replacing(checkpoint) as temporary:
         torch.save(state, temporary)
 
 
 def _resume(
-    checkpoint: Path, merged: nn.Module, optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR, how: Fit,
+    checkpoint: Path,
+    merged: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    how: Fit,
 ) -> list[float]:
     """Load the last checkpoint; the losses of the epochs that are done (none without one)."""
     if not checkpoint.exists():
@@ -85,7 +101,9 @@ def _resume(
     try:
         state = torch.load(checkpoint, weights_only=True)
     except Exception as error:
-        raise BadInputError(f"checkpoint {checkpoint} is damaged ({error}); remove it to start again") from error
+        raise BadInputError(
+            f"checkpoint {checkpoint} is damaged ({error}); remove it to start again"
+        ) from error
     if state["fit"] != json.dumps(asdict(how)):
         raise BadInputError(
             f"checkpoint {checkpoint} was made with {state['fit']}, not {json.dumps(asdict(how))}; "

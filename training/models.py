@@ -39,7 +39,9 @@ class LoadedModel:
 
 def builtins() -> list[str]:
     """Names of the built-in networks."""
-    return [module.name for module in pkgutil.iter_modules(importlib.import_module("training.networks").__path__)]
+    return [
+        module.name for module in pkgutil.iter_modules(importlib.import_module("training.networks").__path__)
+    ]
 
 
 def load(name: str, weights: str | None = None, classes: int | None = None, seed: int = 0) -> LoadedModel:
@@ -67,7 +69,9 @@ def load(name: str, weights: str | None = None, classes: int | None = None, seed
     return LoadedModel(name, model.eval(), preprocess, size, trained)
 
 
-def _by_name(name: str, state: dict[str, Tensor] | None, classes: int | None) -> tuple[nn.Module, Preprocess, int]:
+def _by_name(
+    name: str, state: dict[str, Tensor] | None, classes: int | None
+) -> tuple[nn.Module, Preprocess, int]:
     if name in builtins():
         module = importlib.import_module(f"training.networks.{name}")
         outputs = _outputs(module.build(), state) or classes or module.CLASSES
@@ -121,16 +125,22 @@ def read_weights(path: str) -> dict[str, Tensor]:
     """A state dict from a file, without running any code that the file may hold."""
     file = Path(path).expanduser()
     if not file.is_file():
-        raise BadInputError(f"weights {path} do not exist; expected a .safetensors file or a PyTorch state dict")
+        raise BadInputError(
+            f"weights {path} do not exist; expected a .safetensors file or a PyTorch state dict"
+        )
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
         reason = str(error).splitlines()[0][:160]
-        raise BadInputError(f"weights {path} cannot be read ({reason}); expected safetensors or a state dict") from error
+        raise BadInputError(
+            f"weights {path} cannot be read ({reason}); expected safetensors or a state dict"
+        ) from error
     except Exception as error:  # pickle.UnpicklingError: the file holds more than tensors
-        raise BadInputError(f"weights {path} hold more than tensors; save the model's state_dict()") from error
+        raise BadInputError(
+            f"weights {path} hold more than tensors; save the model's state_dict()"
+        ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise BadInputError(f"weights {path} are no state dict; save the model's state_dict()")
@@ -147,7 +157,11 @@ def _fill(name: str, model: nn.Module, state: dict[str, Tensor], path: str) -> N
         what = (
             f"{shapes[0]} has shape {tuple(given[shapes[0]].shape)}, expected {tuple(own[shapes[0]].shape)}"
             if shapes
-            else f"{missing[0]} is missing" if missing else f"{extra[0]} is not part of it"
+            else f"{missing[0]} is missing"
+            if missing
+            else f"{extra[0]} is not part of it"
         )
-        raise BadInputError(f"weights {path} do not belong to {name}: {what}; give the weights of this network")
+        raise BadInputError(
+            f"weights {path} do not belong to {name}: {what}; give the weights of this network"
+        )
     model.load_state_dict(given, strict=False)

@@ -19,7 +19,10 @@ def relative_adam(model: nn.Module, rate: float) -> torch.optim.Adam:
     A bias moves as its layer's outputs do; it gets at least `_FLOOR` times the rate.
     """
     groups = [
-        {"params": [parameter], "lr": rate * max(float(parameter.detach().square().mean().sqrt()), _FLOOR)}
+        {
+            "params": [parameter],
+            "lr": rate * max(float(parameter.detach().square().mean().sqrt()), _FLOOR),
+        }
         for parameter in model.parameters()
         if parameter.requires_grad
     ]
@@ -42,8 +45,14 @@ def batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tens
 
 
 def descend(
-    model: nn.Module, loss: Callable[[Tensor], Tensor], count: int, steps: int, batch: int, rate: float,
-    generator: torch.Generator, progress: Callable[[int, int], None] = lambda _, __: None,
+    model: nn.Module,
+    loss: Callable[[Tensor], Tensor],
+    count: int,
+    steps: int,
+    batch: int,
+    rate: float,
+    generator: torch.Generator,
+    progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> None:
     """A fixed number of steps on ``loss(indices of images)`` with a warmed-up cosine rate."""
     if steps == 0:

@@ -20,7 +20,9 @@ _RATE = 2e-3
 _SHIFT = 1 / 16  # of the image's side
 
 
-def train_teacher(loaded: LoadedModel, data: Data, epochs: int, seed: int, home: Path, progress: Progress) -> nn.Module:
+def train_teacher(
+    loaded: LoadedModel, data: Data, epochs: int, seed: int, home: Path, progress: Progress
+) -> nn.Module:
     """The model trained from scratch on the training split; from disk where it is known."""
     key = json.dumps([loaded.name, data.fingerprint, epochs, seed, _BATCH, _RATE, _SHIFT])
     path = home / f"{loaded.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"

@@ -45,6 +45,7 @@ def _apply(skeleton: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Tensor
     function = skeleton.get_submodule(str(node.target)) if node.op == "call_module" else node.target
     pieces: list[Tensor] = []
     for start in range(0, count, BATCH):
+
         def cut(source: fx.Node, start: int = start) -> Tensor:
             return values[source][start : start + BATCH]
 

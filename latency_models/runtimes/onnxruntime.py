@@ -75,7 +75,10 @@ def one_kernel_model(kernel: Kernel) -> ModelProto:
             options = geometry | {"dilations": kernel.dilation, "group": kernel.groups}
             nodes.append(helper.make_node("Conv", ["x", *names], ["y"], **options))
         case "linear":
-            names = [weight("w", kernel.out_shape[0], kernel.in_shape[0]), weight("b", kernel.out_shape[0])]
+            names = [
+                weight("w", kernel.out_shape[0], kernel.in_shape[0]),
+                weight("b", kernel.out_shape[0]),
+            ]
             nodes.append(helper.make_node("Gemm", ["x", *names], ["y"], transB=1))
         case "maxpool":
             nodes.append(helper.make_node("MaxPool", ["x"], ["y"], **geometry))
@@ -99,8 +102,12 @@ def one_kernel_model(kernel: Kernel) -> ModelProto:
         nodes.append(helper.make_node(_ACTIVATIONS[kernel.activation], ["y"], ["out"]))
     flat = kernel.op == "linear"
     graph = helper.make_graph(
-        nodes, kernel.op,
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, s[0]] if flat else [1, *s]) for n, s in inputs],
+        nodes,
+        kernel.op,
+        [
+            helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, s[0]] if flat else [1, *s])
+            for n, s in inputs
+        ],
         [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)],
         weights,
     )
@@ -111,8 +118,13 @@ def one_kernel_model(kernel: Kernel) -> ModelProto:
 def _end_padding(kernel: Kernel) -> list[int]:
     """Padding after the image: what the output size asks for (more where pooling rounds up)."""
     sides = zip(
-        kernel.in_shape[1:], kernel.out_shape[1:], kernel.window, kernel.stride, kernel.padding,
-        kernel.dilation, strict=True,
+        kernel.in_shape[1:],
+        kernel.out_shape[1:],
+        kernel.window,
+        kernel.stride,
+        kernel.padding,
+        kernel.dilation,
+        strict=True,
     )
     return [
         max(0, (o - 1) * s + (k - 1) * d + 1 - i - p) if kernel.op != "linear" else 0

@@ -17,7 +17,16 @@ import torch
 from torch import fx, nn
 
 from merges.algebra import embed_kernel
-from merges.graph import chain_back, concatenated, find, is_closed, label, layer, shared_layers, tidy
+from merges.graph import (
+    chain_back,
+    concatenated,
+    find,
+    is_closed,
+    label,
+    layer,
+    shared_layers,
+    tidy,
+)
 from merges.rule import KEEP, Refusal, Site
 
 
@@ -68,9 +77,13 @@ class Branch:
         convs = [label(n) for n in members if isinstance(layer(graph_module, n), nn.Conv2d)]
         place = os.path.commonprefix([name.replace("/", ".").split(".") for name in convs])
         return Site(
-            id=f"{self.name}:{'.'.join(place) or cat.name}", rule=self.name,
-            nodes=(*(node.name for node in members), cat.name), labels=labels,
-            entry=fork.name, exit=cat.name, options=(KEEP, *options),
+            id=f"{self.name}:{'.'.join(place) or cat.name}",
+            rule=self.name,
+            nodes=(*(node.name for node in members), cat.name),
+            labels=labels,
+            entry=fork.name,
+            exit=cat.name,
+            options=(KEEP, *options),
         )
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
@@ -169,7 +182,11 @@ def _last_conv(graph_module: fx.GraphModule, arm: Arm) -> fx.Node:
 
 
 def _widened(
-    block: fx.GraphModule, arms: list[Arm], segments: list[tuple[int, int]], keeper: int, run: tuple[int, int]
+    block: fx.GraphModule,
+    arms: list[Arm],
+    segments: list[tuple[int, int]],
+    keeper: int,
+    run: tuple[int, int],
 ) -> nn.Conv2d:
     """The keeper's last convolution, making a run of maps; carried over where its input allows."""
     node = _last_conv(block, arms[keeper])

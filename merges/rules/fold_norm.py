@@ -32,9 +32,13 @@ class FoldNorm:
                 continue
             found.append(
                 Site(
-                    id=f"{self.name}:{label(norm)}", rule=self.name,
-                    nodes=(conv.name, norm.name), labels=(label(conv), label(norm)),
-                    entry=conv.all_input_nodes[0].name, exit=norm.name, options=(KEEP, "fold"),
+                    id=f"{self.name}:{label(norm)}",
+                    rule=self.name,
+                    nodes=(conv.name, norm.name),
+                    labels=(label(conv), label(norm)),
+                    entry=conv.all_input_nodes[0].name,
+                    exit=norm.name,
+                    options=(KEEP, "fold"),
                 )
             )
         return found
@@ -62,8 +66,11 @@ class FoldNorm:
         assert norm.running_mean is not None
         assert norm.running_var is not None
         weight, bias = fold_norm(
-            conv.weight.detach(), None if conv.bias is None else conv.bias.detach(),
-            norm.running_mean, norm.running_var, norm.eps,
+            conv.weight.detach(),
+            None if conv.bias is None else conv.bias.detach(),
+            norm.running_mean,
+            norm.running_var,
+            norm.eps,
             norm.weight.detach() if norm.affine else None,
             norm.bias.detach() if norm.affine else None,
         )

@@ -43,9 +43,12 @@ class Reducer:
             elif widths(conv.out_channels):
                 found.append(
                     Site(
-                        id=f"{self.name}:{labels[0]}", rule=self.name,
-                        nodes=(path[0].name, path[-1].name), labels=(labels[0], labels[-1]),
-                        entry=node.all_input_nodes[0].name, exit=path[-1].name,
+                        id=f"{self.name}:{labels[0]}",
+                        rule=self.name,
+                        nodes=(path[0].name, path[-1].name),
+                        labels=(labels[0], labels[-1]),
+                        entry=node.all_input_nodes[0].name,
+                        exit=path[-1].name,
                         options=(KEEP, *widths(conv.out_channels)),
                     )
                 )

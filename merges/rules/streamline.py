@@ -86,9 +86,13 @@ class Streamline:
         if reason:
             return Refusal(self.name, labels, reason)
         return Site(
-            id=f"{self.name}:{labels[0]}", rule=self.name,
-            nodes=tuple(n.name for n in chain), labels=labels,
-            entry=chain[0].all_input_nodes[0].name, exit=chain[-1].name, options=(KEEP, *options),
+            id=f"{self.name}:{labels[0]}",
+            rule=self.name,
+            nodes=tuple(n.name for n in chain),
+            labels=labels,
+            entry=chain[0].all_input_nodes[0].name,
+            exit=chain[-1].name,
+            options=(KEEP, *options),
         )
 
     def _options(self, graph_module: fx.GraphModule, chain: list[fx.Node]) -> list[str]:

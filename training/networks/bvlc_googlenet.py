@@ -15,10 +15,14 @@ CLASSES = 1000
 
 # Maps of each branch: 1x1, 3x3 reducer, 3x3, 5x5 reducer, 5x5, projection behind the pooling.
 _MODULES = {
-    "3a": (64, 96, 128, 16, 32, 32), "3b": (128, 128, 192, 32, 96, 64),
-    "4a": (192, 96, 208, 16, 48, 64), "4b": (160, 112, 224, 24, 64, 64),
-    "4c": (128, 128, 256, 24, 64, 64), "4d": (112, 144, 288, 32, 64, 64),
-    "4e": (256, 160, 320, 32, 128, 128), "5a": (256, 160, 320, 32, 128, 128),
+    "3a": (64, 96, 128, 16, 32, 32),
+    "3b": (128, 128, 192, 32, 96, 64),
+    "4a": (192, 96, 208, 16, 48, 64),
+    "4b": (160, 112, 224, 24, 64, 64),
+    "4c": (128, 128, 256, 24, 64, 64),
+    "4d": (112, 144, 288, 32, 64, 64),
+    "4e": (256, 160, 320, 32, 128, 128),
+    "5a": (256, 160, 320, 32, 128, 128),
     "5b": (384, 192, 384, 48, 128, 128),
 }
 
@@ -47,7 +51,15 @@ class BvlcGoogLeNet(nn.Module):
         self.add_module(_relu(name), nn.ReLU())
 
     def _inception(
-        self, name: str, inputs: int, one: int, reduce3: int, three: int, reduce5: int, five: int, project: int
+        self,
+        name: str,
+        inputs: int,
+        one: int,
+        reduce3: int,
+        three: int,
+        reduce5: int,
+        five: int,
+        project: int,
     ) -> int:
         self._conv(f"{name}/1x1", inputs, one, 1)
         self._conv(f"{name}/3x3_reduce", inputs, reduce3, 1)

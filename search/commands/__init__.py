@@ -1,0 +1,1 @@
+"""One file a command of ``cli.py``; each defines ``command``, which only parses, delegates and prints."""

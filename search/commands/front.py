@@ -1,0 +1,30 @@
+"""The ``front`` command."""
+
+from pathlib import Path
+
+import click
+
+from search import front, report, study
+from search.commands import options
+
+
+@click.command(
+    "front", epilog="Example: python cli.py front --study googlenet-arm-a57-digits-64 --html front.html"
+)
+@click.option("--study", "name", required=True, help="Name of the study, as 'search' printed it.")
+@options.file("--csv", text="Write the front's points to a CSV file.")
+@options.file("--html", text="Write a page that works offline.")
+@options.storage
+@options.as_json
+def command(
+    name: str, storage: str | None, home: Path, csv: Path | None, html: Path | None, as_json: bool
+) -> None:
+    """Show the Pareto front of a study, from its database alone."""
+    found = front.read(study.open_study(name, options.database(storage, home)))
+    if csv:
+        report.write_csv(found, csv)
+        report.note(f"front written to {csv}")
+    if html:
+        report.write_html(found, html)
+        report.note(f"front written to {html}")
+    options.say(found.answer(), as_json, report.front_table(found), report.next_commands(found))

@@ -1,0 +1,99 @@
+"""Options that several commands share."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def combine(*decorators: Decorator) -> Decorator:
+    """Several options as one decorator, in reading order."""
+
+    def apply(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+def file(*names: str, text: str, **more: Any) -> Decorator:
+    """An option that names a file to write."""
+    return click.option(*names, type=click.Path(dir_okay=False, path_type=Path), help=text, **more)
+
+
+def folder(*names: str, text: str, **more: Any) -> Decorator:
+    """An option that names a folder."""
+    return click.option(*names, type=click.Path(file_okay=False, path_type=Path), help=text, **more)
+
+
+def number(name: str, least: int, text: str, **more: Any) -> Decorator:
+    """A whole number with a least value."""
+    more.setdefault("show_default", "default" in more)
+    return click.option(name, type=click.IntRange(least), help=text, **more)
+
+
+model = click.option(
+    "--model",
+    default="googlenet",
+    show_default=True,
+    help="bvlc_googlenet, a torchvision.models name, or package.module:factory.",
+)
+target = click.option(
+    "--target", default="arm-a57", show_default=True, help="CPU to be fast on; 'targets' lists them."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Standard output holds JSON alone.")
+home = folder(
+    "--home",
+    default=Path("studies"),
+    envvar="REBIRTH_HOME",
+    show_default=True,
+    text="Folder of studies, teachers, learned layers and measured tables.",
+)
+input_size = click.option(
+    "--input-size",
+    type=click.IntRange(8, 2048),
+    help="Side of the input image.  [default: the model's own; 64 for digits]",
+)
+structure = combine(
+    model, input_size, number("--classes", 1, "Outputs.  [default: the model's own]"), target, home, as_json
+)
+learning = combine(
+    click.option(
+        "--weights", help="Trained weights: .safetensors or a state dict.  [default: train a teacher]"
+    ),
+    click.option(
+        "--data", help="'digits', or imagefolder:DIR with a folder of images a class.  [default: digits]"
+    ),
+    click.option("--eval-data", help="imagefolder:DIR that judges plans; all of --data is then learned on."),
+    click.option("--labels", help="Text file, a class a line, in the order of the outputs."),
+)
+storage = combine(
+    click.option(
+        "--storage", envvar="OPTUNA_STORAGE", help="Study database URL.  [default: SQLite under --home]"
+    ),
+    home,
+)
+
+
+def database(url: str | None, where: Path) -> str:
+    """The study database's URL."""
+    if url is None:
+        where.mkdir(parents=True, exist_ok=True)
+    return url or f"sqlite:///{(where / 'studies.db').as_posix()}"
+
+
+def say(answer: Any, as_json: bool, *parts: Any) -> None:
+    """Print an answer: JSON for programs, tables for people (at full width where piped)."""
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))

@@ -1,0 +1,63 @@
+"""The ``search`` command."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from search import front, job, report
+from search.commands import options
+from search.evaluate import METRICS, Proxy
+from search.setup import Setup
+from search.study import SAMPLERS
+
+
+@click.command("search", epilog="Example: python cli.py search --target arm-a57 --budget 100")
+@options.number("--budget", 1, "Finished trials that the study shall have in the end.", default=100)
+@options.model
+@options.learning
+@options.input_size
+@options.target
+@click.option("--study", "name", help="Name of the study.  [default: model-target-data-size]")
+@click.option("--sampler", type=click.Choice(SAMPLERS), default="auto", show_default=True)
+@click.option(
+    "--metric", type=click.Choice(METRICS), default="top1", show_default=True, help="Accuracy that counts."
+)
+@options.number("--bank-images", 10, "Images that blocks are learned on.", default=Proxy.bank_images)
+@options.number("--bank-steps", 0, "Steps with which a block is learned once.", default=Proxy.bank_steps)
+@options.number(
+    "--relearn-steps", 0, "Steps a block of a trial's pass from bottom to top.", default=Proxy.relearn_steps
+)
+@options.number(
+    "--proxy-steps", 0, "Steps of a trial's fine-tune of the whole network.", default=Proxy.finetune_steps
+)
+@options.number("--teacher-epochs", 0, "Passes over the data for a teacher that has no weights.")
+@options.number("--max-images", 10, "Images of a folder that are used at most.", default=20000)
+@options.number("--seed", 0, "Decides splits, learning and sampling.", default=0)
+@options.storage
+@options.as_json
+def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> None:
+    """Search the merges of a network that are fast on a target and keep its accuracy.
+
+    Without other arguments: GoogLeNet on scikit-learn's handwritten digits, trained first. The same
+    command again continues the study; the budget counts all its finished trials.
+    """
+    proxy = Proxy(
+        bank_images=given["bank_images"],
+        bank_steps=given["bank_steps"],
+        relearn_steps=given["relearn_steps"],
+        finetune_steps=given["proxy_steps"],
+        metric=given["metric"],
+    )
+    wanted = job.Wanted(
+        setup=Setup(**{k: v for k, v in given.items() if k in Setup.model_fields and v is not None}),
+        proxy=proxy,
+        target=given["target"],
+        budget=given["budget"],
+        sampler=given["sampler"],
+        name=given["name"],
+    )
+    with report.bars() as watch:
+        study = job.search(wanted, options.database(storage, home), home, watch, report.note)
+    found = front.read(study)
+    options.say(found.answer(), as_json, report.front_table(found), report.next_commands(found))

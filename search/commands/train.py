@@ -1,0 +1,35 @@
+"""The ``train`` command."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from search import deploy, report
+from search.commands import options
+from search.planfile import PlanFile
+from search.setup import Setup
+
+
+@click.command("train", epilog="Example: python cli.py train --plan plan.json --epochs 10 --out runs/merged")
+@click.option(
+    "--plan", "path", type=click.Path(path_type=Path), required=True, help="As 'plan --out' wrote it."
+)
+@options.number("--epochs", 0, "Passes over the training images.", default=10)
+@options.folder("--out", required=True, text="Folder of the run: checkpoints, weights, result.")
+@options.learning
+@options.home
+@options.as_json
+def command(path: Path, epochs: int, out: Path, home: Path, as_json: bool, **given: Any) -> None:
+    """Fine-tune a plan's network fully against its teacher and report test accuracy of both.
+
+    The same command again resumes from the last finished epoch. A study's plan brings its data along;
+    a preset needs --data (and --weights).
+    """
+    plan = PlanFile.load(path)
+    setup = plan.setup or Setup(model=plan.network, input_size=plan.input_shape[1])
+    setup = setup.model_copy(update={k: v for k, v in given.items() if v is not None})
+    with report.bars() as watch:
+        trained = deploy.train(plan, setup, epochs, out, home, watch)
+    command = f"Next:\n  python cli.py export --run {out} --out model.onnx"
+    options.say(trained.answer(), as_json, report.trained_table(trained), command)

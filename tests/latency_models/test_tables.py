@@ -1,0 +1,112 @@
+"""Shipped tables come from their sources, and every number says what it rests on."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latency_models import build_tables, target
+from latency_models.kernel import Kernel
+from latency_models.predict import Predictor, UnknownKernelError
+from latency_models.table import LatencyTable, Measurement, TableError
+
+A57 = target.load("arm-a57")
+TABLE = LatencyTable.load(target.TABLES / A57.table)
+
+
+def test_the_shipped_table_is_what_its_sources_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_tables, "TABLES", tmp_path)
+    build_tables.main()
+    assert (tmp_path / "arm-a57.csv").read_text() == (target.TABLES / "arm-a57.csv").read_text()
+
+
+def test_measured_layers_of_googlenet_add_up_to_the_measured_total() -> None:
+    rows = [
+        row
+        for network, _, row in build_tables.measurements(build_tables.tx1_records())
+        if network == "bvlc_googlenet"
+    ]
+    assert sum(row.median_us for row in rows) / 1000 == pytest.approx(359, rel=0.01)
+
+
+@pytest.mark.parametrize("name", target.names())
+def test_every_target_has_provenance(name: str) -> None:
+    spec = target.load(name)
+    assert spec.kind in target.KINDS
+    assert spec.source
+    assert spec.threads >= 1
+    assert spec.measurable or len(LatencyTable.load(target.TABLES / spec.table)) > 0
+
+
+def test_a_measured_kernel_is_read_from_the_table() -> None:
+    row = next(iter(TABLE.rows.values()))
+    latency = Predictor(A57, TABLE).latency(row.kernel)
+    assert (latency.us, latency.kind) == (row.median_us, "measured")
+
+
+def test_between_measurements_the_model_is_near_and_says_so() -> None:
+    kernel = Kernel("conv", (192, 28, 28), (96, 28, 28), (3, 3), (1, 1), (1, 1))
+    latency = Predictor(A57, TABLE).latency(kernel)
+    assert latency.kind == "interpolated"
+    assert 0 < latency.error < 0.1
+    assert not latency.outside
+    # Twice the taps of the measured 96-map convolution at that size, three quarters of its maps.
+    near = next(
+        r for r in TABLE.rows.values() if r.kernel.in_shape == (96, 28, 28) and r.kernel.window == (3, 3)
+    )
+    assert latency.us == pytest.approx(near.median_us * 1.5, rel=0.25)
+
+
+@given(
+    channels=st.integers(1, 512),
+    maps=st.integers(1, 512),
+    side=st.integers(1, 64),
+    window=st.sampled_from([1, 3, 5]),
+)
+def test_no_kernel_is_free(channels: int, maps: int, side: int, window: int) -> None:
+    kernel = Kernel(
+        "conv", (channels, side, side), (maps, side, side), (window, window), (1, 1), (window // 2,) * 2
+    )
+    assert PREDICTOR.latency(kernel).us > 0
+
+
+PREDICTOR = Predictor(A57, TABLE)
+
+
+def test_an_unknown_operation_is_refused_by_name() -> None:
+    with pytest.raises(UnknownKernelError, match="'hardswish'.*host"):
+        PREDICTOR.total([Kernel("hardswish", (3, 4, 4), (3, 4, 4))])
+
+
+def test_a_table_survives_its_file(tmp_path: Path) -> None:
+    TABLE.save(tmp_path / "t.csv")
+    again = LatencyTable.load(tmp_path / "t.csv")
+    assert list(again.rows) == list(TABLE.rows)
+    assert again.frame()["median_us"].sum() == pytest.approx(TABLE.frame()["median_us"].sum(), rel=1e-5)
+
+
+def test_a_damaged_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("op,median_us\nconv,fast\n")
+    with pytest.raises(TableError, match=r"t\.csv is not a latency table"):
+        LatencyTable.load(tmp_path / "t.csv")
+
+
+def test_a_later_measurement_takes_the_place_of_an_earlier_one() -> None:
+    kernel = Kernel("relu", (4, 8, 8), (4, 8, 8))
+    table = LatencyTable([Measurement(kernel, 1.0, 0.1, 3, "old")])
+    table.add([Measurement(kernel, 2.0, 0.1, 3, "new")])
+    found = table.get(kernel)
+    assert found is not None
+    assert (len(table), found.source) == (1, "new")
+
+
+def test_kernels_have_different_names_and_survive_a_row() -> None:
+    keys = {kernel.key for kernel in TABLE.rows}
+    assert len(keys) == len(TABLE)
+    assert all(Kernel.from_row(kernel.to_row()) == kernel for kernel in TABLE.rows)
+
+
+def test_an_unknown_target_is_named_with_the_known_ones() -> None:
+    with pytest.raises(target.TargetError, match=r"'arm-a99'.*arm-a57.*host"):
+        target.load("arm-a99")

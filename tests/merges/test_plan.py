@@ -1,0 +1,54 @@
+"""Plans are canonical, repeatable and checked."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from merges.network import Network, analyse
+from merges.plan import Plan, PlanError
+from tests import networks
+
+NETWORK = analyse("with_batch_norm", networks.with_batch_norm(), (3, 24, 24))
+CHOICES = st.fixed_dictionaries({site.id: st.sampled_from(site.options) for site in NETWORK.sites})
+
+
+@settings(max_examples=20, deadline=None)
+@given(choices=CHOICES)
+def test_a_plan_is_its_own_canonical_form_and_runs(choices: dict[str, str]) -> None:
+    plan = Plan.make(NETWORK, choices)
+    assert Plan.make(NETWORK, plan.choice) == plan
+    assert Plan.make(NETWORK, dict(reversed(choices.items()))).plan_id == plan.plan_id
+    with torch.no_grad():
+        assert NETWORK.merged(plan.choice)(torch.randn(2, 3, 24, 24)).shape == (2, 10)
+
+
+@settings(max_examples=20, deadline=None)
+@given(first=CHOICES, second=CHOICES)
+def test_equal_ids_mean_equal_choices(first: dict[str, str], second: dict[str, str]) -> None:
+    one, other = Plan.make(NETWORK, first), Plan.make(NETWORK, second)
+    assert (one.plan_id == other.plan_id) == (one.choice == other.choice)
+
+
+def test_unknown_sites_and_options_are_named() -> None:
+    with pytest.raises(PlanError, match="no site 'branch:nowhere'"):
+        Plan.make(NETWORK, {"branch:nowhere": "keep"})
+    site = NETWORK.sites[0]
+    with pytest.raises(PlanError, match="no option 'melt'"):
+        Plan.make(NETWORK, {site.id: "melt"})
+
+
+def test_blocks_cover_every_site_once_and_do_not_overlap(network: Network) -> None:
+    held = [site.id for block in network.blocks for site in block.sites]
+    assert sorted(held) == sorted(site.id for site in network.sites)
+    assert len(set(held)) == len(held)
+
+
+def test_the_fingerprint_follows_the_structure_not_the_weights() -> None:
+    torch.manual_seed(5)
+    again = analyse("with_batch_norm", networks.with_batch_norm(), (3, 24, 24))
+    for parameter in again.teacher.parameters():
+        parameter.data.mul_(2)
+    assert again.fingerprint == NETWORK.fingerprint
+    assert again.weights_fingerprint != NETWORK.weights_fingerprint
+    assert analyse("x", networks.with_batch_norm(), (3, 26, 26)).fingerprint != NETWORK.fingerprint

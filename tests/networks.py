@@ -1,0 +1,123 @@
+"""Small networks for the tests; each is a factory that ``--model tests.networks:NAME`` accepts."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Stem(nn.Module):
+    """Convolution, norms, activation and pooling, as GoogLeNet and AlexNet begin."""
+
+    def __init__(self, norm: nn.Module, pool: nn.Module, maps: int = 16) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, maps, 5, 1, 2)
+        self.norm, self.pool = norm, pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(F.relu(self.norm(self.conv(x))))
+
+
+class Inception(nn.Module):
+    """Four branches; functional activations, as torchvision writes them."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(inputs, 8, 1)
+        self.reduce3, self.three = nn.Conv2d(inputs, 12, 1), nn.Conv2d(12, 16, 3, padding=1)
+        self.reduce5, self.five = nn.Conv2d(inputs, 8, 1), nn.Conv2d(8, 8, 5, padding=2)
+        self.pool, self.project = nn.MaxPool2d(3, 1, 1), nn.Conv2d(inputs, 8, 1)
+        self.bn = nn.BatchNorm2d(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        three = F.relu(self.bn(self.three(F.relu(self.reduce3(x)))))
+        five = F.relu(self.five(F.relu(self.reduce5(x))))
+        return torch.cat([F.relu(self.one(x)), three, five, F.relu(self.project(self.pool(x)))], 1)
+
+
+class SmallNet(nn.Module):
+    """Stem, inception module, classifier."""
+
+    def __init__(self, stem: nn.Module, classes: int = 10) -> None:
+        super().__init__()
+        self.stem, self.block = stem, Inception(16)
+        self.head = nn.Linear(40, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.flatten(F.adaptive_avg_pool2d(self.block(self.stem(x)), 1), 1))
+
+
+class Fire(nn.Module):
+    """SqueezeNet's module: both branches read the same maps, so a 1x1 goes exactly into the 3x3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(3, 8, 3, 2)
+        self.one, self.three = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 3, padding=1)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.squeeze(x))
+        x = torch.cat([torch.relu(self.one(x)), torch.relu(self.three(x))], dim=1)
+        return self.head(x.mean((2, 3)))
+
+
+class Shared(nn.Module):
+    """One convolution and one norm called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn, self.pool = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3), nn.MaxPool2d(2)
+        self.head = nn.Linear(3, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(F.relu(self.bn(self.conv(x))))
+        x = self.pool(F.relu(self.bn(self.conv(x))))
+        return self.head(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
+
+
+class Dynamic(nn.Module):
+    """Control flow on the values of a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).mean((2, 3)) if x.sum() > 0 else self.conv(-x).mean((2, 3))
+
+
+def _seeded(build: type[nn.Module], *parts: object) -> nn.Module:
+    model = build(*parts)
+    generator = torch.Generator().manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.eps = 1e-3
+            module.running_mean.copy_(torch.randn(module.num_features, generator=generator) * 0.2)
+            module.running_var.copy_(torch.rand(module.num_features, generator=generator) + 0.5)
+    return model.eval()
+
+
+def with_batch_norm() -> nn.Module:
+    torch.manual_seed(0)
+    return _seeded(SmallNet, Stem(nn.BatchNorm2d(16), nn.MaxPool2d(3, 2, ceil_mode=True)))
+
+
+def with_lrn() -> nn.Module:
+    torch.manual_seed(0)
+    return _seeded(SmallNet, Stem(nn.LocalResponseNorm(5, 1e-2), nn.AvgPool2d(2, 2)))
+
+
+def fire() -> nn.Module:
+    torch.manual_seed(0)
+    return _seeded(Fire)
+
+
+def shared() -> nn.Module:
+    torch.manual_seed(0)
+    return _seeded(Shared)
+
+
+def dynamic() -> nn.Module:
+    return _seeded(Dynamic)

@@ -1,0 +1,88 @@
+"""Fronts and the choice of a plan."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.front import Front, Point, hypervolume, pareto, select
+from training.errors import BadInputError
+
+BASE = {"latency_ms": 100.0, "accuracy": 90.0}
+
+
+def point(trial: int, latency_ms: float, accuracy: float) -> Point:
+    return Point(trial, f"p{trial}", latency_ms, 100 / latency_ms, accuracy, 90 - accuracy, 0, 0)
+
+
+POINTS = st.lists(
+    st.builds(point, st.integers(0, 99), st.floats(1, 200), st.floats(0, 100)), min_size=1, max_size=30
+)
+
+
+@given(points=POINTS)
+def test_nothing_beats_a_point_of_the_front_and_all_others_are_beaten(points: list[Point]) -> None:
+    front = pareto(points)
+    for p in points:
+        beaten = any(q.latency_ms <= p.latency_ms and q.accuracy >= p.accuracy for q in front)
+        assert beaten
+    for p in front:
+        assert not any(
+            q.latency_ms <= p.latency_ms
+            and q.accuracy >= p.accuracy
+            and (q.latency_ms, q.accuracy) != (p.latency_ms, p.accuracy)
+            for q in points
+        )
+    assert [p.latency_ms for p in front] == sorted((p.latency_ms for p in front), reverse=True)
+
+
+@given(points=POINTS, more=POINTS)
+def test_hypervolume_never_shrinks_with_more_points(points: list[Point], more: list[Point]) -> None:
+    assert hypervolume(points, BASE) <= hypervolume([*points, *more], BASE) + 1e-9
+
+
+FRONT = Front(
+    "s",
+    "n",
+    "t",
+    "top1",
+    "",
+    "",
+    4,
+    BASE,
+    tuple(pareto([point(0, 100, 90), point(1, 50, 89.5), point(2, 30, 85)])),
+    (point(3, 60, 80),),
+)
+
+
+@pytest.mark.parametrize(
+    ("wish", "trial"),
+    [
+        ({"trial": 3}, 3),
+        ({"trial": 1}, 1),
+        ({"max_drop": 0.5}, 1),
+        ({"max_drop": 9}, 2),
+        ({"max_drop": 0}, 0),
+        ({"max_latency_ms": 60}, 1),
+        ({"max_latency_ms": 31}, 2),
+        ({"speedup": 1.5}, 1),
+        ({"speedup": 3}, 2),
+    ],
+)
+def test_a_wish_selects_the_best_plan_within_it(wish: dict[str, float], trial: int) -> None:
+    assert select(FRONT, **wish).trial == trial  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({}, "exactly one"),
+        ({"trial": 1, "speedup": 2}, "exactly one"),
+        ({"trial": 99}, "no finished trial 99"),
+        ({"max_latency_ms": 5}, "the best has 30.00 ms"),
+        ({"speedup": 50}, "the best has 3.33x"),
+        ({"max_drop": -1}, "the best has 0.00"),
+    ],
+)
+def test_a_wish_that_cannot_be_fulfilled_says_what_can(wish: dict[str, float], words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        select(FRONT, **wish)  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""Latency of plans on targets."""
+
+from pathlib import Path
+
+import pytest
+
+from latency_models.predict import Predictor
+from latency_models.table import LatencyTable
+from merges.graph import propagate_shapes
+from merges.network import Network, analyse
+from search import sites, warmstart
+from search.latency import Device, Latencies
+from search.lower import lower
+from search.setup import structure
+from search.space import to_plan
+from tests import networks
+from training.errors import BadInputError
+
+
+@pytest.fixture(scope="module")
+def bvlc() -> Latencies:
+    return Latencies(structure("bvlc_googlenet"), Device.named("arm-a57", Path("unused")))
+
+
+def test_untouched_googlenet_is_within_five_percent_of_the_measured_359_ms(bvlc: Latencies) -> None:
+    score = bvlc.score({})
+    assert score.latency_ms == pytest.approx(359, rel=0.05)
+    assert score.total.kind == "measured"
+    assert score.speedup == 1
+
+
+def test_the_papers_plan_is_as_fast_as_the_paper_measured(bvlc: Latencies) -> None:
+    plan = to_plan(bvlc.network, warmstart.preset("paper", bvlc.network))
+    assert 3.5 <= bvlc.score(plan.choice).speedup <= 4.3
+    rules = [site.partition(":")[0] for site in plan.choice]
+    assert {rule: rules.count(rule) for rule in set(rules)} == {"streamline": 2, "branch": 9, "reducer": 9}
+
+
+def test_a_plans_score_is_the_sum_over_its_whole_lowered_network(network: Network) -> None:
+    """Block by block is the same as lowering the merged network in one piece."""
+    device = Device.named("arm-a57", Path("unused"))
+    device.table = LatencyTable(device.table.rows.values())
+    latencies = Latencies(network, device)
+    plan = to_plan(network, {site.id: site.options[-1] for site in network.sites})
+    merged = analyse("again", network.merged(plan.choice), network.input_shape).teacher
+    propagate_shapes(merged, (1, *network.input_shape))
+    whole = [layer.kernel for layer in device.runtime.fuse(lower(merged))]
+    parts = [layer.kernel for layer in latencies.layers(plan.choice)]
+    assert sorted(k.key for k in whole) == sorted(k.key for k in parts)
+    total = Predictor(device.spec, device.table).total(whole)
+    assert total.latency_ms == pytest.approx(latencies.score(plan.choice).latency_ms)
+
+
+def test_the_sites_answer_has_every_option_with_its_own_latency(network: Network) -> None:
+    answer = sites.list_sites(Latencies(network, Device.named("arm-a57", Path("unused")))).answer()
+    listed = {site["id"]: site for site in answer["sites"]}
+    assert set(listed) == {site.id for site in (*network.sites, *network.folded)}
+    for site in network.sites:
+        assert [o["name"] for o in listed[site.id]["options"]] == list(site.options)
+        assert listed[site.id]["options"][0]["speedup"] == pytest.approx(1)
+    assert all(o["latency_ms"] > 0 for site in answer["sites"] for o in site["options"])
+
+
+def test_a_host_table_is_measured_once_kept_and_reused(tmp_path: Path) -> None:
+    network = analyse("n", networks.fire(), (3, 16, 16))
+    first = Latencies(network, Device.named("host", tmp_path))
+    assert first.learn_all() > 0
+    again = Latencies(network, Device.named("host", tmp_path))
+    assert again.learn_all() == 0
+    assert again.score({}).latency_ms == pytest.approx(first.score({}).latency_ms, rel=0.01)
+    assert again.score({}).total.kind == "measured"
+
+
+def test_unknown_presets_and_networks_without_one_are_named() -> None:
+    network = analyse("n", networks.fire(), (3, 16, 16))
+    with pytest.raises(BadInputError, match="unknown preset 'mine'.*paper"):
+        warmstart.preset("mine", network)
+    with pytest.raises(BadInputError, match="made for bvlc_googlenet"):
+        warmstart.preset("paper", network)

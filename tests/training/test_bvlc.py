@@ -1,0 +1,37 @@
+"""The paper's network with its real weights and photos (skipped where they are absent)."""
+
+import csv
+import gzip
+import tarfile
+from pathlib import Path
+
+from latency_models import build_tables
+from merges.network import analyse
+from training import models
+from training.data import DataSpec, load
+from training.finetune import evaluate
+
+
+def test_every_convolution_has_the_recorded_shape() -> None:
+    network = analyse("bvlc_googlenet", models.load("bvlc_googlenet").model, (3, 224, 224))
+    shapes = {str(n.target): n.meta["shape"] for n in network.teacher.graph.nodes if n.op == "call_module"}
+    with gzip.open(build_tables.SOURCES / "layer_timings.csv.gz", "rt") as file:
+        records = [
+            r for r in csv.DictReader(file) if r["network"] == "bvlc_googlenet" and r["type"] == "Convolution"
+        ]
+    recorded = {r["layer"]: (1, int(r["out_c"]), int(r["out_hw"]), int(r["out_hw"])) for r in records}
+    assert len(recorded) == 57
+    assert {name: shapes[name] for name in recorded} == recorded
+
+
+def test_the_given_weights_reach_the_known_accuracy(shared_data: Path, tmp_path: Path) -> None:
+    """On 250 validation images; 92.6 % on the 1000 sample images is benchmarks/bvlc_accuracy.py."""
+    with tarfile.open(shared_data / "imagenet-val250.tar") as archive:
+        archive.extractall(tmp_path, filter="data")
+    loaded = models.load("bvlc_googlenet", str(shared_data / "bvlc_googlenet.safetensors"))
+    spec = f"imagefolder:{tmp_path / 'imagenet-val'}"
+    images = load(DataSpec(spec, spec, str(shared_data / "synsets.txt"), loaded.input_size))
+    few = images.test.take(range(0, len(images.test), 5))
+    found, _ = evaluate(loaded.model, lambda i: loaded.preprocess(few.pixels[i]), few.labels)
+    assert len(few) == 50
+    assert found.top5 >= 80

@@ -1,0 +1,94 @@
+"""Images: splits, labels, and what is wrong with a folder said plainly."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from training.data import DataSpec, load
+from training.errors import BadInputError
+
+
+def photos(folder: Path, per_class: int = 6, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
+    generator = np.random.default_rng(0)
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for i in range(per_class):
+            pixels = generator.integers(0, 255, (40, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
+
+
+def test_digits_are_split_by_class_and_the_same_every_time() -> None:
+    one, other = load(DataSpec(input_size=16)), load(DataSpec(input_size=16))
+    assert (len(one.train), len(one.proxy), len(one.test)) == (898, 449, 450)
+    assert torch.equal(one.train.pixels, other.train.pixels)
+    assert one.fingerprint == other.fingerprint != load(DataSpec(input_size=16, seed=1)).fingerprint
+    for split in (one.train, one.proxy, one.test):
+        shares = torch.bincount(split.labels).float() / len(split)
+        assert (shares - 0.1).abs().max() < 0.01
+
+
+def test_a_folder_is_read_resized_and_split(tmp_path: Path) -> None:
+    data = load(DataSpec(f"imagefolder:{photos(tmp_path / 'p', 10)}", input_size=24))
+    assert data.classes == ("cat", "dog")
+    assert data.train.pixels.shape[1:] == (3, 24, 24)
+    assert data.train.pixels.dtype == torch.uint8
+    assert len(data.train) + len(data.proxy) + len(data.test) == 20
+
+
+def test_train_and_val_folders_are_kept_apart(tmp_path: Path) -> None:
+    photos(tmp_path / "p" / "train", 20)
+    photos(tmp_path / "p" / "val", 3)
+    data = load(DataSpec(f"imagefolder:{tmp_path / 'p'}", input_size=16))
+    assert (len(data.train), len(data.proxy), len(data.test)) == (36, 4, 6)
+    assert not data.test_is_proxy
+
+
+def test_a_corrupt_image_is_named_left_out_and_counted(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "p", 10)
+    (folder / "cat" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a photo")
+    whole = (folder / "dog" / "0.png").read_bytes()
+    (folder / "dog" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    data = load(DataSpec(f"imagefolder:{folder}", input_size=16))
+    assert sorted(Path(path).name for path in data.dropped) == ["broken.jpg", "cut.png"]
+    assert len(data.train) + len(data.proxy) + len(data.test) == 20
+
+
+def test_labels_give_the_outputs_of_the_folders(tmp_path: Path) -> None:
+    learn, judge = photos(tmp_path / "a", 3, ("ant", "bee", "cat")), photos(tmp_path / "b", 2, ("cat",))
+    (tmp_path / "names.txt").write_text("bee a striped one\ncat\nant\n")
+    data = load(DataSpec(f"imagefolder:{learn}", f"imagefolder:{judge}", str(tmp_path / "names.txt"), 16))
+    assert data.classes == ("bee", "cat", "ant")
+    assert data.test.labels.tolist() == [1, 1]
+    assert data.test_is_proxy
+    assert len(data.train) == 9
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("photos", "expected 'digits' or 'imagefolder:DIR'"),
+        ("imagefolder:/nowhere", "/nowhere is no folder"),
+        ("imagefolder:{empty}", "holds no"),
+        ("imagefolder:{unreadable}", "no readable image"),
+    ],
+)
+def test_data_that_cannot_be_had_is_named(spec: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "unreadable" / "cat").mkdir(parents=True)
+    (tmp_path / "unreadable" / "cat" / "a.jpg").write_bytes(b"nothing")
+    spec = spec.format(empty=tmp_path / "empty", unreadable=tmp_path / "unreadable")
+    with pytest.raises(BadInputError, match=words):
+        load(DataSpec(spec, input_size=16))
+
+
+def test_a_folder_that_is_no_class_is_named(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("cat\n")
+    spec = DataSpec(
+        f"imagefolder:{photos(tmp_path / 'p')}", labels=str(tmp_path / "names.txt"), input_size=16
+    )
+    with pytest.raises(BadInputError, match="'dog' is no class"):
+        load(spec)

@@ -1,0 +1,164 @@
+"""Learned merges: errors fall and beat their start; banks are reused; runs resume exactly."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from merges.network import Network, analyse
+from tests import networks
+from training.bank import Bank
+from training.distill import Recipe, error_of
+from training.errors import BadInputError, ExportError
+from training.export import Agreement, check, compare, to_onnx
+from training.finetune import accuracy, assemble
+from training.fit import Fit, fit
+from training.walk import outputs_of, walk
+
+RECIPE = Recipe(images=80, steps=40, batch=8)
+
+
+def images(count: int = 80) -> Tensor:
+    """Smooth random images: neighbouring pixels are alike, as in photos."""
+    coarse = torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.interpolate(coarse, size=[24, 24], mode="bilinear")
+
+
+def everything(network: Network) -> dict[str, str]:
+    return {site.id: site.options[1] for site in network.sites}
+
+
+def test_every_option_learns_and_beats_its_own_start(network: Network, tmp_path: Path) -> None:
+    bank = Bank(network, images(), tmp_path, "d", RECIPE)
+    for block in network.blocks:
+        for site in block.sites:
+            for option in site.options[1:]:
+                start, *_, end = bank.get(block, {site.id: option}).errors
+                assert end <= start, (site.id, option)
+                if start > 1e-6:  # an exact start has nothing to learn
+                    assert end < start, (site.id, option)
+                assert end < 0.9, (site.id, option)
+
+
+def test_the_bank_learns_an_entry_once_and_again_when_its_file_is_damaged(
+    network: Network, tmp_path: Path
+) -> None:
+    block = network.blocks[-1]
+    choices = {block.sites[0].id: block.sites[0].options[1]}
+    first = Bank(network, images(), tmp_path, "d", RECIPE).get(block, choices)
+    (path,) = tmp_path.rglob("*.safetensors")
+    stamp = path.stat().st_mtime_ns
+    again = Bank(network, images(), tmp_path, "d", RECIPE).get(block, choices)
+    assert path.stat().st_mtime_ns == stamp
+    assert all(torch.equal(first.weights[k], again.weights[k]) for k in first.weights)
+    path.write_bytes(path.read_bytes()[:100])
+    relearned = Bank(network, images(), tmp_path, "d", RECIPE).get(block, choices)
+    assert relearned.errors == first.errors
+
+
+def test_a_pass_from_bottom_to_top_brings_the_whole_network_closer(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    bank = Bank(network, images(), tmp_path, "d", RECIPE)
+    wanted = outputs_of(network.teacher, images())
+    plan = everything(network)
+    untrained, independent, relearned = (
+        network.merged(plan),
+        assemble(bank, plan, 0),
+        assemble(bank, plan, 40),
+    )
+    errors = [
+        float((outputs_of(m, images()) - wanted).square().mean()) for m in (untrained, independent, relearned)
+    ]
+    assert errors[2] < errors[1] < errors[0]
+
+
+def test_assembling_repeats_and_leaves_the_teacher_alone(network: Network, tmp_path: Path) -> None:
+    before = outputs_of(network.teacher, images(4))
+    plans = [
+        assemble(Bank(network, images(), tmp_path / str(i), "d", RECIPE), everything(network), 5)
+        for i in (0, 1)
+    ]
+    one, other = (outputs_of(m, images(4)) for m in plans)
+    assert torch.equal(one, other)
+    assert torch.equal(outputs_of(network.teacher, images(4)), before)
+
+
+def test_walking_gives_the_networks_own_outputs(network: Network) -> None:
+    assert torch.allclose(
+        walk(network.skeleton(), images(10))["output"], network.teacher(images(10)), atol=1e-5
+    )
+
+
+def test_the_error_of_the_teacher_is_zero_and_of_a_constant_is_one(network: Network) -> None:
+    block = network.blocks[0]
+    original = network.original(block)
+    inputs = images() if block.entry == "x" else torch.rand(8, *network.shape_of(block.entry)[1:])
+    targets = outputs_of(original, inputs)
+    assert error_of(original, inputs, targets) < 1e-10
+    constant = targets.mean(dim=(0, 2, 3), keepdim=True)
+    flat = torch.nn.Identity()
+    flat.forward = lambda x: constant.expand(len(x), *targets.shape[1:])  # type: ignore[method-assign]
+    assert error_of(flat, inputs, targets) == pytest.approx(1, rel=1e-3)
+
+
+def test_accuracy_counts_the_best_and_the_five_best() -> None:
+    logits = torch.eye(10)[:4] + torch.arange(10) * 1e-3
+    got = accuracy(logits, torch.tensor([0, 1, 2, 9]))
+    assert (got.top1, got.top5) == (75, 100)
+
+
+def fine_tuned(tmp_path: Path, network: Network, interrupt_after: int | None) -> dict[str, Tensor]:
+    merged = network.merged(everything(network))
+    data, wanted = images(32), outputs_of(network.teacher, images(32))
+    how, path = Fit(epochs=4, batch=8), tmp_path / "checkpoint.pt"
+
+    def stop(done: int, total: int) -> None:
+        if done == interrupt_after:
+            raise KeyboardInterrupt
+
+    try:
+        fit(merged, lambda i: data[i], wanted, how, path, stop)
+    except KeyboardInterrupt:
+        merged = network.merged(everything(network))
+        fit(merged, lambda i: data[i], wanted, how, path, lambda *_: None)
+    return merged.state_dict()
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    whole = fine_tuned(tmp_path / "a", network, None)
+    resumed = fine_tuned(tmp_path / "b", network, 10)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    fine_tuned(tmp_path, network, None)
+    data, wanted = images(32), outputs_of(network.teacher, images(32))
+    merged = network.merged(everything(network))
+    with pytest.raises(BadInputError, match="other settings|another --out"):
+        fit(merged, lambda i: data[i], wanted, Fit(epochs=9), tmp_path / "checkpoint.pt", lambda *_: None)
+    (tmp_path / "checkpoint.pt").write_bytes(b"half")
+    with pytest.raises(BadInputError, match="damaged"):
+        fit(
+            merged,
+            lambda i: data[i],
+            wanted,
+            Fit(epochs=4, batch=8),
+            tmp_path / "checkpoint.pt",
+            lambda *_: None,
+        )
+
+
+def test_exported_networks_answer_as_the_pytorch_ones(network: Network, tmp_path: Path) -> None:
+    for plan in ({}, everything(network)):
+        merged = network.merged(plan)
+        to_onnx(merged, network.input_shape, tmp_path / "m.onnx")
+        agreement = compare(merged, tmp_path / "m.onnx", images(16))
+        check(agreement)
+        assert agreement.top1_agreement == 100
+    with pytest.raises(ExportError, match="answers differently"):
+        check(Agreement(max_abs_error=0.5, scale=10, top1_agreement=90, images=16))
+    with pytest.raises(ExportError, match="answers differently"):
+        check(Agreement(max_abs_error=float("nan"), scale=10, top1_agreement=90, images=16))

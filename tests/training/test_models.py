@@ -1,0 +1,68 @@
+"""Models by name, and weights that are not theirs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from training import models
+from training.errors import BadInputError
+
+
+def test_builtin_torchvision_and_factory_models_load() -> None:
+    assert models.load("bvlc_googlenet").model(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
+    assert models.load("squeezenet1_1", classes=7).model(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+    loaded = models.load("tests.networks:with_lrn")
+    assert loaded.trained
+    assert loaded.model(torch.zeros(1, 3, 24, 24)).shape == (1, 10)
+
+
+def test_random_weights_repeat_with_the_seed() -> None:
+    one, same, other = (models.load("squeezenet1_1", classes=3, seed=s).model.state_dict() for s in (0, 0, 1))
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_weights_bring_their_number_of_classes(suffix: str, tmp_path: Path) -> None:
+    state = models.load("squeezenet1_1", classes=7).model.state_dict()
+    path = tmp_path / f"w{suffix}"
+    save_file(state, path) if suffix == ".safetensors" else torch.save({"state_dict": state}, path)
+    loaded = models.load("squeezenet1_1", str(path))
+    assert loaded.trained
+    assert loaded.model(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("code in a weights file was run",)
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = models.load("squeezenet1_1", classes=7).model.state_dict()
+    save_file(state, tmp_path / "squeeze.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    torch.save(Evil(), tmp_path / "evil.pt")
+    for name, words in {
+        "squeeze.safetensors": "do not belong to resnet18",
+        "broken.safetensors": "cannot be read",
+        "evil.pt": "more than tensors",
+        "absent.pt": "do not exist",
+    }.items():
+        with pytest.raises(BadInputError, match=words):
+            models.load("resnet18", str(tmp_path / name))
+    assert "was run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("googlenett", "did you mean googlenet"),
+        ("no.such:thing", "did not give a model"),
+        ("tests.networks:Tensor", "returned a Tensor"),
+    ],
+)
+def test_unknown_models_are_named_with_a_hint(name: str, words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        models.load(name)
