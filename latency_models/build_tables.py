@@ -53,7 +53,7 @@ def measurements(records: pd.DataFrame) -> Iterator[tuple[str, str, Measurement]
 
 def _at_batch_one(rows: pd.DataFrame) -> tuple[float, str]:
     if rows["type"].iloc[0] != "InnerProduct":
-        smallest = rows.loc[rows["batch"].idxmin()]
+        smallest = rows.sort_values("batch").iloc[0]
         return 1000 * smallest["median_ms"] / smallest["batch"], f"batch {smallest['batch']}"
     # Relative errors count, hence the division by the times themselves.
     design = np.stack([np.ones(len(rows)), rows["batch"]], axis=1) / rows["median_ms"].to_numpy()[:, None]

@@ -70,7 +70,8 @@ def measure(
         if turn + 1 >= _FEWEST_ROUNDS:
             waiting = [timing for timing in waiting if not timing.settled()]
         progress(min(len(kernels) * (turn + 2), rounds_in_all), rounds_in_all)
-    source = f"{runtime.name} {runtime.version()}, {threads} thread(s), {platform.processor() or platform.machine()}"
+    machine = platform.processor() or platform.machine()
+    source = f"{runtime.name} {runtime.version()}, {threads} thread(s), {machine}"
     return [
         Measurement(
             kernel,

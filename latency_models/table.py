@@ -86,13 +86,13 @@ class LatencyTable:
             frame = pd.read_csv(path, keep_default_na=False)
             return cls(
                 Measurement(
-                    Kernel.from_row(row),
+                    Kernel.from_row({str(k): v for k, v in row.items()}),
                     float(row["median_us"]),
                     float(row["spread_us"]),
                     int(row["repeats"]),
                     str(row["source"]),
                 )
-                for row in frame.to_dict("records")  # type: ignore[arg-type]
+                for row in frame.to_dict("records")
             )
         except (KeyError, ValueError, TypeError, OSError) as error:
             raise TableError(

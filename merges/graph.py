@@ -43,7 +43,7 @@ def trace(model: nn.Module) -> fx.GraphModule:
             _layer_from_function(traced, node)
     for layer in traced.modules():
         if hasattr(layer, "inplace"):
-            layer.inplace = False
+            setattr(layer, "inplace", False)  # noqa: B010 (activations share no class that has it)
     traced.graph.eliminate_dead_code()
     traced.delete_all_unused_submodules()
     traced.recompile()

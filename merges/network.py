@@ -97,6 +97,10 @@ class Network:
 
     def skeleton(self) -> fx.GraphModule:
         """The teacher with every block as one module (weights copied), named as the block."""
+        return copy.deepcopy(self._spliced)
+
+    @cached_property
+    def _spliced(self) -> fx.GraphModule:
         whole = copy.deepcopy(self.teacher)
         for block in reversed(self.blocks):  # an entry may be the exit of an earlier block
             splice(whole, block.entry, block.exit, block.name, self.original(block))

@@ -30,7 +30,7 @@ class Proxy:
     metric : accuracy that counts, ``top1`` or ``top5``
     """
 
-    bank_images: int = 256
+    bank_images: int = 192
     bank_steps: int = 30
     relearn_steps: int = 5
     finetune_steps: int = 8
@@ -48,9 +48,9 @@ class Proxy:
     def describe(self) -> str:
         """One sentence for people."""
         return (
-            f"blocks learned once on {self.bank_images} images x {self.bank_steps} steps; a trial relearns them from "
-            f"bottom to top ({self.relearn_steps} steps a block), then fine-tunes the whole network for "
-            f"{self.finetune_steps} steps of {self.batch} images"
+            f"blocks learned once on {self.bank_images} images x {self.bank_steps} steps; "
+            f"a trial relearns them from bottom to top ({self.relearn_steps} steps a block), "
+            f"then fine-tunes the whole network for {self.finetune_steps} steps of {self.batch} images"
         )
 
 
@@ -124,10 +124,7 @@ class Evaluator:
     def judge(self, plan: Plan, score: Score) -> Evaluation:
         """Train and evaluate a plan whose latency is known already."""
         start = time.perf_counter()
-        if plan.choices:
-            accuracy = self._learned(plan)
-        else:
-            accuracy = self.baseline
+        accuracy = self._learned(plan) if plan.choices else self.baseline
         return Evaluation(score, accuracy, self.proxy.percent(accuracy), time.perf_counter() - start)
 
     def _learned(self, plan: Plan) -> Accuracy:
@@ -146,9 +143,8 @@ class Evaluator:
 
     def provenance(self) -> dict[str, Any]:
         """What a study records once."""
-        target = self.latencies.device.spec
         return {
-            "latency_source": f"{target.source} ({target.device}, {target.runtime})",
+            "latency_source": self.latencies.device.source,
             "images": {
                 "train": len(self.bench.data.train),
                 "proxy": len(self.bench.data.proxy),

@@ -33,6 +33,15 @@ class Device:
         """A target by its name; tables measured here live under `home`."""
         return cls(target.load(name), home)
 
+    @property
+    def source(self) -> str:
+        """Where the numbers come from, for people."""
+        return f"{self.spec.source} ({self.spec.device}, {self.spec.runtime})"
+
+    def describe(self, total: Total) -> str:
+        """What a latency rests on, for people."""
+        return f"{total.basis()} - {self.source}"
+
     def learn(self, kernels: Iterable[Kernel], progress: Progress = _silent, again: bool = False) -> int:
         """Measure kernels that the table does not hold (all of them with `again`) and save the table."""
         wanted = [k for k in dict.fromkeys(kernels) if again or self.table.get(k) is None]
@@ -118,7 +127,7 @@ class Latencies:
         return [(layer, self.device.predictor.latency(layer.kernel)) for layer in layers]
 
     def learn_all(self, progress: Progress = _silent, again: bool = False) -> int:
-        """Measure every kernel that any plan can reach; how many were measured (none with a shipped table)."""
+        """Measure every kernel that any plan can reach; how many (none where a table is shipped)."""
         if not self.device.spec.measurable:
             return 0
         kernels = [layer.kernel for layer in self._rest]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as plotly
@@ -63,7 +64,8 @@ def front_table(front: Front) -> Table:
     """The front, slowest plan first."""
     metric = _METRICS[front.metric]
     table = Table(
-        title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials (study {front.study})",
+        title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
+        f"(study {front.study})",
         caption=f"latency: {front.latency_basis} - {front.latency_source}; {metric} on the proxy split",
     )
     for heading in (
@@ -140,8 +142,8 @@ def write_html(front: Front, path: Path) -> None:
         marker_symbol="star",
     )
     figure.update_layout(
-        title=f"{front.network} on {front.target}: {len(front.points)} plans on the front of {front.trials} trials, "
-        f"hypervolume {hypervolume(front.points, base):.3f}",
+        title=f"{front.network} on {front.target}: {len(front.points)} plans on the front "
+        f"of {front.trials} trials, hypervolume {hypervolume(front.points, base):.3f}",
         xaxis_title=f"latency (ms; {front.latency_basis})",
         yaxis_title=f"{metric} accuracy (%)",
         template="plotly_white",
@@ -197,7 +199,7 @@ def refused_table(listing: Listing) -> Table:
     return table
 
 
-def layers_table(answer: dict, basis: str) -> Table:  # type: ignore[type-arg]
+def layers_table(answer: dict[str, Any], basis: str) -> Table:
     """Every kernel of the untouched network."""
     table = Table(
         title=f"{answer['network']} on {answer['target']}: {answer['total_ms']:.2f} ms",

@@ -106,7 +106,8 @@ def workbench(
         epochs = 0 if loaded.trained else _DIGITS_EPOCHS if setup.data == "digits" else _PHOTO_EPOCHS
     elif epochs == 0 and not loaded.trained:
         raise BadInputError(
-            f"{setup.model} has no weights and --teacher-epochs is 0; give --weights FILE or let it be trained"
+            f"{setup.model} has no weights and --teacher-epochs is 0; "
+            "give --weights FILE or let it be trained"
         )
     if epochs:
         trained = teacher.train_teacher(

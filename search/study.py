@@ -2,6 +2,7 @@
 
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,6 +24,9 @@ _OBJECTIVES = ["latency (ms)", "accuracy (%)"]
 _REPEATS_BEFORE_GIVING_UP = 200
 _FAILURES_BEFORE_GIVING_UP = 3
 _PACKAGES = ("torch", "torchvision", "optuna", "onnxruntime", "numpy")
+
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @contextmanager
@@ -107,7 +111,9 @@ def start(
             _check_identity(study, identity)
         else:
             study = optuna.create_study(study_name=name, storage=storage, directions=["minimize", "maximize"])
-            study.set_metric_names(_OBJECTIVES)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names(_OBJECTIVES)
             for key, value in _description(evaluator, identity, arguments).items():
                 study.set_user_attr(key, value)
             for choices in first_plans(bench.network, evaluator.latencies):

@@ -218,7 +218,7 @@ def _classes(folders: Sequence[str], labels: str | None) -> tuple[tuple[str, ...
 def _decode(path: str, size: int) -> Tensor | None:
     try:
         with Image.open(path) as image:
-            image.draft("RGB", (size, size))
+            image.draft("RGB", (round(size * _RESIZE),) * 2)
             resized = transforms.resize(image.convert("RGB"), [round(size * _RESIZE)], antialias=True)
             return transforms.pil_to_tensor(transforms.center_crop(resized, [size, size]))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):

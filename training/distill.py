@@ -140,7 +140,7 @@ def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, int]]:
 def _without_last_activation(teacher: fx.GraphModule) -> fx.GraphModule:
     """The teacher's block before its last activations (those that no convolution follows)."""
     graph = fx.Graph()
-    graph.output(graph.graph_copy(teacher.graph, {}))  # type: ignore[arg-type]
+    graph.output(graph.graph_copy(teacher.graph, {}))
     linear = fx.GraphModule(teacher, graph)
     waiting = list(next(n for n in linear.graph.nodes if n.op == "output").all_input_nodes)
     while waiting:

@@ -36,7 +36,7 @@ def train_teacher(
 
 
 def _train(loaded: LoadedModel, data: Data, epochs: int, seed: int, progress: Progress) -> None:
-    model = loaded.model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = loaded.model.train().to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # dropout
     steps = epochs * (len(data.train) // min(_BATCH, len(data.train)))
@@ -50,12 +50,14 @@ def _train(loaded: LoadedModel, data: Data, epochs: int, seed: int, progress: Pr
         optimiser.step()
         schedule.step()
         progress(step + 1, steps)
-    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    model.to(memory_format=torch.contiguous_format)
 
 
 def _shifted(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Each batch shifted by a few pixels (repeated at the border)."""
+    """Each image moved by a few pixels of its own (repeated at the border)."""
     reach = round(pixels.shape[-1] * _SHIFT)
     padded = nn.functional.pad(pixels.float(), (reach,) * 4, mode="replicate").to(torch.uint8)
-    top, left = torch.randint(0, 2 * reach + 1, (2,), generator=generator).tolist()
-    return padded[:, :, top : top + pixels.shape[2], left : left + pixels.shape[3]]
+    offsets = torch.randint(0, 2 * reach + 1, (len(pixels), 2), generator=generator).tolist()
+    height, width = pixels.shape[2:]
+    windows = zip(padded, offsets, strict=True)
+    return torch.stack([p[:, top : top + height, left : left + width] for p, (top, left) in windows])

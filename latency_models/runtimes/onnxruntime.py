@@ -4,6 +4,7 @@ Each kernel is timed as an ONNX model of its own, with all graph optimisations, 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -66,7 +67,7 @@ def one_kernel_model(kernel: Kernel) -> ModelProto:
 
     inputs = [("x", kernel.in_shape)]
     pads = [*kernel.padding, *_end_padding(kernel)]
-    geometry = {"kernel_shape": kernel.window, "strides": kernel.stride, "pads": pads}
+    geometry: dict[str, Any] = {"kernel_shape": kernel.window, "strides": kernel.stride, "pads": pads}
     nodes: list[NodeProto] = []
     match kernel.op:
         case "conv":

@@ -6,11 +6,12 @@ Conditions  branches of single-user layers from one fork, called once; the absor
             to the absorbed one, ends in an ungrouped convolution of at least 3x3, and ends in the same
             activation; the absorbed one is a 1x1 convolution, alone or behind a pooling of stride 1
 Formula     branch merging, DeepRebirth section 3.2. Each remaining branch makes a run of neighbouring
-            maps; where the run ends is an option ("which branch makes how many"). Maps whose old
+            maps; where the run ends is an option ("which branch makes how many"), up to one branch
+            that makes all. Maps whose old
             convolution reads the same input are carried over exactly (a 1x1 is the centre of a 3x3)
 """
 
-import os.path
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -75,7 +76,7 @@ class Branch:
         if not options:
             return Refusal(self.name, labels, "no small branch stands next to a larger convolution")
         convs = [label(n) for n in members if isinstance(layer(graph_module, n), nn.Conv2d)]
-        place = os.path.commonprefix([name.replace("/", ".").split(".") for name in convs])
+        place = _common_start([name.replace("/", ".").split(".") for name in convs])
         return Site(
             id=f"{self.name}:{'.'.join(place) or cat.name}",
             rule=self.name,
@@ -99,7 +100,10 @@ class Branch:
         for index, conv in rebuilt.items():
             block.set_submodule(str(_last_conv(block, arms[index]).target), conv)
         parts = [arms[index].nodes[-1] for index in grouping]
-        cat.args, cat.kwargs = ((parts, 1), {})
+        if len(parts) == 1:
+            cat.replace_all_uses_with(parts[0])
+        else:
+            cat.args, cat.kwargs = ((parts, 1), {})
         tidy(block)
         return True
 
@@ -138,6 +142,9 @@ def _groupings(arms: list[Arm]) -> dict[str, dict[int, tuple[int, int]]]:
     options = {name: _runs(arms, picked) for name, picked in chosen.items()}
     if len(merges) > 1:
         options.update(_shares(arms, next(reversed(options.items()))))
+    if len(arms) > 2 and merges and all(arm.absorbs or arm.is_small for arm in arms):
+        keeper = max((i for i, arm in enumerate(arms) if arm.absorbs), key=lambda i: arms[i].maps)
+        options[f"all into {arms[keeper].name}"] = _runs(arms, dict.fromkeys(range(len(arms)), keeper))
     return options
 
 
@@ -170,6 +177,12 @@ def _shares(
         for title, moved in variants.items()
         if start < moved < end and moved != border
     }
+
+
+def _common_start(paths: list[list[str]]) -> list[str]:
+    """The words that all paths begin with: the name of the module that holds the branches."""
+    columns = itertools.takewhile(lambda words: len(set(words)) == 1, zip(*paths, strict=False))
+    return [words[0] for words in columns]
 
 
 def _segments(arms: list[Arm]) -> list[tuple[int, int]]:

@@ -102,9 +102,10 @@ class Streamline:
         window = _window(layers)
         if not pooled or window is None:
             return options
-        kernel = layers[0].kernel_size[0]  # type: ignore[union-attr,index]
+        conv = layers[0]
+        assert isinstance(conv, nn.Conv2d)
         source, target = chain[0].all_input_nodes[0].meta["shape"], chain[-1].meta["shape"]
-        sizes = dict.fromkeys((kernel, window.kernel))
+        sizes = dict.fromkeys((conv.kernel_size[0], window.kernel))
         fits = [k for k in sizes if _padding(window, k, source[2:], target[2:]) is not None]
         return [f"merge {k}x{k}" for k in fits] + options
 

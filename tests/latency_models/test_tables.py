@@ -75,7 +75,7 @@ PREDICTOR = Predictor(A57, TABLE)
 
 
 def test_an_unknown_operation_is_refused_by_name() -> None:
-    with pytest.raises(UnknownKernelError, match="'hardswish'.*host"):
+    with pytest.raises(UnknownKernelError, match=r"'hardswish'.*host"):
         PREDICTOR.total([Kernel("hardswish", (3, 4, 4), (3, 4, 4))])
 
 

@@ -73,7 +73,7 @@ def test_a_host_table_is_measured_once_kept_and_reused(tmp_path: Path) -> None:
 
 def test_unknown_presets_and_networks_without_one_are_named() -> None:
     network = analyse("n", networks.fire(), (3, 16, 16))
-    with pytest.raises(BadInputError, match="unknown preset 'mine'.*paper"):
+    with pytest.raises(BadInputError, match=r"unknown preset 'mine'.*paper"):
         warmstart.preset("mine", network)
     with pytest.raises(BadInputError, match="made for bvlc_googlenet"):
         warmstart.preset("paper", network)

@@ -137,7 +137,7 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path)
     fine_tuned(tmp_path, network, None)
     data, wanted = images(32), outputs_of(network.teacher, images(32))
     merged = network.merged(everything(network))
-    with pytest.raises(BadInputError, match="other settings|another --out"):
+    with pytest.raises(BadInputError, match="another --out"):
         fit(merged, lambda i: data[i], wanted, Fit(epochs=9), tmp_path / "checkpoint.pt", lambda *_: None)
     (tmp_path / "checkpoint.pt").write_bytes(b"half")
     with pytest.raises(BadInputError, match="damaged"):

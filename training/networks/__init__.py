@@ -1,1 +1,4 @@
-"""Built-in networks: one file each, found by name; each defines ``build``, ``PREPROCESS``, ``INPUT_SIZE``, ``CLASSES``."""
+"""Built-in networks, one file each, found by name.
+
+Each defines ``build``, ``PREPROCESS``, ``INPUT_SIZE`` and ``CLASSES``.
+"""
