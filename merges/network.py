@@ -79,7 +79,7 @@ class Network:
         """Identifies the structure (layers, shapes, input size), not the weights."""
         lines = [str(self.input_shape)]
         for node in self.teacher.graph.nodes:
-            what = self.teacher.get_submodule(str(node.target)) if node.op == "call_module" else node.target
+            what = layer(self.teacher, node) or getattr(node.target, "__name__", node.target)
             lines.append(f"{node.name} {what} {node.args} {node.meta.get('shape')}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 

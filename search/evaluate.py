@@ -31,8 +31,8 @@ class Proxy:
     """
 
     bank_images: int = 192
-    bank_steps: int = 30
-    relearn_steps: int = 5
+    bank_steps: int = 40
+    relearn_steps: int = 10
     finetune_steps: int = 8
     batch: int = 32
     rate: float = 1e-4

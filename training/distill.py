@@ -22,8 +22,8 @@ class Recipe:
 
     images: int = 256
     steps: int = 60
-    batch: int = 16
-    rate: float = 0.02
+    batch: int = 8
+    rate: float = 0.05
     samples_per_weight: int = 4
     seed: int = 0
 
