@@ -1,7 +1,6 @@
 """Make a trained CNN fast on a given CPU by merging its layers. Start: python cli.py --help"""
 
 import importlib
-import os
 import sys
 
 import click
@@ -67,9 +66,7 @@ def _end_with(error: Exception) -> None:
 
 def _end(message: str, code: int) -> None:
     click.echo(f"error: {message}", err=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # at once: an interrupted thread pool or native call does not hold up the exit
+    sys.exit(code)
 
 
 if __name__ == "__main__":

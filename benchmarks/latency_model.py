@@ -26,10 +26,19 @@ from search.space import to_plan
 def main() -> None:
     rows = [(network, row) for network, _, row in measurements(tx1_records())]
     table = Table(title="arm-a57, one network left out of the fit")
-    for heading in ("network", "convolutions", "mean error % a convolution", "their total %", "all layers %", "refused"):
+    for heading in (
+        "network",
+        "convolutions",
+        "mean error % a convolution",
+        "their total %",
+        "all layers %",
+        "refused",
+    ):
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for network in dict.fromkeys(name for name, _ in rows):
-        predictor = Predictor(target.load("arm-a57"), LatencyTable(row for name, row in rows if name != network))
+        predictor = Predictor(
+            target.load("arm-a57"), LatencyTable(row for name, row in rows if name != network)
+        )
         left_out = [row for name, row in rows if name == network]
         convs = [row for row in left_out if row.kernel.op == "conv"]
         predicted = np.array([predictor.latency(row.kernel).us for row in convs])
@@ -37,7 +46,9 @@ def main() -> None:
         total, refused = _everything(predictor, left_out)
         error = 100 * np.abs(predicted / measured - 1).mean()
         share = 100 * (predicted.sum() / measured.sum() - 1)
-        table.add_row(network, str(len(convs)), f"{error:.1f}", f"{share:+.1f}", f"{total:+.1f}", refused or "-")
+        table.add_row(
+            network, str(len(convs)), f"{error:.1f}", f"{share:+.1f}", f"{total:+.1f}", refused or "-"
+        )
     Console().print(table)
     latencies = Latencies(structure("bvlc_googlenet"), Device.named("arm-a57", Path("studies")))
     plan = to_plan(latencies.network, warmstart.preset("paper", latencies.network))
@@ -45,7 +56,9 @@ def main() -> None:
     paper = Table(title="BVLC GoogLeNet on arm-a57")
     for heading in ("plan", "latency ms", "speed-up", "paper measured (Galaxy S6, same core)"):
         paper.add_column(heading)
-    paper.add_row("untouched", f"{untouched.latency_ms:.1f}", "1.00x", "424.7 ms (Jetson TX1, measured: 359 ms)")
+    paper.add_row(
+        "untouched", f"{untouched.latency_ms:.1f}", "1.00x", "424.7 ms (Jetson TX1, measured: 359 ms)"
+    )
     paper.add_row("paper", f"{merged.latency_ms:.1f}", f"{merged.speedup:.2f}x", "107.7 ms, 3.94x")
     Console().print(paper)
 

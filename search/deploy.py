@@ -83,7 +83,7 @@ def train(plan_file: PlanFile, setup: Setup, epochs: int, out: Path, home: Path,
     if epochs < 0:
         raise BadInputError(f"--epochs is {epochs}; expected 0 or more")
     _claim(out, plan_file, setup)
-    bench = workbench(setup, home, watch)
+    bench = workbench(setup, home, watch, plan_file.fitted)
     plan = plan_file.fitted(bench.network)
     plan_file.model_copy(update={"setup": setup}).save(out / _PLAN)
     train_images = bench.inputs(bench.data.train)
@@ -146,7 +146,7 @@ def export(run: Path, out: Path, threads: int, home: Path, watch: Watch) -> Expo
     """
     plan_file, weights = _finished_run(run)
     assert plan_file.setup is not None
-    bench = workbench(plan_file.setup, home, watch)
+    bench = workbench(plan_file.setup, home, watch, plan_file.fitted)
     plan = plan_file.fitted(bench.network)
     merged = bench.network.merged(plan.choice)
     merged.load_state_dict(weights)

@@ -44,7 +44,7 @@ def search(
         names = ", ".join(bench.data.dropped[:3]) + (" ..." if len(bench.data.dropped) > 3 else "")
         note(f"{len(bench.data.dropped)} unreadable image(s) left out: {names}")
     latencies = Latencies(bench.network, device)
-    latencies.learn_all(watch(f"measuring kernels on {wanted.target}"))
+    latencies.learn_all(watch)
     evaluator = Evaluator(bench, latencies, wanted.proxy, home)
     name = wanted.name or _default_name(wanted, bench.network.input_shape[1])
     arguments = {
@@ -53,7 +53,7 @@ def search(
         "target": wanted.target,
         "proxy": asdict(wanted.proxy),
     }
-    running = study.start(name, storage, evaluator, wanted.sampler, arguments)
+    running = study.start(name, storage, evaluator, wanted.sampler, arguments, watch)
     note(f"study {name}: {wanted.proxy.describe()}")
     study.run(running, evaluator, wanted.budget, watch("trials"))
     return running

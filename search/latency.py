@@ -12,6 +12,7 @@ from merges.network import Block, Network
 from search.lower import lower
 
 Progress = Callable[[int, int], None]
+Watch = Callable[[str], Progress]
 
 
 def _silent(done: int, total: int) -> None:
@@ -126,12 +127,23 @@ class Latencies:
         self.device.learn(layer.kernel for layer in layers)
         return [(layer, self.device.predictor.latency(layer.kernel)) for layer in layers]
 
-    def learn_all(self, progress: Progress = _silent, again: bool = False) -> int:
+    def learn_all(self, watch: Watch, again: bool = False) -> int:
         """Measure every kernel that any plan can reach; how many (none where a table is shipped)."""
         if not self.device.spec.measurable:
             return 0
         kernels = [layer.kernel for layer in self._rest]
-        for block in self.network.blocks:
-            for choices in block.all_choices():
-                kernels += [layer.kernel for layer in self._block(block, choices)]
-        return self.device.learn(kernels, progress, again)
+        listed = [(block, choices) for block in self.network.blocks for choices in block.all_choices()]
+        progress = watch("listing the kernels of all plans")
+        for done, (block, choices) in enumerate(listed):
+            kernels += [layer.kernel for layer in self._block(block, choices)]
+            progress(done + 1, len(listed))
+        return self.device.learn(kernels, watch(f"measuring them on {self.device.spec.name}"), again)
+
+    def score_options(self, progress: Progress = _silent) -> dict[str, dict[str, Score]]:
+        """The score of every option of every site, each chosen alone: by site, then by option."""
+        sites = self.network.sites
+        scores: dict[str, dict[str, Score]] = {}
+        for done, site in enumerate(sites):
+            scores[site.id] = {option: self.score({site.id: option}) for option in site.options}
+            progress(done + 1, len(sites))
+        return scores

@@ -5,7 +5,7 @@ from typing import Any
 
 from merges.network import Network
 from merges.rule import Refusal, Site
-from search.latency import Latencies
+from search.latency import Latencies, Progress
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,11 @@ def _refusal(refusal: Refusal) -> dict[str, Any]:
     return {"rule": refusal.rule, "nodes": list(refusal.nodes), "reason": refusal.reason}
 
 
-def list_sites(latencies: Latencies) -> Listing:
+def list_sites(latencies: Latencies, progress: Progress = lambda _, __: None) -> Listing:
     """Score every option of every site on its own."""
     network, device = latencies.network, latencies.device
     untouched = latencies.score({})
-    options = {
-        site.id: {option: latencies.score({site.id: option}).latency_ms for option in site.options}
-        for site in network.sites
-    }
+    scores = latencies.score_options(progress)
+    options = {site: {name: s.latency_ms for name, s in found.items()} for site, found in scores.items()}
     basis = device.describe(untouched.total)
     return Listing(network, device.spec.name, basis, untouched.latency_ms, options)

@@ -1,6 +1,8 @@
 """Studies: created, continued, run, and opened for reading. Optuna keeps them in a database."""
 
 import platform
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,8 +15,8 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from merges.plan import Plan
 from search.evaluate import Evaluator, score_attributes
+from search.setup import Watch
 from search.space import distributions, to_params, to_plan
 from search.warmstart import first_plans
 from training.errors import BadInputError, SearchFailedError
@@ -86,7 +88,7 @@ def open_study(name: str, storage: str) -> optuna.Study:
 
 
 def start(
-    name: str, storage: str, evaluator: Evaluator, sampler: str, arguments: dict[str, Any]
+    name: str, storage: str, evaluator: Evaluator, sampler: str, arguments: dict[str, Any], watch: Watch
 ) -> optuna.Study:
     """Create a study or continue the one of that name.
 
@@ -116,7 +118,7 @@ def start(
                 study.set_metric_names(_OBJECTIVES)
             for key, value in _description(evaluator, identity, arguments).items():
                 study.set_user_attr(key, value)
-            for choices in first_plans(bench.network, evaluator.latencies):
+            for choices in first_plans(evaluator.latencies, watch("scoring every option")):
                 study.enqueue_trial(to_params(bench.network, choices), skip_if_exists=True)
         study.sampler = make_sampler(sampler, bench.setup.seed + len(study.trials))
     return study
@@ -167,52 +169,69 @@ def run(study: optuna.Study, evaluator: Evaluator, budget: int, progress: Callab
     SearchFailedError
         Several trials in a row failed.
     """
-    network = evaluator.bench.network
     seen = {trial.user_attrs["plan_id"]: trial.number for trial in finished(study)}
-    space = distributions(network)
     repeats = failures = 0
     progress(len(seen), budget)
     while len(seen) < budget and repeats < _REPEATS_BEFORE_GIVING_UP:
-        trial = study.ask(space)  # type: ignore[arg-type]
-        plan = to_plan(network, trial.params)
-        if plan.plan_id in seen:
-            trial.set_user_attr("reason", f"the same plan as trial {seen[plan.plan_id]}")
-            study.tell(trial, state=TrialState.PRUNED)
-            repeats += 1
-            continue
-        repeats = 0
-        reason = _try(study, trial, plan, evaluator)
-        if reason is None:
-            seen[plan.plan_id] = trial.number
-            failures = 0
-        else:
-            failures += 1
+        state, reason = _turn(study, evaluator, seen)
+        repeats = repeats + 1 if state == TrialState.PRUNED else 0
+        failures = failures + 1 if state == TrialState.FAIL else 0
         if failures >= _FAILURES_BEFORE_GIVING_UP:
             raise SearchFailedError(f"{failures} trials in a row failed, the last with: {reason}")
         progress(len(seen), budget)
 
 
-def _try(study: optuna.Study, trial: optuna.Trial, plan: Plan, evaluator: Evaluator) -> str | None:
-    """Evaluate one plan and record it; the reason where it failed."""
+def _turn(study: optuna.Study, evaluator: Evaluator, seen: dict[str, int]) -> tuple[TrialState, str]:
+    """Ask for one trial, judge its plan unless it is known, and record how it ended and why."""
+    network = evaluator.bench.network
+    trial: optuna.Trial | None = None
     try:
-        trial.set_user_attr("plan", plan.choice)
-        trial.set_user_attr("plan_id", plan.plan_id)
+        with _uninterrupted():
+            trial = study.ask(distributions(network))  # type: ignore[arg-type]
+        plan = to_plan(network, trial.params)
+        if plan.plan_id in seen:
+            return _close(study, trial, TrialState.PRUNED, f"the same plan as trial {seen[plan.plan_id]}")
         score = evaluator.latencies.score(plan.choice)
-        for key, value in score_attributes(score).items():
-            trial.set_user_attr(key, value)
         evaluation = evaluator.judge(plan, score)
-        for key, value in evaluation.attributes().items():
-            trial.set_user_attr(key, value)
-        study.tell(trial, [score.latency_ms, evaluation.percent])
-        return None
+        with _uninterrupted():
+            notes = {"plan": plan.choice, "plan_id": plan.plan_id}
+            for key, value in (notes | score_attributes(score) | evaluation.attributes()).items():
+                trial.set_user_attr(key, value)
+            study.tell(trial, [score.latency_ms, evaluation.percent])
+            seen[plan.plan_id], trial = trial.number, None
+        return TrialState.COMPLETE, ""
+    except KeyboardInterrupt:
+        if trial is not None:
+            _close(study, trial, TrialState.FAIL, "interrupted")
+        raise
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
         raise
-    except KeyboardInterrupt:
-        trial.set_user_attr("reason", "interrupted")
-        study.tell(trial, state=TrialState.FAIL)
-        raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
+        if trial is None:
+            raise
+        return _close(study, trial, TrialState.FAIL, f"{type(error).__name__}: {error}")
+
+
+def _close(
+    study: optuna.Study, trial: optuna.Trial, state: TrialState, reason: str
+) -> tuple[TrialState, str]:
+    with _uninterrupted():
         trial.set_user_attr("reason", reason)
-        study.tell(trial, state=TrialState.FAIL)
-        return reason
+        study.tell(trial, state=state)
+    return state, reason
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back while the database is written, so that no trial is left in a false state."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if asked:
+        raise KeyboardInterrupt

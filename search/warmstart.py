@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from merges.network import Network
-from merges.rule import KEEP, Site
-from search.latency import Latencies
+from merges.rule import KEEP
+from search.latency import Latencies, Progress
 from training.errors import BadInputError
 
 PRESETS = Path(__file__).parent / "presets"
@@ -40,17 +40,18 @@ def preset(name: str, network: Network) -> dict[str, str]:
     return {site: option for site, option in chosen.items() if option != KEEP}
 
 
-def first_plans(network: Network, latencies: Latencies) -> Iterator[dict[str, str]]:
+def first_plans(latencies: Latencies, progress: Progress = lambda _, __: None) -> Iterator[dict[str, str]]:
     """Choices to try before the sampler: from the untouched network to the fastest plan.
 
     Two ladders add one site after the other, in a few steps: the gentle one takes the options that
     save most time for the multiply-accumulates they give up (capacity is what accuracy needs), the
     steep one each site's fastest option.
     """
+    network = latencies.network
     yield {}
     if network.name in tomllib.loads((PRESETS / "paper.toml").read_text()):
         yield preset("paper", network)
-    gains = [gain for site in network.sites for gain in _gains(site, latencies)]
+    gains = list(_gains(latencies, progress))
     for worth in (Gain.gentleness, Gain.saved):
         best: dict[str, Gain] = {}
         for gain in sorted(gains, key=worth):
@@ -77,11 +78,11 @@ class Gain:
         return self.saved_ms / (max(self.lost, 0.0) + _ANY_CHANGE)
 
 
-def _gains(site: Site, latencies: Latencies) -> Iterator[Gain]:
+def _gains(latencies: Latencies, progress: Progress) -> Iterator[Gain]:
     """The options that make the network faster when they alone are chosen."""
     untouched = latencies.score({})
-    for option in site.options[1:]:
-        score = latencies.score({site.id: option})
-        if score.latency_ms < untouched.latency_ms:
-            lost = (untouched.macs - score.macs) / untouched.macs
-            yield Gain(site.id, option, untouched.latency_ms - score.latency_ms, lost)
+    for site, scores in latencies.score_options(progress).items():
+        for option, score in scores.items():
+            if score.latency_ms < untouched.latency_ms:
+                lost = (untouched.macs - score.macs) / untouched.macs
+                yield Gain(site, option, untouched.latency_ms - score.latency_ms, lost)

@@ -14,6 +14,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+import cli
+
 ROOT = Path(__file__).parents[1]
 STUDY = "small"
 SMALL = ["--model", "tests.networks:with_batch_norm", "--input-size", "24", "--teacher-epochs", "2"]
@@ -222,17 +224,33 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_gets_one_sentence_and_exit_code_2(case: str, home: Path, tmp_path: Path) -> None:
+def test_bad_input_gets_one_sentence_and_exit_code_2(
+    case: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments, named = bad(tmp_path)[case]
     before = [(t.number, t.state, t.values) for t in opened(home).trials]
-    done = run(*arguments, home=home)
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 2, done.stderr
+    monkeypatch.setenv("REBIRTH_HOME", str(home))
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["cli.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    printed = capsys.readouterr()
+    lines = [line for line in printed.err.splitlines() if line.startswith("error: ")]
+    assert ended.value.code == 2
     assert len(lines) == 1
     assert named in lines[0]
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    assert printed.out == ""
     assert [(t.number, t.state, t.values) for t in opened(home).trials] == before
+
+
+def test_a_failure_that_is_not_the_users_has_no_sentence_to_hide_behind(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REBIRTH_HOME", str(home))
+    monkeypatch.setattr("latency_models.target.names", lambda: 1 / 0)
+    monkeypatch.setattr(sys, "argv", ["cli.py", "targets"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
 
 
 def test_help_has_an_example_for_every_command(home: Path) -> None:

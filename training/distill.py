@@ -14,6 +14,7 @@ from training.walk import outputs_of
 _HELD_OUT = 0.2
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6)
 _PENALTY = 1e-4
+_LEAST_GAIN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def _closed_form(student: fx.GraphModule, lesson: Lesson, recipe: Recipe, genera
     """Ridge least squares of the last convolutions on the teacher's output before its activation."""
     ends = list(_linear_ends(student))
     if not ends:
+        _rescale(student, lesson)
         return
     teacher = _without_last_activation(lesson.teacher)
     order = torch.randperm(len(lesson.inputs), generator=generator)
@@ -112,6 +114,26 @@ def _closed_form(student: fx.GraphModule, lesson: Lesson, recipe: Recipe, genera
         conv.weight.copy_(weight.reshape(conv.weight.shape))
         if conv.bias is not None:
             conv.bias.copy_(bias)
+
+
+def _rescale(student: fx.GraphModule, lesson: Lesson) -> None:
+    """Least squares of one gain a channel, where only activation and pooling follow the last convolution.
+
+    Both let a positive factor through, so the gain goes into the convolution (a dropped norm had made
+    its outputs smaller by as much).
+    """
+    node = next(n for n in student.graph.nodes if n.op == "output").all_input_nodes[0]
+    while isinstance(layer(student, node), (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d)) and len(node.users) == 1:
+        node = node.all_input_nodes[0]
+    conv = layer(student, node)
+    if not isinstance(conv, nn.Conv2d) or len(node.users) > 1:
+        return
+    made = outputs_of(student, lesson.inputs)
+    gain = (made * lesson.targets).sum(dim=(0, 2, 3)) / made.square().sum(dim=(0, 2, 3)).clamp_min(1e-12)
+    gain = gain.clamp_min(_LEAST_GAIN)
+    conv.weight.mul_(gain.reshape(-1, 1, 1, 1))
+    if conv.bias is not None:
+        conv.bias.mul_(gain)
 
 
 def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, int]]:

@@ -37,7 +37,8 @@ def command(name: str | None, preset: str | None, out: Path | None, as_json: boo
     if out:
         found.save(out)
         report.note(f"plan written to {out}")
-    options.say(found.model_dump(mode="json"), as_json, report.plan_table(found))
+    command = f"Next:\n  python cli.py train --plan {out or 'plan.json'} --epochs 10 --out runs/merged"
+    options.say(found.model_dump(mode="json"), as_json, report.plan_table(found), command)
 
 
 def _preset(preset: str, given: dict[str, Any]) -> PlanFile:

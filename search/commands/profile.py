@@ -24,7 +24,7 @@ def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any
     latencies = Latencies(structure(given["model"], given["input_size"], given["classes"]), device)
     with report.bars() as watch:
         if not by_layer:
-            count = latencies.learn_all(watch(f"measuring kernels on {target}"), again=True)
+            count = latencies.learn_all(watch, again=True)
             report.note(
                 f"{count} kernels measured now, kept in {device.path}"
                 if count

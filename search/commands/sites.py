@@ -20,8 +20,8 @@ def command(
     device = Device.named(target, home)
     latencies = Latencies(structure(model, input_size, classes), device)
     with report.bars() as watch:
-        latencies.learn_all(watch(f"measuring kernels on {target}"))
-        listing = list_sites(latencies)
+        latencies.learn_all(watch)
+        listing = list_sites(latencies, watch("scoring every option"))
     tables = [report.sites_table(listing)]
     if listing.network.refused:
         tables.append(report.refused_table(listing))

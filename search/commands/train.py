@@ -9,6 +9,7 @@ from search import deploy, report
 from search.commands import options
 from search.planfile import PlanFile
 from search.setup import Setup
+from training.errors import BadInputError
 
 
 @click.command("train", epilog="Example: python cli.py train --plan plan.json --epochs 10 --out runs/merged")
@@ -27,6 +28,8 @@ def command(path: Path, epochs: int, out: Path, home: Path, as_json: bool, **giv
     a preset needs --data (and --weights).
     """
     plan = PlanFile.load(path)
+    if plan.setup is None and given["data"] is None:
+        raise BadInputError(f"plan {path} names no data; give --data, and --weights for a trained network")
     setup = plan.setup or Setup(model=plan.network, input_size=plan.input_shape[1])
     setup = setup.model_copy(update={k: v for k, v in given.items() if v is not None})
     with report.bars() as watch:
