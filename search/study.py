@@ -46,6 +46,22 @@ def _database(storage: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back while the database is written, so that no trial is left in a false state."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if asked:
+        raise KeyboardInterrupt
+
+
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
     """A sampler by name; ``auto`` is TPE, Optuna's default for several objectives."""
     match name:
@@ -106,21 +122,28 @@ def start(
         "data_fingerprint": bench.data.fingerprint,
         "proxy": asdict(evaluator.proxy),
     }
-    make_sampler(sampler, 0)
     with _database(storage):
         if name in optuna.get_all_study_names(storage):
             study = optuna.load_study(study_name=name, storage=storage)
             _check_identity(study, identity)
         else:
-            study = optuna.create_study(study_name=name, storage=storage, directions=["minimize", "maximize"])
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                study.set_metric_names(_OBJECTIVES)
-            for key, value in _description(evaluator, identity, arguments).items():
-                study.set_user_attr(key, value)
-            for choices in first_plans(evaluator.latencies, watch("scoring every option")):
-                study.enqueue_trial(to_params(bench.network, choices), skip_if_exists=True)
+            description = _description(evaluator, identity, arguments)
+            plans = list(first_plans(evaluator.latencies, watch("scoring every option")))
+            with _uninterrupted():
+                study = _create(name, storage, description)
+                for choices in plans:
+                    study.enqueue_trial(to_params(bench.network, choices), skip_if_exists=True)
         study.sampler = make_sampler(sampler, bench.setup.seed + len(study.trials))
+    return study
+
+
+def _create(name: str, storage: str, description: dict[str, Any]) -> optuna.Study:
+    study = optuna.create_study(study_name=name, storage=storage, directions=["minimize", "maximize"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(_OBJECTIVES)
+    for key, value in description.items():
+        study.set_user_attr(key, value)
     return study
 
 
@@ -219,19 +242,3 @@ def _close(
         trial.set_user_attr("reason", reason)
         study.tell(trial, state=state)
     return state, reason
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while the database is written, so that no trial is left in a false state."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked: list[int] = []
-    usual = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    if asked:
-        raise KeyboardInterrupt

@@ -1,0 +1,41 @@
+"""The README's first search in an empty home: seconds, plans on the front, span (about ten minutes, two cores).
+
+python benchmarks/default_search.py [BUDGET]
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    budget = sys.argv[1] if len(sys.argv) > 1 else "100"
+    with tempfile.TemporaryDirectory() as home:
+        start = time.perf_counter()
+        command = ["search", "--target", "arm-a57", "--budget", budget, "--home", home, "--json"]
+        done = subprocess.run(
+            [sys.executable, "cli.py", *command], cwd=ROOT, stdout=subprocess.PIPE, check=True
+        )
+        seconds = time.perf_counter() - start
+    found = json.loads(done.stdout)
+    table = Table(title=f"search --target arm-a57 --budget {budget}: {seconds:.0f} s, teacher included")
+    for heading in ("trial", "latency ms", "speed-up", "top-1 %", "drop"):
+        table.add_column(heading, justify="right")
+    for p in found["points"]:
+        row = (f"{p['latency_ms']:.2f}", f"{p['speedup']:.2f}x", f"{p['accuracy']:.2f}", f"{p['drop']:+.2f}")
+        table.add_row(str(p["trial"]), *row)
+    Console().print(table)
+    latencies = [p["latency_ms"] for p in found["points"]]
+    print(f"{len(latencies)} plans on the front span {max(latencies) / min(latencies):.2f}x in latency")
+
+
+if __name__ == "__main__":
+    main()
