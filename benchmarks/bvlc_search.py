@@ -13,7 +13,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from search import front, study
+from search import front, study  # noqa: E402
 
 NAME = "bvlc"
 PROXY = ("--bank-images", "300", "--bank-steps", "100", "--relearn-steps", "60", "--proxy-steps", "4")

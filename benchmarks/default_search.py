@@ -1,4 +1,4 @@
-"""The README's first search in an empty home: seconds, plans on the front, span (about ten minutes, two cores).
+"""The README's first search in an empty home: seconds and front (about ten minutes on two cores).
 
 python benchmarks/default_search.py [BUDGET]
 """

@@ -149,7 +149,7 @@ def write_html(front: Front, path: Path) -> None:
         template="plotly_white",
     )
     with replacing(path) as temporary:
-        figure.write_html(temporary, include_plotlyjs=True, full_html=True)
+        figure.write_html(temporary, include_plotlyjs=True, default_height="95vh")
 
 
 def plan_table(plan: PlanFile) -> Table:

@@ -12,12 +12,12 @@ Formula     branch merging, DeepRebirth section 3.2. Each remaining branch makes
 """
 
 import itertools
-from dataclasses import dataclass
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from merges.algebra import embed_kernel
+from merges.arms import Arm, arms_of, groupings, segments
 from merges.graph import (
     chain_back,
     concatenated,
@@ -29,17 +29,6 @@ from merges.graph import (
     tidy,
 )
 from merges.rule import KEEP, Refusal, Site
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One branch: its layers from the fork on, and a short name such as ``3x3`` or ``pool``."""
-
-    nodes: tuple[fx.Node, ...]
-    name: str
-    maps: int
-    absorbs: bool
-    is_small: bool
 
 
 class Branch:
@@ -72,7 +61,7 @@ class Branch:
             reason = "another layer reads the inside of a branch"
         if reason:
             return Refusal(self.name, labels, reason)
-        options = list(_groupings(_arms(graph_module, cat)))
+        options = list(groupings(arms_of(graph_module, cat)))
         if not options:
             return Refusal(self.name, labels, "no small branch stands next to a larger convolution")
         convs = [label(n) for n in members if isinstance(layer(graph_module, n), nn.Conv2d)]
@@ -91,12 +80,11 @@ class Branch:
         cat = find(block, site.nodes[-1])
         if cat is None:
             return False
-        arms = _arms(block, cat)
-        grouping = _groupings(arms).get(option)
+        arms = arms_of(block, cat)
+        grouping = groupings(arms).get(option)
         if grouping is None:
             return False
-        segments = _segments(arms)
-        rebuilt = {i: _widened(block, arms, segments, i, maps) for i, maps in grouping.items()}
+        rebuilt = {i: _widened(block, arms, i, maps) for i, maps in grouping.items()}
         for index, conv in rebuilt.items():
             block.set_submodule(str(_last_conv(block, arms[index]).target), conv)
         parts = [arms[index].nodes[-1] for index in grouping]
@@ -108,126 +96,57 @@ class Branch:
         return True
 
 
-def _arms(graph_module: fx.GraphModule, cat: fx.Node) -> list[Arm]:
-    """Describe the branches of a concatenation, in the order of their maps."""
-    arms: list[Arm] = []
-    for part in concatenated(cat) or []:
-        nodes, _ = chain_back(part)
-        layers = [layer(graph_module, node) for node in nodes]
-        convs = [m for m in layers if isinstance(m, nn.Conv2d)]
-        pooled = isinstance(layers[0], (nn.MaxPool2d, nn.AvgPool2d))
-        last = convs[-1] if convs else None
-        name = "pool" if pooled else "x".join(map(str, last.kernel_size)) if last else "other"
-        taken = [arm.name for arm in arms]
-        name = next(n for n in (name, *(f"{name}{c}" for c in "bcdefgh")) if n not in taken)
-        absorbs = last is not None and last.groups == 1 and min(last.kernel_size) >= 3
-        small = last is not None and len(convs) == 1 and last.kernel_size == (1, 1) and last.groups == 1
-        small = small and all(isinstance(m, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.ReLU)) for m in layers)
-        arms.append(Arm(tuple(nodes), name, part.meta["shape"][1], absorbs and not pooled, small))
-    return arms
-
-
-def _groupings(arms: list[Arm]) -> dict[str, dict[int, tuple[int, int]]]:
-    """Options by name: for each branch that stays, the run of maps (from, to) that it makes."""
-    absorbed = {
-        i: next((j for j in (i + 1, i - 1) if 0 <= j < len(arms) and arms[j].absorbs), None)
-        for i, arm in enumerate(arms)
-        if arm.is_small
-    }
-    merges = {i: j for i, j in absorbed.items() if j is not None}
-    names = {i: f"{arms[i].name} into {arms[j].name}" for i, j in merges.items()}
-    chosen = {name: {i: merges[i]} for i, name in names.items()}
-    if len(merges) > 1:
-        chosen[", ".join(names.values())] = merges
-    options = {name: _runs(arms, picked) for name, picked in chosen.items()}
-    if len(merges) > 1:
-        options.update(_shares(arms, next(reversed(options.items()))))
-    if len(arms) > 2 and merges and all(arm.absorbs or arm.is_small for arm in arms):
-        keeper = max((i for i, arm in enumerate(arms) if arm.absorbs), key=lambda i: arms[i].maps)
-        options[f"all into {arms[keeper].name}"] = _runs(arms, dict.fromkeys(range(len(arms)), keeper))
-    return options
-
-
-def _runs(arms: list[Arm], merges: dict[int, int]) -> dict[int, tuple[int, int]]:
-    """The run of maps of every branch that stays, when each key is absorbed by its value."""
-    runs: dict[int, tuple[int, int]] = {}
-    for index, (first, last) in enumerate(_segments(arms)):
-        keeper = merges.get(index, index)
-        start, end = runs.get(keeper, (first, last))
-        runs[keeper] = (min(start, first), max(end, last))
-    return dict(sorted(runs.items(), key=lambda item: item[1]))
-
-
-def _shares(
-    arms: list[Arm], full: tuple[str, dict[int, tuple[int, int]]]
-) -> dict[str, dict[int, tuple[int, int]]]:
-    """Variants of the full merge that move maps between the two branches that are left."""
-    name, runs = full
-    if len(runs) != 2:
-        return {}
-    (left, (start, border)), (right, (_, end)) = runs.items()
-    own_left, own_right = _segments(arms)[left], _segments(arms)[right]
-    to_left, to_right = own_right[1], own_left[0] + 3 * (own_left[1] - own_left[0]) // 4
-    variants = {
-        f"{name}, {arms[left].name} makes {to_left - start}": to_left,
-        f"{name}, {arms[left].name} makes {to_right - start}": to_right,
-    }
-    return {
-        title: {left: (start, moved), right: (moved, end)}
-        for title, moved in variants.items()
-        if start < moved < end and moved != border
-    }
-
-
 def _common_start(paths: list[list[str]]) -> list[str]:
     """The words that all paths begin with: the name of the module that holds the branches."""
     columns = itertools.takewhile(lambda words: len(set(words)) == 1, zip(*paths, strict=False))
     return [words[0] for words in columns]
 
 
-def _segments(arms: list[Arm]) -> list[tuple[int, int]]:
-    ends = torch.tensor([arm.maps for arm in arms]).cumsum(0).tolist()
-    return list(zip([0, *ends[:-1]], ends, strict=True))
-
-
 def _last_conv(graph_module: fx.GraphModule, arm: Arm) -> fx.Node:
     return next(n for n in reversed(arm.nodes) if isinstance(layer(graph_module, n), nn.Conv2d))
 
 
-def _widened(
-    block: fx.GraphModule,
-    arms: list[Arm],
-    segments: list[tuple[int, int]],
-    keeper: int,
-    run: tuple[int, int],
-) -> nn.Conv2d:
+def _widened(block: fx.GraphModule, arms: list[Arm], keeper: int, run: tuple[int, int]) -> nn.Conv2d:
     """The keeper's last convolution, making a run of maps; carried over where its input allows."""
     node = _last_conv(block, arms[keeper])
     old = layer(block, node)
     assert isinstance(old, nn.Conv2d)
-    kh, kw = old.kernel_size
-    conv = nn.Conv2d(old.in_channels, run[1] - run[0], (kh, kw), old.stride, old.padding)  # type: ignore[arg-type]
+    wide = nn.Conv2d(
+        old.in_channels,
+        run[1] - run[0],
+        old.kernel_size,  # type: ignore[arg-type]
+        old.stride,  # type: ignore[arg-type]
+        old.padding,  # type: ignore[arg-type]
+        old.dilation,  # type: ignore[arg-type]
+        padding_mode=old.padding_mode,
+    )
+    # Maps that nothing can be carried over to start small and random: zeros would stay dead behind a ReLU.
     generator = torch.Generator().manual_seed(0)
-    spread = old.weight.detach().std()
-    weight = torch.randn(conv.weight.shape, generator=generator) * spread
-    bias = torch.zeros(conv.out_channels)
-    for arm, (first, last) in zip(arms, segments, strict=True):
+    weight = torch.randn(wide.weight.shape, generator=generator) * old.weight.detach().std()
+    bias = torch.zeros(wide.out_channels)
+    for arm, (first, last) in zip(arms, segments(arms), strict=True):
         source = _last_conv(block, arm)
         donor = layer(block, source)
         assert isinstance(donor, nn.Conv2d)
         start, end = max(first, run[0]), min(last, run[1])
-        if start >= end or (source is not node and source.args[0] is not node.args[0]):
-            continue
-        if donor.kernel_size[0] > kh or donor.kernel_size[1] > kw:
-            continue
-        rows = slice(start - first, end - first)
-        top, left = (kh - donor.kernel_size[0]) // 2, (kw - donor.kernel_size[1]) // 2
-        weight[start - run[0] : end - run[0]] = embed_kernel(donor.weight.detach()[rows], kh, kw, top, left)
-        if donor.bias is not None:
-            bias[start - run[0] : end - run[0]] = donor.bias.detach()[rows]
-    conv.weight = nn.Parameter(weight)
-    conv.bias = nn.Parameter(bias)
-    return conv
+        if start < end and (source is node or _reads_alike(source, donor, node, old)):
+            given, taken = slice(start - first, end - first), slice(start - run[0], end - run[0])
+            weight[taken] = _centred(donor.weight.detach()[given], old.kernel_size)
+            if donor.bias is not None:
+                bias[taken] = donor.bias.detach()[given]
+    wide.weight, wide.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return wide
+
+
+def _reads_alike(source: fx.Node, donor: nn.Conv2d, node: fx.Node, keeper: nn.Conv2d) -> bool:
+    """Whether the keeper can do exactly what the donor does: same input, same places, larger kernel."""
+    smaller = all(d <= k for d, k in zip(donor.kernel_size, keeper.kernel_size, strict=True))
+    return source.args[0] is node.args[0] and donor.stride == keeper.stride and smaller
+
+
+def _centred(weight: Tensor, size: tuple[int, ...]) -> Tensor:
+    top, left = ((new - old) // 2 for new, old in zip(size, weight.shape[2:], strict=True))
+    return embed_kernel(weight, size[0], size[1], top, left)
 
 
 RULE = Branch()

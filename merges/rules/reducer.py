@@ -32,6 +32,7 @@ class Reducer:
                 continue
             path = self._path(graph_module, node)
             if path is None:
+                found += self._refuse_readers(graph_module, node)
                 continue
             labels = tuple(label(n) for n in path)
             consumer = layer(graph_module, path[-1])
@@ -69,6 +70,15 @@ class Reducer:
                 return None
             path.append(node)
         return None
+
+    def _refuse_readers(self, graph_module: fx.GraphModule, conv: fx.Node) -> list[Site | Refusal]:
+        """A refusal where several convolutions read the reduced maps (a fire module's squeeze)."""
+        node = next(iter(conv.users)) if len(conv.users) == 1 else conv
+        readers = [user for user in node.users if isinstance(layer(graph_module, user), nn.Conv2d)]
+        if len(readers) < 2 or node.all_input_nodes != [conv]:
+            return []
+        names = ", ".join(label(reader) for reader in readers)
+        return [Refusal(self.name, (label(conv),), f"several layers read its maps: {names}")]
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
         reducer_node, reader_node = (find(block, name) for name in site.nodes)

@@ -157,7 +157,9 @@ def _window(layers: list[nn.Module | None]) -> Window | None:
     for module in layers:
         if not isinstance(module, (nn.Conv2d, *_POOLS)):
             continue
-        if isinstance(module.padding, str) or getattr(module, "dilation", 1) not in (1, (1, 1)):
+        if isinstance(module.padding, str) or getattr(module, "padding_mode", "zeros") != "zeros":
+            return None
+        if getattr(module, "dilation", 1) not in (1, (1, 1)):
             return None
         sides = [(_pair(v)) for v in (module.kernel_size, module.stride, module.padding)]
         if any(a != b for a, b in sides):
