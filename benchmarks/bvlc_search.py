@@ -16,12 +16,12 @@ sys.path.insert(0, str(ROOT))
 from search import front, study  # noqa: E402
 
 NAME = "bvlc"
-PROXY = ("--bank-images", "300", "--bank-steps", "100", "--relearn-steps", "60", "--proxy-steps", "4")
+PROXY = ("--bank-images", "256", "--bank-steps", "80", "--relearn-steps", "40", "--proxy-steps", "2")
 
 
 def main() -> None:
     weights, synsets, learn, judge, *rest = sys.argv[1:]
-    budget = rest[0] if rest else "22"
+    budget = rest[0] if rest else "20"
     home = Path(rest[1] if len(rest) > 1 else "studies")
     command = [
         *(

@@ -13,7 +13,7 @@ from training.walk import outputs_of
 
 _HELD_OUT = 0.2
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6)
-_PENALTY = 1e-4
+_PENALTY = 0.03
 _LEAST_GAIN = 1e-3
 
 
@@ -25,7 +25,7 @@ class Recipe:
     steps: int = 60
     batch: int = 8
     rate: float = 0.05
-    samples_per_weight: int = 4
+    samples_per_weight: int = 16
     seed: int = 0
 
 
