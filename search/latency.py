@@ -9,6 +9,7 @@ from latency_models.kernel import Kernel, Layer
 from latency_models.predict import Latency, Predictor, Total
 from latency_models.table import LatencyTable
 from merges.network import Block, Network
+from merges.rule import Site
 from search.lower import lower
 
 Progress = Callable[[int, int], None]
@@ -96,6 +97,10 @@ class Latencies:
             rebuilt, _ = self.network.rebuild(block, choices)
             self._blocks[key] = self.device.runtime.fuse(lower(rebuilt))
         return self._blocks[key]
+
+    def macs_of(self, site: Site) -> int:
+        """Multiply-accumulates of the untouched layers that a site may change."""
+        return sum(layer.kernel.macs for layer in self.layers({}) if layer.name in site.labels)
 
     def score(self, choices: Mapping[str, str]) -> Score:
         """Latency, MACs and parameters of a plan.

@@ -56,7 +56,7 @@ def _kernel(graph_module: fx.GraphModule, node: fx.Node) -> Kernel:
         if name == "mean" and target[1:] == (1, 1) and source[0] == target[0]:
             return Kernel("avgpool", source, target, window=source[1:])
         return Kernel("flatten" if name in _FLATTENING else name, source, target)
-    op = _OPS.get(type(module), type(module).__name__.lower())
+    op = next((op for kind, op in _OPS.items() if isinstance(module, kind)), type(module).__name__.lower())
     return Kernel(op, source, target, **_geometry(module, source, target))
 
 

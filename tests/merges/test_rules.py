@@ -13,6 +13,7 @@ from torch import nn
 from merges import algebra
 from merges.graph import TraceError, trace
 from merges.network import Network, analyse
+from merges.norm import FastLocalResponseNorm
 from merges.rule import KEEP, Refusal, Site, discover
 from tests import networks
 from tests.conftest import BUILDERS
@@ -169,3 +170,18 @@ def test_ridge_recovers_a_linear_map() -> None:
 def test_networks_that_cannot_be_merged_say_why(build, words) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(TraceError, match=words):
         analyse("odd", build(), (3, 24, 24))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    channels=st.integers(1, 9),
+    size=st.integers(1, 6),
+    beta=st.sampled_from([0.5, 0.75, 1.0]),
+    k=st.sampled_from([1.0, 2.0]),
+)
+def test_the_quick_local_response_norm_is_the_same_function(channels, size, beta, k) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+    x = torch.randn(2, channels, 5, 4) * 20
+    norm = nn.LocalResponseNorm(size, 0.1, beta, k)
+    wanted = norm(x)
+    assert (FastLocalResponseNorm.like(norm)(x) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
