@@ -12,7 +12,10 @@ from training.errors import BadInputError
 
 @dataclass(frozen=True)
 class Point:
-    """One finished trial. Accuracies and drops in percent (points), latency in milliseconds."""
+    """One finished trial. Accuracies and drops in percent (points), latency in milliseconds.
+
+    `kind` is the weakest that the latency rests on, `latency_error` its expected relative error.
+    """
 
     trial: int
     plan_id: str
@@ -22,6 +25,8 @@ class Point:
     drop: float
     macs: int
     parameters: int
+    kind: str
+    latency_error: float
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float]) -> Point
         drop=baseline["accuracy"] - accuracy,
         macs=trial.user_attrs["macs"],
         parameters=trial.user_attrs["parameters"],
+        kind=trial.user_attrs["latency_kind"],
+        latency_error=trial.user_attrs["latency_error"],
     )
 
 

@@ -66,7 +66,7 @@ def front_table(front: Front) -> Table:
     table = Table(
         title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
         f"(study {front.study})",
-        caption=f"latency: {front.latency_basis} - {front.latency_source}; {metric} on the proxy split",
+        caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric} on the proxy split",
     )
     for heading in (
         "trial",
@@ -77,6 +77,7 @@ def front_table(front: Front) -> Table:
         "drop",
         "MACs M",
         "parameters M",
+        "latency is",
     ):
         table.add_column(heading, justify="left" if heading == "plan" else "right")
     base = front.baseline
@@ -92,6 +93,7 @@ def front_table(front: Front) -> Table:
             f"{p.drop:+.2f}",
             f"{p.macs / 1e6:.1f}",
             f"{p.parameters / 1e6:.2f}",
+            f"{p.kind}, +-{100 * p.latency_error:.0f} %",
         )
     return table
 
@@ -144,7 +146,7 @@ def write_html(front: Front, path: Path) -> None:
     figure.update_layout(
         title=f"{front.network} on {front.target}: {len(front.points)} plans on the front "
         f"of {front.trials} trials, hypervolume {hypervolume(front.points, base):.3f}",
-        xaxis_title=f"latency (ms; {front.latency_basis})",
+        xaxis_title=f"latency (ms; untouched: {front.latency_basis})",
         yaxis_title=f"{metric} accuracy (%)",
         template="plotly_white",
     )

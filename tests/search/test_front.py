@@ -11,7 +11,9 @@ BASE = {"latency_ms": 100.0, "accuracy": 90.0}
 
 
 def point(trial: int, latency_ms: float, accuracy: float) -> Point:
-    return Point(trial, f"p{trial}", latency_ms, 100 / latency_ms, accuracy, 90 - accuracy, 0, 0)
+    return Point(
+        trial, f"p{trial}", latency_ms, 100 / latency_ms, accuracy, 90 - accuracy, 0, 0, "measured", 0.0
+    )
 
 
 POINTS = st.lists(
