@@ -30,10 +30,10 @@ class Proxy:
     metric : accuracy that counts, ``top1`` or ``top5``
     """
 
-    bank_images: int = 192
-    bank_steps: int = 40
-    relearn_steps: int = 10
-    finetune_steps: int = 8
+    bank_images: int = 96
+    bank_steps: int = 12
+    relearn_steps: int = 3
+    finetune_steps: int = 4
     batch: int = 32
     rate: float = 1e-4
     metric: str = "top1"
