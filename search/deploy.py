@@ -14,10 +14,10 @@ from torch import fx
 from latency_models.measure import side_by_side
 from latency_models.runtimes.onnxruntime import session_of
 from merges.plan import Plan
-from search.evaluate import Proxy
 from search.planfile import PlanFile
 from search.setup import Setup, Watch, Workbench, workbench
 from training.bank import Bank
+from training.distill import Recipe
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
@@ -30,7 +30,7 @@ _PLAN, _WEIGHTS, _CHECKPOINT, _RESULT = (
     "checkpoint.pt",
     "result.json",
 )
-_RELEARN_STEPS = 60
+_BANK_IMAGES, _RELEARN_STEPS = 400, 60
 _CHECK_IMAGES = 64
 
 
@@ -128,7 +128,7 @@ def _claim(out: Path, plan_file: PlanFile, setup: Setup) -> None:
 
 def _start(bench: Workbench, plan: Plan, home: Path, watch: Watch) -> fx.GraphModule:
     """The plan's network from the bank, relearned from bottom to top."""
-    recipe = Proxy().recipe(bench.setup.seed)
+    recipe = Recipe(images=_BANK_IMAGES, seed=bench.setup.seed)
     images = bench.preprocess(bench.data.train.pixels[: recipe.images])
     bank = Bank(bench.network, images, home / "bank", bench.data.fingerprint, recipe)
     return assemble(bank, plan.choice, _RELEARN_STEPS, watch("relearning merged blocks from bottom to top"))
