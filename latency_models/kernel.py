@@ -1,7 +1,7 @@
 """The unit of latency: what a runtime really executes after its own fusions."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 Shape = tuple[int, int, int]
@@ -67,9 +67,6 @@ class Kernel:
         if self.op not in ("conv", "linear"):
             return 0
         return self.out_shape[0] * (self.taps + 1)
-
-    def without_activation(self) -> "Kernel":
-        return replace(self, activation="")
 
     def to_row(self) -> dict[str, Any]:
         """Flat values for a table's row."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from merges.network import Network
-from merges.rule import KEEP
 
 
 class PlanError(ValueError):
@@ -47,10 +46,6 @@ class Plan:
     def choice(self) -> dict[str, str]:
         """Site id to option, without the sites that are kept."""
         return dict(self.choices)
-
-    def at(self, site: str) -> str:
-        """The option at a site."""
-        return self.choice.get(site, KEEP)
 
     @cached_property
     def plan_id(self) -> str:
