@@ -14,7 +14,8 @@ from training.errors import BadInputError
 class Point:
     """One finished trial. Accuracies and drops in percent (points), latency in milliseconds.
 
-    `kind` is the weakest that the latency rests on, `latency_error` its expected relative error.
+    `accuracy` and `drop` are of the study's metric; `top1` is always there. `kind` is the weakest that the
+    latency rests on, `latency_error` its expected relative error.
     """
 
     trial: int
@@ -23,6 +24,8 @@ class Point:
     speedup: float
     accuracy: float
     drop: float
+    top1: float
+    top1_standard_error: float
     macs: int
     parameters: int
     kind: str
@@ -62,7 +65,7 @@ def read(study: optuna.Study) -> Front:
     notes = study.user_attrs
     if "baseline" not in notes:
         raise BadInputError(f"study {study.study_name!r} was not made by this program's 'search'")
-    baseline = {key: float(notes["baseline"][key]) for key in ("latency_ms", "accuracy")}
+    baseline = {key: float(notes["baseline"][key]) for key in ("latency_ms", "accuracy", "top1")}
     points = [_point(trial, baseline) for trial in finished(study)]
     if not points:
         raise BadInputError(f"study {study.study_name!r} has no finished trial; run 'search' on it")
@@ -90,6 +93,8 @@ def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float]) -> Point
         speedup=baseline["latency_ms"] / latency_ms,
         accuracy=accuracy,
         drop=baseline["accuracy"] - accuracy,
+        top1=trial.user_attrs["top1"],
+        top1_standard_error=trial.user_attrs["top1_standard_error"],
         macs=trial.user_attrs["macs"],
         parameters=trial.user_attrs["parameters"],
         kind=trial.user_attrs["latency_kind"],

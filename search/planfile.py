@@ -21,8 +21,8 @@ VERSION = 1
 class PlanFile(BaseModel):
     """What ``plan --out`` writes and ``train --plan`` reads.
 
-    Latencies in milliseconds, accuracy and drop in percent; `kind` and `basis` say what the latency
-    rests on; `choices` maps sites to options, without the sites that are kept.
+    Latencies in milliseconds, accuracy and drop in percent of the study's `metric`; `kind` and `basis`
+    say what the latency rests on; `choices` maps sites to options, without the sites that are kept.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +41,7 @@ class PlanFile(BaseModel):
     choices: dict[str, str]
     study: str | None = None
     trial: int | None = None
+    metric: str | None = None
     accuracy: float | None = None
     drop: float | None = None
     setup: Setup | None = None
@@ -64,6 +65,7 @@ class PlanFile(BaseModel):
             choices=trial.user_attrs["plan"],
             study=study.study_name,
             trial=point.trial,
+            metric=notes["proxy"]["metric"],
             accuracy=point.accuracy,
             drop=point.drop,
             setup=Setup(**notes["setup"]),

@@ -26,7 +26,7 @@ from search.sites import Listing
 from training.files import replacing
 
 _notes = Console(stderr=True, highlight=False)
-_METRICS = {"top1": "top-1", "top5": "top-5"}
+_METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5"}
 
 
 def note(text: str) -> None:
@@ -75,13 +75,15 @@ def front_table(front: Front) -> Table:
         "speed-up",
         f"{metric} %",
         "drop",
+        "top-1 %",
         "MACs M",
         "parameters M",
         "latency is",
     ):
         table.add_column(heading, justify="left" if heading == "plan" else "right")
     base = front.baseline
-    untouched = (f"{base['latency_ms']:.2f}", "1.00x", f"{base['accuracy']:.2f}", "0.00", "", "")
+    accuracies = (f"{base['accuracy']:.2f}", "0.00", f"{base['top1']:.2f}")
+    untouched = (f"{base['latency_ms']:.2f}", "1.00x", *accuracies)
     table.add_row("-", "untouched", *untouched, style="dim", end_section=True)
     for p in front.points:
         table.add_row(
@@ -91,6 +93,7 @@ def front_table(front: Front) -> Table:
             f"{p.speedup:.2f}x",
             f"{p.accuracy:.2f}",
             f"{p.drop:+.2f}",
+            f"{p.top1:.2f} +-{p.top1_standard_error:.2f}",
             f"{p.macs / 1e6:.1f}",
             f"{p.parameters / 1e6:.2f}",
             f"{p.kind}, +-{100 * p.latency_error:.0f} %",
@@ -147,7 +150,7 @@ def write_html(front: Front, path: Path) -> None:
         title=f"{front.network} on {front.target}: {len(front.points)} plans on the front "
         f"of {front.trials} trials, hypervolume {hypervolume(front.points, base):.3f}",
         xaxis_title=f"latency (ms; untouched: {front.latency_basis})",
-        yaxis_title=f"{metric} accuracy (%)",
+        yaxis_title=f"{metric} (%)",
         template="plotly_white",
     )
     with replacing(path) as temporary:
@@ -157,7 +160,7 @@ def write_html(front: Front, path: Path) -> None:
 def plan_table(plan: PlanFile) -> Table:
     """What a plan merges where."""
     accuracy = (
-        f", accuracy {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.accuracy is not None else ""
+        f", {_METRICS[plan.metric]} {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.metric else ""
     )
     table = Table(
         title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "

@@ -15,7 +15,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.evaluate import Evaluator, score_attributes
+from search.evaluate import Evaluator, accuracy_attributes, score_attributes
 from search.setup import Watch
 from search.space import distributions, to_params, to_plan
 from search.warmstart import first_plans
@@ -170,6 +170,7 @@ def _description(evaluator: Evaluator, identity: dict[str, Any], arguments: dict
                 "latency_ms": score.latency_ms,
                 "accuracy": evaluator.proxy.percent(evaluator.baseline),
                 **score_attributes(score),
+                **accuracy_attributes(evaluator.baseline),
             },
             "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -91,8 +91,8 @@ def test_from_front_to_onnx(home: Path, tmp_path: Path) -> None:
         "front", "--study", STUDY, "--csv", tmp_path / "f.csv", "--html", tmp_path / "f.html", home=home
     )
     assert {"study", "network", "target", "trials", "baseline", "points"} <= set(found)
-    assert set(found["baseline"]) == {"latency_ms", "accuracy"}
-    keys = {"trial", "plan_id", "latency_ms", "speedup", "accuracy", "drop", "macs", "parameters"}
+    assert set(found["baseline"]) == {"latency_ms", "accuracy", "top1"}
+    keys = {"trial", "plan_id", "latency_ms", "speedup", "accuracy", "drop", "top1", "macs", "parameters"}
     assert all(keys <= set(point) for point in found["points"])
     assert len((tmp_path / "f.csv").read_text().splitlines()) == len(found["points"]) + 1
     assert "https://" not in (tmp_path / "f.html").read_text().partition("<script")[0]

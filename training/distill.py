@@ -99,18 +99,16 @@ def _closed_form(student: fx.GraphModule, lesson: Lesson, recipe: Recipe, genera
         _rescale(student, lesson)
         return
     teacher = _without_last_activation(lesson.teacher)
-    order = torch.randperm(len(lesson.inputs), generator=generator)
-    for node, first in ends:
-        conv = layer(student, node)
-        assert isinstance(conv, nn.Conv2d)
-        height, width = node.meta["shape"][2:]
-        wanted = recipe.samples_per_weight * conv.in_channels * conv.kernel_size[0] * conv.kernel_size[1]
-        chosen = order[: max(8, -(-wanted // (height * width)))]
-        features = _columns(_inputs_of(student, node, lesson.inputs[chosen]), conv)
-        targets = outputs_of(teacher, lesson.teacher_inputs[chosen])[:, first : first + conv.out_channels]
-        flat = targets.permute(0, 2, 3, 1).flatten(0, 2)
-        rows = torch.randperm(len(flat), generator=generator)[: max(wanted, 1024)]
-        weight, bias = ridge(features[rows], flat[rows], _PENALTY)
+    height, width = lesson.targets.shape[2:]
+    samples = [recipe.samples_per_weight * conv.weight[0].numel() for _, conv, _ in ends]
+    images = [max(8, -(-wanted // (height * width))) for wanted in samples]
+    order = torch.randperm(len(lesson.inputs), generator=generator)[: max(images)]
+    targets = outputs_of(teacher, lesson.teacher_inputs[order]).permute(0, 2, 3, 1).flatten(0, 2)
+    for (node, conv, first), wanted, count in zip(ends, samples, images, strict=True):
+        features = _columns(_inputs_of(student, node, lesson.inputs[order[:count]]), conv)
+        rows = torch.randperm(len(features), generator=generator)[: max(wanted, 1024)]
+        maps = slice(first, first + conv.out_channels)
+        weight, bias = ridge(features[rows], targets[rows, maps], _PENALTY)
         conv.weight.copy_(weight.reshape(conv.weight.shape))
         if conv.bias is not None:
             conv.bias.copy_(bias)
@@ -136,10 +134,10 @@ def _rescale(student: fx.GraphModule, lesson: Lesson) -> None:
         conv.bias.mul_(gain)
 
 
-def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, int]]:
+def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, nn.Conv2d, int]]:
     """Ungrouped convolutions that only an activation and a concatenation part from the block's output.
 
-    Yields the node and the number of its first channel in the output.
+    Yields the node, its layer and the number of its first channel in the output.
     """
     end = next(n for n in block.graph.nodes if n.op == "output").all_input_nodes[0]
     if (
@@ -155,7 +153,7 @@ def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, int]]:
             node = node.all_input_nodes[0]
         conv = layer(block, node)
         if isinstance(conv, nn.Conv2d) and conv.groups == 1 and len(node.users) == 1:
-            yield node, first
+            yield node, conv, first
         first += part.meta["shape"][1]
 
 

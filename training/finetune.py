@@ -17,11 +17,17 @@ _TEMPERATURE = 2.0
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Percent of images whose class is the best (or among the five best) answer."""
+    """Percent of images whose class is the best (or among the five best) answer.
+
+    `expected` is the mean probability that the network gives to the right class, in percent: the top-1
+    accuracy to expect if it drew its answers from its own probabilities. Every image counts by how
+    sure its answer is, so plans differ where a few hundred images give many of them the same top-1.
+    """
 
     top1: float
     top5: float
     images: int
+    expected: float
 
     @property
     def error(self) -> float:
@@ -37,6 +43,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> Accuracy:
         100 * float(best[:, 0].float().mean()),
         100 * float(best.any(dim=1).float().mean()),
         len(labels),
+        100 * float(logits.softmax(dim=1).gather(1, labels[:, None]).mean()),
     )
 
 

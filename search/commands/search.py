@@ -21,7 +21,11 @@ from search.study import SAMPLERS
 @click.option("--study", "name", help="Name of the study.  [default: model-target-data-size]")
 @click.option("--sampler", type=click.Choice(SAMPLERS), default="auto", show_default=True)
 @click.option(
-    "--metric", type=click.Choice(METRICS), default="top1", show_default=True, help="Accuracy that counts."
+    "--metric",
+    type=click.Choice(METRICS),
+    default=Proxy.metric,
+    show_default=True,
+    help="Accuracy that counts; expected: the mean probability of the right class, finer than top-1.",
 )
 @options.number("--bank-images", 10, "Images that blocks are learned on.", default=Proxy.bank_images)
 @options.number("--bank-steps", 0, "Steps with which a block is learned once.", default=Proxy.bank_steps)

@@ -12,7 +12,18 @@ BASE = {"latency_ms": 100.0, "accuracy": 90.0}
 
 def point(trial: int, latency_ms: float, accuracy: float) -> Point:
     return Point(
-        trial, f"p{trial}", latency_ms, 100 / latency_ms, accuracy, 90 - accuracy, 0, 0, "measured", 0.0
+        trial=trial,
+        plan_id=f"p{trial}",
+        latency_ms=latency_ms,
+        speedup=100 / latency_ms,
+        accuracy=accuracy,
+        drop=90 - accuracy,
+        top1=accuracy,
+        top1_standard_error=0.5,
+        macs=0,
+        parameters=0,
+        kind="measured",
+        latency_error=0.0,
     )
 
 

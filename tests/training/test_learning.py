@@ -104,8 +104,12 @@ def test_the_error_of_the_teacher_is_zero_and_of_a_constant_is_one(network: Netw
 
 def test_accuracy_counts_the_best_and_the_five_best() -> None:
     logits = torch.eye(10)[:4] + torch.arange(10) * 1e-3
-    got = accuracy(logits, torch.tensor([0, 1, 2, 9]))
+    labels = torch.tensor([0, 1, 2, 9])
+    got = accuracy(logits, labels)
     assert (got.top1, got.top5) == (75, 100)
+    assert 0 < got.expected < 100
+    sure = accuracy(logits * 1e4, labels)
+    assert sure.expected == pytest.approx(sure.top1)
 
 
 def fine_tuned(tmp_path: Path, network: Network, interrupt_after: int | None) -> dict[str, Tensor]:
