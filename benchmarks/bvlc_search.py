@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 from search import front, study  # noqa: E402
 
 NAME = "bvlc"
-PROXY = ("--bank-images", "200", "--bank-steps", "60", "--relearn-steps", "40", "--proxy-steps", "2")
+PROXY = ("--bank-images", "1000", "--bank-steps", "60", "--relearn-steps", "40", "--proxy-steps", "2")
 
 
 def main() -> None:

@@ -50,6 +50,19 @@ class Kernel:
         return " ".join(words)
 
     @property
+    def end_padding(self) -> tuple[int, int]:
+        """Padding below and to the right: what the output size asks for (more where pooling rounds up)."""
+        sides = zip(self.in_shape[1:], self.out_shape[1:], strict=True)
+        bottom, right = (
+            max(
+                0,
+                (o - 1) * self.stride[i] + (self.window[i] - 1) * self.dilation[i] + 1 - n - self.padding[i],
+            )
+            for i, (n, o) in enumerate(sides)
+        )
+        return bottom, right
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulate operations of convolutions and fully connected layers."""
         if self.op not in ("conv", "linear"):

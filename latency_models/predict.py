@@ -4,7 +4,7 @@ Nothing unknown is ever counted as zero: a kernel whose operation the table does
 by name.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,29 +41,6 @@ class Latency:
     outside: bool = False
 
 
-@dataclass(frozen=True)
-class Total:
-    """The sum over kernels: milliseconds, and how many rest on what."""
-
-    latency_ms: float
-    error: float
-    kinds: dict[str, int]
-    outside: int
-
-    @property
-    def kind(self) -> str:
-        """The weakest kind among the kernels."""
-        order = ("measured", "interpolated", "calibrated", "emulated")
-        return max(self.kinds, key=order.index, default="measured")
-
-    def basis(self) -> str:
-        """One phrase that says what the number rests on."""
-        parts = [f"{count} kernels {kind}" for kind, count in sorted(self.kinds.items())]
-        if self.outside:
-            parts.append(f"{self.outside} of them outside the measured range")
-        return ", ".join(parts)
-
-
 class Predictor:
     """Answers for one target; fits one model an operation when it first needs it."""
 
@@ -93,17 +70,6 @@ class Predictor:
                 )
             self._models[kernel.op] = _Model(rows)
         return self._models[kernel.op].latency(kernel)
-
-    def total(self, kernels: Iterable[Kernel]) -> Total:
-        """The sum of some kernels; errors of one operation's model do not cancel, so they add."""
-        latencies = [self.latency(kernel) for kernel in kernels]
-        kinds: dict[str, int] = {}
-        for latency in latencies:
-            kinds[latency.kind] = kinds.get(latency.kind, 0) + 1
-        sum_us = sum(latency.us for latency in latencies)
-        error_us = sum(latency.us * latency.error for latency in latencies)
-        outside = sum(latency.outside for latency in latencies)
-        return Total(sum_us / 1000, error_us / max(sum_us, 1e-9), kinds, outside)
 
 
 class _Model:

@@ -2,14 +2,23 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from latency_models.kernel import Kernel, Layer
 
-Run = Callable[[], object]
+
+@dataclass(frozen=True)
+class Job:
+    """What a machine needs to time one kernel: files by suffix, and what its backend must know.
+
+    See ``board/backends.py``, which reads both.
+    """
+
+    files: dict[str, bytes]
+    details: dict[str, Any]
 
 
 class Runtime(Protocol):
@@ -21,12 +30,18 @@ class Runtime(Protocol):
         """The kernels that really run: the runtime's own fusions made, free layers dropped."""
         ...
 
-    def prepare(self, kernel: Kernel, threads: int) -> Run | None:
-        """A call that runs one kernel here once, or None where this runtime cannot be run here."""
+    def job(self, kernel: Kernel) -> Job | None:
+        """How to time one kernel, or None where the runtime is known from shipped tables only.
+
+        Raises
+        ------
+        NotImplementedError
+            The runtime has no such operation; the message names it.
+        """
         ...
 
     def version(self) -> str:
-        """Version of the library that `prepare` runs."""
+        """Version of the library as it is installed here, or as its tables were measured."""
         ...
 
 
@@ -45,7 +60,9 @@ def drop_free(layers: Sequence[Layer], free: Collection[str]) -> list[Layer]:
     kept: list[Layer] = []
     for layer in layers:
         inputs = tuple(sources.get(name, name) for name in layer.inputs)
-        if layer.kernel.op in free:
+        if layer.kernel.op in free or (
+            layer.kernel.op == "concat" and len(set(inputs)) == 1 == len(layer.kernel.parts)
+        ):
             sources[layer.name] = inputs[0]
         else:
             kept.append(replace(layer, inputs=inputs))

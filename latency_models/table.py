@@ -1,10 +1,11 @@
-"""Latency tables: kernel -> measurement, with provenance. CSV files, one target each."""
+"""Latency tables: kernel -> measurement, with provenance, in memory and as files; see ``store`` for SQL."""
 
 import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,6 +27,7 @@ class Measurement:
         distance between the quartiles (measured here)
     repeats : repetitions behind the median
     source : what was measured, where and with which version
+    noisy : whether the repetitions differ more than they should
     """
 
     kernel: Kernel
@@ -33,6 +35,27 @@ class Measurement:
     spread_us: float
     repeats: int
     source: str
+    noisy: bool = False
+
+    def to_row(self) -> dict[str, Any]:
+        """Flat values for a table's row."""
+        values = {name: getattr(self, name) for name in _VALUES}
+        return self.kernel.to_row() | values
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "Measurement":
+        """Inverse of `to_row`; other columns are ignored."""
+        return cls(
+            Kernel.from_row(row),
+            float(row["median_us"]),
+            float(row["spread_us"]),
+            int(row["repeats"]),
+            str(row["source"]),
+            str(row.get("noisy", False)) in ("True", "1"),
+        )
+
+
+_VALUES = ("median_us", "spread_us", "repeats", "source", "noisy")
 
 
 class LatencyTable:
@@ -52,28 +75,26 @@ class LatencyTable:
 
     def frame(self) -> pd.DataFrame:
         """One row a kernel."""
-        return pd.DataFrame(
-            {
-                **row.kernel.to_row(),
-                "median_us": row.median_us,
-                "spread_us": row.spread_us,
-                "repeats": row.repeats,
-                "source": row.source,
-            }
-            for row in self.rows.values()
-        )
+        return pd.DataFrame(row.to_row() for row in self.rows.values())
 
     def save(self, path: Path) -> None:
-        """Write the table in one step: a reader sees the old file or the new one."""
+        """Write the table as CSV or, by the file's suffix, as Parquet, in one step.
+
+        A reader sees the old file or the new one.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "w") as file:
-            self.frame().to_csv(file, index=False, float_format="%.3f")
+        os.close(handle)
+        if path.suffix == ".parquet":
+            self.frame().to_parquet(temporary, index=False)
+        else:
+            self.frame().to_csv(temporary, index=False, float_format="%.3f")
+        Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "LatencyTable":
-        """Read a table; an absent file is an empty table.
+        """Read a CSV or Parquet file; an absent file is an empty table.
 
         Raises
         ------
@@ -83,18 +104,12 @@ class LatencyTable:
         if not path.exists():
             return cls()
         try:
-            frame = pd.read_csv(path, keep_default_na=False)
-            return cls(
-                Measurement(
-                    Kernel.from_row({str(k): v for k, v in row.items()}),
-                    float(row["median_us"]),
-                    float(row["spread_us"]),
-                    int(row["repeats"]),
-                    str(row["source"]),
-                )
-                for row in frame.to_dict("records")
-            )
+            frame = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+            rows = frame.to_dict("records")
+            return cls(Measurement.from_row({str(k): v for k, v in row.items()}) for row in rows)
         except (KeyError, ValueError, TypeError, OSError) as error:
-            raise TableError(
-                f"{path} is not a latency table ({error}); remove it to measure again"
-            ) from error
+            raise TableError(f"{path} is not a latency table ({error})") from error
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False)

@@ -15,7 +15,11 @@ class TargetError(ValueError):
 
 @dataclass(frozen=True)
 class Target:
-    """What a latency is for. `table` names the shipped table; empty where it is measured here."""
+    """What a latency is for.
+
+    `table` names the shipped table; empty where kernels are measured. `affinity` holds the cores that
+    are measured on (all where empty).
+    """
 
     name: str
     device: str
@@ -25,6 +29,7 @@ class Target:
     kind: str
     source: str
     table: str = ""
+    affinity: tuple[int, ...] = ()
 
     @property
     def measurable(self) -> bool:

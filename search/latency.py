@@ -1,16 +1,19 @@
 """Latency of plans on a target: the sum over the kernels that the target's runtime really executes."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from latency_models import measure, runtime, target
+from latency_models.cost import Cost, Total
 from latency_models.kernel import Kernel, Layer
-from latency_models.predict import Latency, Predictor, Total
-from latency_models.table import LatencyTable
+from latency_models.predict import Latency, Predictor
+from latency_models.store import Store
+from latency_models.table import LatencyTable, Measurement
 from merges.network import Block, Network
 from merges.rule import Site
-from search.lower import lower
+from search.lower import end_of, lower
 
 Progress = Callable[[int, int], None]
 Watch = Callable[[str], Progress]
@@ -26,14 +29,20 @@ class Device:
     def __init__(self, spec: target.Target, home: Path) -> None:
         self.spec = spec
         self.runtime = runtime.discover()[spec.runtime]
-        self.path = home / "tables" / f"{spec.name}.csv" if spec.measurable else target.TABLES / spec.table
-        self.table = LatencyTable.load(self.path)
+        self.path = home / "tables.db"
+        shipped = target.TABLES / spec.table
+        self.table = self._store.load(spec.name) if spec.measurable else LatencyTable.load(shipped)
         self.predictor = Predictor(spec, self.table)
 
     @classmethod
     def named(cls, name: str, home: Path) -> "Device":
         """A target by its name; tables measured here live under `home`."""
         return cls(target.load(name), home)
+
+    @cached_property
+    def _store(self) -> Store:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return Store(f"sqlite:///{self.path.as_posix()}")
 
     @property
     def source(self) -> str:
@@ -45,62 +54,113 @@ class Device:
         return f"{total.basis()} - {self.source}"
 
     def learn(self, kernels: Iterable[Kernel], progress: Progress = _silent, again: bool = False) -> int:
-        """Measure kernels that the table does not hold (all of them with `again`) and save the table."""
+        """Measure kernels that the table does not hold (all of them with `again`), and keep them."""
         wanted = [k for k in dict.fromkeys(kernels) if again or self.table.get(k) is None]
         if not self.spec.measurable or not wanted:
             return 0
-        self.table.add(measure.measure(self.runtime, self.spec.threads, wanted, progress))
-        self.table.save(self.path)
+        measure.measure(self.runtime, self.spec, wanted, self.keep, progress)
         return len(wanted)
+
+    def keep(self, rows: Sequence[Measurement]) -> None:
+        """Put measurements into the table and the database."""
+        self.table.add(rows)
+        self._store.keep(self.spec.name, rows)
 
 
 @dataclass(frozen=True)
 class Score:
     """What a plan costs, without any training."""
 
-    total: Total
+    cost: Cost
     baseline_ms: float
-    by_class_ms: dict[str, float]
-    macs: int
-    parameters: int
+
+    @property
+    def total(self) -> Total:
+        return self.cost.total()
 
     @property
     def latency_ms(self) -> float:
-        return self.total.latency_ms
+        return self.cost.latency_us / 1000
 
     @property
     def speedup(self) -> float:
         return self.baseline_ms / self.latency_ms
 
+    @property
+    def macs(self) -> int:
+        return self.cost.macs
+
+    @property
+    def parameters(self) -> int:
+        return self.cost.parameters
+
+    @property
+    def by_class_ms(self) -> dict[str, float]:
+        """Latency by operation."""
+        return {op: us / 1000 for op, us in self.cost.by_op_us.items() if us > 0}
+
+
+_Choices = tuple[str, frozenset[tuple[str, str]]]
+
 
 class Latencies:
-    """Scores plans of one network on one device; every block is lowered once for each of its choices."""
+    """Scores plans of one network on one device.
+
+    What a block's choices do to the latency is worked out once, in the network whose other blocks are
+    untouched; a plan's latency is the untouched network's and what its blocks' choices add.
+    """
 
     def __init__(self, network: Network, device: Device) -> None:
         self.network = network
         self.device = device
-        skeleton = network.skeleton()
-        inside = frozenset(block.name for block in network.blocks)
-        self._rest = device.runtime.fuse(lower(skeleton, skip=inside))
-        self._blocks: dict[tuple[str, frozenset[tuple[str, str]]], list[Layer]] = {}
+        self._skeleton = network.skeleton()
+        self._rest = {layer.name: layer for layer in lower(self._skeleton)}
+        self._rebuilt: dict[_Choices, tuple[list[Layer], str]] = {}
+        self._costs: dict[_Choices, Cost] = {}
 
     def layers(self, choices: Mapping[str, str]) -> list[Layer]:
-        """The kernels of a plan with the names of their layers."""
-        made = [
-            layer for block in self.network.blocks for layer in self._block(block, block.choices(choices))
-        ]
-        return self._rest + made
+        """The kernels of a plan's whole network, in order, with the names of their layers."""
+        blocks = {block.name: block for block in self.network.blocks}
+        ends: dict[str, str] = {}
+        made: list[Layer] = []
+        for name, layer in self._rest.items():
+            inputs = tuple(ends.get(source, source) for source in layer.inputs)
+            if name not in blocks:
+                made.append(replace(layer, inputs=inputs))
+                continue
+            inside, end = self._inside(blocks[name], blocks[name].choices(choices))
+            entry = blocks[name].entry
+            for part in inside:
+                sources = (inputs[0] if source == entry else source for source in part.inputs)
+                made.append(replace(part, inputs=tuple(sources)))
+            ends[name] = inputs[0] if end == entry else end
+        return self.device.runtime.fuse(made)
 
-    def _block(self, block: Block, choices: Mapping[str, str]) -> list[Layer]:
+    def _inside(self, block: Block, choices: Mapping[str, str]) -> tuple[list[Layer], str]:
         key = (block.name, frozenset(choices.items()))
-        if key not in self._blocks:
+        if key not in self._rebuilt:
             rebuilt, _ = self.network.rebuild(block, choices)
-            self._blocks[key] = self.device.runtime.fuse(lower(rebuilt))
-        return self._blocks[key]
+            self._rebuilt[key] = lower(rebuilt), end_of(rebuilt)
+        return self._rebuilt[key]
 
     def macs_of(self, site: Site) -> int:
         """Multiply-accumulates of the untouched layers that a site may change."""
         return sum(layer.kernel.macs for layer in self.layers({}) if layer.name in site.labels)
+
+    @cached_property
+    def _untouched(self) -> Cost:
+        return self._cost({})
+
+    def _cost(self, choices: Mapping[str, str]) -> Cost:
+        kernels = [layer.kernel for layer in self.layers(choices)]
+        self.device.learn(kernels)
+        return Cost.of(self.device.predictor, kernels)
+
+    def _added(self, block: Block, choices: dict[str, str]) -> Cost:
+        key = (block.name, frozenset(choices.items()))
+        if key not in self._costs:
+            self._costs[key] = self._cost(choices) - self._untouched
+        return self._costs[key]
 
     def score(self, choices: Mapping[str, str]) -> Score:
         """Latency, MACs and parameters of a plan.
@@ -110,25 +170,16 @@ class Latencies:
         UnknownKernelError
             The target's table knows nothing about an operation of the network.
         """
-        layers, baseline = self.layers(choices), self.layers({})
-        self.device.learn(layer.kernel for layer in (*layers, *baseline))
-        by_class: dict[str, float] = {}
-        for layer in layers:
-            us = self.device.predictor.latency(layer.kernel).us
-            by_class[layer.kernel.op] = by_class.get(layer.kernel.op, 0.0) + us / 1000
-        kernels = [layer.kernel for layer in layers]
-        return Score(
-            total=self.device.predictor.total(kernels),
-            baseline_ms=self.device.predictor.total(layer.kernel for layer in baseline).latency_ms,
-            by_class_ms=by_class,
-            macs=sum(kernel.macs for kernel in kernels),
-            parameters=sum(kernel.parameters for kernel in kernels),
-        )
+        cost = self._untouched
+        for block in self.network.blocks:
+            picked = block.choices(choices)
+            if picked:
+                cost = cost + self._added(block, picked)
+        return Score(cost, self._untouched.latency_us / 1000)
 
     def by_layer(self) -> list[tuple[Layer, Latency]]:
         """Every kernel of the untouched network with its latency, in network order."""
-        order = {name: i for i, name in enumerate(layer.name for layer in lower(self.network.teacher))}
-        layers = sorted(self.layers({}), key=lambda layer: order.get(layer.name, len(order)))
+        layers = self.layers({})
         self.device.learn(layer.kernel for layer in layers)
         return [(layer, self.device.predictor.latency(layer.kernel)) for layer in layers]
 
@@ -136,13 +187,17 @@ class Latencies:
         """Measure every kernel that any plan can reach; how many (none where a table is shipped)."""
         if not self.device.spec.measurable:
             return 0
-        kernels = [layer.kernel for layer in self._rest]
+        return self.device.learn(self.reachable(watch), watch(f"measuring on {self.device.spec.name}"), again)
+
+    def reachable(self, watch: Watch) -> list[Kernel]:
+        """Every kernel that some choice in one block brings into the network, each once."""
         listed = [(block, choices) for block in self.network.blocks for choices in block.all_choices()]
         progress = watch("listing the kernels of all plans")
-        for done, (block, choices) in enumerate(listed):
-            kernels += [layer.kernel for layer in self._block(block, choices)]
+        kernels = dict.fromkeys(layer.kernel for layer in self.layers({}))
+        for done, (_, choices) in enumerate(listed):
+            kernels |= dict.fromkeys(layer.kernel for layer in self.layers(choices))
             progress(done + 1, len(listed))
-        return self.device.learn(kernels, watch(f"measuring them on {self.device.spec.name}"), again)
+        return list(kernels)
 
     def score_options(self, progress: Progress = _silent) -> dict[str, dict[str, Score]]:
         """The score of every option of every site, each chosen alone: by site, then by option."""

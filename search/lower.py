@@ -1,5 +1,6 @@
 """Network -> layers with kernels, as latency models see them (the only bridge between the two)."""
 
+from collections import Counter
 from typing import Any
 
 from torch import fx, nn
@@ -32,11 +33,24 @@ def lower(graph_module: fx.GraphModule, skip: frozenset[str] = frozenset()) -> l
     Operations that no latency model knows keep their own name, so that a predictor refuses them by
     name. Nodes called in `skip` are left out (blocks that are lowered on their own).
     """
+    names = _names(graph_module)
     return [
-        Layer(label(node), _kernel(graph_module, node), tuple(label(n) for n in node.all_input_nodes))
+        Layer(names[node], _kernel(graph_module, node), tuple(names[n] for n in node.all_input_nodes))
         for node in graph_module.graph.nodes
-        if node.op not in ("placeholder", "output", "get_attr") and label(node) not in skip
+        if node.op not in ("placeholder", "output", "get_attr") and names[node] not in skip
     ]
+
+
+def end_of(graph_module: fx.GraphModule) -> str:
+    """The name, as `lower` gives it, of what a network or block answers."""
+    output = next(node for node in graph_module.graph.nodes if node.op == "output")
+    return _names(graph_module)[output.all_input_nodes[0]]
+
+
+def _names(graph_module: fx.GraphModule) -> dict[fx.Node, str]:
+    """A name for every node: its layer's, or its own where the layer is called more than once."""
+    calls = Counter(label(node) for node in graph_module.graph.nodes)
+    return {n: label(n) if calls[label(n)] == 1 else n.name for n in graph_module.graph.nodes}
 
 
 def _kernel(graph_module: fx.GraphModule, node: fx.Node) -> Kernel:
@@ -54,7 +68,7 @@ def _kernel(graph_module: fx.GraphModule, node: fx.Node) -> Kernel:
             else getattr(node.target, "__name__", str(node.target))
         )
         if name == "mean" and target[1:] == (1, 1) and source[0] == target[0]:
-            return Kernel("avgpool", source, target, window=source[1:])
+            return Kernel("mean", source, target, window=source[1:])
         return Kernel("flatten" if name in _FLATTENING else name, source, target)
     op = next((op for kind, op in _OPS.items() if isinstance(module, kind)), type(module).__name__.lower())
     return Kernel(op, source, target, **_geometry(module, source, target))

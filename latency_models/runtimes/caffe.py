@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from latency_models.kernel import Kernel, Layer
-from latency_models.runtime import Run, drop_free
+from latency_models.runtime import Job, drop_free
 
 
 class Caffe:
@@ -18,13 +18,18 @@ class Caffe:
 
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
         kept = drop_free(layers, {"flatten", "identity"})
-        return [replace(layer, kernel=replace(layer.kernel, parts=())) for layer in kept]
+        return [replace(layer, kernel=_as_caffe(layer.kernel)) for layer in kept]
 
-    def prepare(self, kernel: Kernel, threads: int) -> Run | None:
+    def job(self, kernel: Kernel) -> Job | None:
         return None
 
     def version(self) -> str:
         return "24d2f67 + openblas 0.2.19"
+
+
+def _as_caffe(kernel: Kernel) -> Kernel:
+    """A mean over all pixels is an average pooling; only the size of a concatenation counts."""
+    return replace(kernel, op="avgpool" if kernel.op == "mean" else kernel.op, parts=())
 
 
 RUNTIME = Caffe()

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latency_models import build_tables, target
+from latency_models.cost import Cost
 from latency_models.kernel import Kernel
 from latency_models.predict import Predictor, UnknownKernelError
+from latency_models.store import Store
 from latency_models.table import LatencyTable, Measurement, TableError
 
 A57 = target.load("arm-a57")
@@ -76,12 +78,13 @@ PREDICTOR = Predictor(A57, TABLE)
 
 def test_an_unknown_operation_is_refused_by_name() -> None:
     with pytest.raises(UnknownKernelError, match=r"'hardswish'.*host"):
-        PREDICTOR.total([Kernel("hardswish", (3, 4, 4), (3, 4, 4))])
+        Cost.of(PREDICTOR, [Kernel("hardswish", (3, 4, 4), (3, 4, 4))])
 
 
-def test_a_table_survives_its_file(tmp_path: Path) -> None:
-    TABLE.save(tmp_path / "t.csv")
-    again = LatencyTable.load(tmp_path / "t.csv")
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_survives_its_file(tmp_path: Path, suffix: str) -> None:
+    TABLE.save(tmp_path / f"t.{suffix}")
+    again = LatencyTable.load(tmp_path / f"t.{suffix}")
     assert list(again.rows) == list(TABLE.rows)
     assert again.frame()["median_us"].sum() == pytest.approx(TABLE.frame()["median_us"].sum(), rel=1e-5)
 
@@ -110,3 +113,24 @@ def test_kernels_have_different_names_and_survive_a_row() -> None:
 def test_an_unknown_target_is_named_with_the_known_ones() -> None:
     with pytest.raises(target.TargetError, match=r"'arm-a99'.*arm-a57.*host"):
         target.load("arm-a99")
+
+
+def test_a_store_keeps_the_tables_of_targets_apart_and_the_latest_row(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'tables.db'}")
+    assert len(store.load("mine")) == 0
+    rows = list(TABLE.rows.values())
+    store.keep("mine", rows)
+    store.keep("other", [Measurement(rows[0].kernel, 1.0, 0.1, 3, "elsewhere", noisy=True)])
+    store.keep("mine", [Measurement(rows[1].kernel, 2.0, 0.1, 3, "again")])
+    mine, other = Store(store.url).load("mine"), store.load("other")
+    assert set(mine.rows) == set(TABLE.rows)
+    again, elsewhere = mine.get(rows[1].kernel), other.get(rows[0].kernel)
+    assert again is not None and elsewhere is not None
+    assert (again.median_us, again.source, again.noisy) == (2.0, "again", False)
+    assert (len(other), elsewhere.noisy) == (1, True)
+
+
+def test_a_damaged_store_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tables.db").write_text("no database at all, but long enough to be looked at" * 9)
+    with pytest.raises(TableError, match=r"tables\.db cannot be used"):
+        Store(f"sqlite:///{tmp_path / 'tables.db'}").load("mine")

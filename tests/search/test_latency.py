@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from latency_models.predict import Predictor
+from latency_models.cost import Cost
 from latency_models.table import LatencyTable
 from merges.graph import propagate_shapes
 from merges.network import Network, analyse
@@ -52,8 +52,11 @@ def test_a_plans_score_is_the_sum_over_its_whole_lowered_network(network: Networ
     whole = [layer.kernel for layer in device.runtime.fuse(lower(merged))]
     parts = [layer.kernel for layer in latencies.layers(plan.choice)]
     assert sorted(k.key for k in whole) == sorted(k.key for k in parts)
-    total = Predictor(device.spec, device.table).total(whole)
-    assert total.latency_ms == pytest.approx(latencies.score(plan.choice).latency_ms)
+    total = Cost.of(device.predictor, whole).total()
+    score = latencies.score(plan.choice)
+    assert total.latency_ms == pytest.approx(score.latency_ms)
+    assert (total.kinds, total.outside) == (score.total.kinds, score.total.outside)
+    assert total.error == pytest.approx(score.total.error)
 
 
 def test_the_sites_answer_has_every_option_with_its_own_latency(network: Network) -> None:

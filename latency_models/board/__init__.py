@@ -1,0 +1,97 @@
+"""Time a folder of one-kernel models on the machine where this runs.
+
+Self-contained, so that it can be sent to a board together with the folder (see ``kit.py``): it needs
+Python 3.8, numpy and the runtime that the folder's ``manifest.json`` names. Every kernel runs in turn,
+round after round, among all the others of its group: its weights are then as cold as they are in a
+whole network. Results are appended to ``results.jsonl`` group by group; kernels that are in it already
+are not measured again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Callable
+
+from .backends import BACKENDS
+from .machine import machine
+from .rounds import Turns, take_turns
+
+RESULTS = "results.jsonl"
+MANIFEST = "manifest.json"
+_GROUP = 64
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def run(
+    folder: str,
+    progress: Callable[[int, int], None] = _silent,
+    keep: Callable[[list[dict]], None] = lambda lines: None,
+) -> list[dict]:
+    """Measure what `folder` holds and has no result yet; every line of its results.
+
+    `keep` is called with the new lines of every group.
+
+    Raises
+    ------
+    ImportError
+        The runtime is not installed here.
+    """
+    with open(os.path.join(folder, MANIFEST)) as file:
+        manifest = json.load(file)
+    path = os.path.join(folder, RESULTS)
+    lines = read(path)
+    known = {line["id"] for line in lines if "id" in line}
+    waiting = [entry for entry in manifest["kernels"] if entry["id"] not in known]
+    total = len(manifest["kernels"])
+    progress(len(known), total)
+    if manifest["affinity"] and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, manifest["affinity"])
+    for first in range(0, len(waiting), _GROUP):
+        group = waiting[first : first + _GROUP]
+        state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
+        state["machine"] = machine(manifest["runtime"])
+        new = [state, *_measure(folder, manifest, group)]
+        with open(path, "a") as out:
+            out.writelines(json.dumps(line) + "\n" for line in new)
+        keep(new)
+        lines += new
+        progress(total - len(waiting) + first + len(group), total)
+    return lines
+
+
+def read(path: str) -> list[dict]:
+    """Results so far; a line that was cut off when the machine went down is left out."""
+    lines: list[dict] = []
+    if os.path.exists(path):
+        with open(path) as file:
+            for text in file:
+                try:
+                    lines.append(json.loads(text))
+                except ValueError:
+                    continue
+    return lines
+
+
+def _measure(folder: str, manifest: dict, group: list[dict]) -> list[dict]:
+    """One result a kernel; a kernel that cannot be run has the reason in the place of its time."""
+    backend, threads = BACKENDS[manifest["runtime"]], manifest["threads"]
+    reference = backend(folder, manifest["reference"], threads)
+    turns: dict[str, Turns] = {}
+    results: dict[str, dict[str, Any]] = {}
+    for entry in group:
+        try:
+            turns[entry["id"]] = Turns(backend(folder, entry, threads))
+        except Exception as error:
+            results[entry["id"]] = {"failed": str(error).splitlines()[0][:300]}
+    drift = take_turns(list(turns.values()), reference)
+    reference.samples_us()
+    for name, turn in turns.items():
+        try:
+            results[name] = turn.result(drift)
+        except RuntimeError as error:
+            results[name] = {"failed": str(error)}
+    return [{"id": e["id"], "kernel": e["kernel"], **results[e["id"]]} for e in group]

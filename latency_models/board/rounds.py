@@ -1,0 +1,71 @@
+"""Rounds: every kernel in turn among all others of its group, beside a reference."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from .backends import Timed
+
+_WARM_UPS = 2
+_FEWEST_ROUNDS, _MOST_ROUNDS = 9, 31
+_ENOUGH_SPREAD = 0.02
+_NOISY_SPREAD = 0.05
+_ENOUGH_US = 1.0
+_LEAST_SAMPLE_US, _MOST_CALLS = 200.0, 5
+
+
+class Turns:
+    """The samples of one kernel: a few calls a round for short ones, one for long ones."""
+
+    def __init__(self, timed: Timed) -> None:
+        self.timed = timed
+        for _ in range(_WARM_UPS):
+            timed.run()
+        self.calls = min(_MOST_CALLS, max(1, round(_LEAST_SAMPLE_US / max(wall_us(timed), 1.0))))
+        self.walls_us: list[float] = []
+
+    def sample(self, drift: float) -> None:
+        self.walls_us.append(sum(wall_us(self.timed) for _ in range(self.calls)) / drift)
+
+    def steady(self) -> bool:
+        median, spread = _quartiles(self.walls_us)
+        return spread <= max(_ENOUGH_SPREAD * median, _ENOUGH_US)
+
+    def result(self, drift: list[float]) -> dict:
+        """Median and half the distance between the quartiles, over rounds; a wide one is called noisy."""
+        samples = self.timed.samples_us()[_WARM_UPS + 1 :]
+        rounds = [statistics.fmean(samples[i : i + self.calls]) for i in range(0, len(samples), self.calls)]
+        median, spread = _quartiles([us / factor for us, factor in zip(rounds, drift)])
+        noisy = spread > max(_NOISY_SPREAD * median, _ENOUGH_US)
+        return {"median_us": median, "spread_us": spread, "repeats": len(samples), "noisy": noisy}
+
+
+def take_turns(kernels: list[Turns], reference: Timed) -> list[float]:
+    """Run all kernels round after round until their times are steady; the drift of each round.
+
+    Drift is how much slower than usual the reference ran; it is taken out of the round's times.
+    """
+    for _ in range(_WARM_UPS):
+        reference.run()
+    usual_us = min(wall_us(reference) for _ in range(9))
+    drift: list[float] = []
+    active = list(kernels)
+    while active and len(drift) < _MOST_ROUNDS:
+        drift.append(max(1.0, min(wall_us(reference) for _ in range(3)) / usual_us))
+        for kernel in active:
+            kernel.sample(drift[-1])
+        if len(drift) >= _FEWEST_ROUNDS:
+            active = [kernel for kernel in active if not kernel.steady()]
+    return drift
+
+
+def wall_us(timed: Timed) -> float:
+    start = time.perf_counter()
+    timed.run()
+    return (time.perf_counter() - start) * 1e6
+
+
+def _quartiles(values: list[float]) -> tuple[float, float]:
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return median, (high - low) / 2

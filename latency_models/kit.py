@@ -1,0 +1,157 @@
+"""Kits: folders that a board measures without this program, and the answers that come back.
+
+A kit holds one-kernel models, a manifest and ``board.pyz`` (see ``board/``); the answer is its
+``results.jsonl``, which names every kernel and the machine's state in full.
+"""
+
+import hashlib
+import json
+import zipapp
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latency_models import board
+from latency_models.kernel import Kernel
+from latency_models.runtime import Job, Runtime
+from latency_models.table import Measurement
+from latency_models.target import Target
+
+REFERENCE = Kernel("conv", (64, 28, 28), (64, 28, 28), (3, 3), (1, 1), (1, 1))
+PROGRAM = "board.pyz"
+_VERSION = 1
+
+
+class NotMeasurableError(RuntimeError):
+    """A runtime cannot be run for a target, or does not know an operation."""
+
+
+class AnswerError(ValueError):
+    """A file is no answer of a kit; the message names it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a board measured.
+
+    Attributes
+    ----------
+    target, runtime : as the kit's manifest named them
+    rows : one a kernel
+    failed : kernels that the board could not run, by name, with the reason
+    """
+
+    target: str
+    runtime: str
+    rows: tuple[Measurement, ...]
+    failed: dict[str, str]
+
+    @property
+    def noisy(self) -> int:
+        """Kernels whose times were not steady."""
+        return sum(row.noisy for row in self.rows)
+
+
+def write(folder: Path, target: Target, runtime: Runtime, kernels: Iterable[Kernel]) -> int:
+    """Write a kit; how many kernels it holds. Answers that are in the folder stay (they are not repeated).
+
+    Raises
+    ------
+    NotMeasurableError
+        The runtime is known from shipped tables only, cannot run an operation, or not in this precision.
+    """
+    if target.precision != "fp32":
+        raise NotMeasurableError(f"{target.name} asks for {target.precision}; only fp32 can be measured")
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [_entry(folder, runtime, kernel) for kernel in dict.fromkeys(kernels)]
+    manifest = {
+        "version": _VERSION,
+        "target": target.name,
+        "runtime": runtime.name,
+        "threads": target.threads,
+        "affinity": list(target.affinity),
+        "reference": _entry(folder, runtime, REFERENCE),
+        "kernels": entries,
+    }
+    zipapp.create_archive(_sources(folder), folder / PROGRAM)
+    (folder / board.MANIFEST).write_text(json.dumps(manifest, indent=1))
+    return len(entries)
+
+
+def _sources(folder: Path) -> Path:
+    """The board program as a folder to zip: the package, and the file that starts it."""
+    package = Path(board.__file__).parent
+    root = folder / "program"
+    (root / "board").mkdir(parents=True, exist_ok=True)
+    for source in package.glob("*.py"):
+        place = root if source.name == "__main__.py" else root / "board"
+        (place / source.name).write_text(source.read_text())
+    return root
+
+
+def _entry(folder: Path, runtime: Runtime, kernel: Kernel) -> dict[str, Any]:
+    try:
+        job: Job | None = runtime.job(kernel)
+    except NotImplementedError as error:
+        raise NotMeasurableError(f"{runtime.name}: {error} ({kernel.key})") from error
+    if job is None:
+        raise NotMeasurableError(
+            f"{runtime.name} cannot be run by this program; its targets know shipped tables only"
+        )
+    name = hashlib.sha256(kernel.key.encode()).hexdigest()[:16]
+    for suffix, content in job.files.items():
+        (folder / f"{name}{suffix}").write_bytes(content)
+    return {"id": name, "kernel": kernel.to_row(), "files": [f"{name}{s}" for s in job.files], **job.details}
+
+
+def load(path: Path) -> Answer:
+    """The answer in a ``results.jsonl``.
+
+    Raises
+    ------
+    AnswerError
+        The file is no answer of a kit.
+    """
+    try:
+        lines = board.read(str(path))
+        return answer(lines)
+    except (OSError, KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
+        raise AnswerError(
+            f"{path} is no answer of a kit ({type(error).__name__}: {error}); "
+            f"expected the {board.RESULTS} that 'python3 {PROGRAM} .' wrote in the kit's folder"
+        ) from error
+
+
+def answer(lines: Sequence[dict[str, Any]]) -> Answer:
+    """The answer in some lines; later lines take the place of earlier ones."""
+    state: dict[str, Any] = {}
+    rows: dict[Kernel, Measurement] = {}
+    failed: dict[str, str] = {}
+    for line in lines:
+        if "machine" in line:
+            state = line
+            continue
+        kernel = Kernel.from_row(line["kernel"])
+        if "failed" in line:
+            failed[kernel.key] = line["failed"]
+            continue
+        failed.pop(kernel.key, None)
+        rows[kernel] = Measurement(
+            kernel,
+            float(line["median_us"]),
+            float(line["spread_us"]),
+            int(line["repeats"]),
+            _source(state),
+            bool(line["noisy"]),
+        )
+    return Answer(state["target"], state["runtime"], tuple(rows.values()), failed)
+
+
+def _source(state: dict[str, Any]) -> str:
+    machine = state["machine"]
+    heat = machine["celsius"] if isinstance(machine["celsius"], str) else f"{machine['celsius']:.0f} C"
+    return (
+        f"{machine['runtime']}, {state['threads']} thread(s), {machine['cpu']}, "
+        f"governor {machine['governor']}, load {machine['load']:.1f}, {heat}, {machine['date']}"
+    )

@@ -1,0 +1,162 @@
+"""One-kernel ONNX models: the kernel between neighbours, so that it meets memory as it does in a network.
+
+Before it stands a cheap operation that writes its inputs, after it one that reads its output: inputs are
+fresh in the cache and outputs come from the runtime's own memory, as between real layers. Weights are
+made when the model is loaded, so that the file stays small. Operations of the same kind that are not the
+kernel have names that begin with an underscore.
+"""
+
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from latency_models.kernel import Kernel, Shape
+
+OPS = {
+    "conv": ["Conv", "FusedConv"],
+    "linear": ["Gemm", "FusedGemm"],
+    "batchnorm": ["BatchNormalization"],
+    "mean": ["ReduceMean"],
+    "maxpool": ["MaxPool"],
+    "avgpool": ["AveragePool", "GlobalAveragePool"],
+    "lrn": ["LRN"],
+    "relu": ["Relu"],
+    "relu6": ["Clip"],
+    "add": ["Add"],
+    "concat": ["Concat"],
+    "reorder_in": ["ReorderInput"],
+    "reorder_out": ["ReorderOutput"],
+}
+_OPSET = 18
+_IR_VERSION = 8
+_WEIGHT = 0.01
+_FEW_CHANNELS = 4  # a convolution of so few reads plain maps and makes blocks
+
+
+class OneKernel:
+    """A model under construction: inputs, nodes and constants."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.inputs: dict[str, Shape] = {}
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def fresh(self, name: str, shape: Shape) -> str:
+        """An input that has just been written."""
+        self.inputs[f"{name}_in"] = shape
+        return self.node("Neg", [f"{name}_in"], name)
+
+    def weight(self, name: str, *shape: int) -> str:
+        """A constant whose values are made when the model is loaded."""
+        sizes = numpy_helper.from_array(np.array(shape, dtype=np.int64), f"{name}_shape")
+        self.constants.append(sizes)
+        value = helper.make_tensor("value", TensorProto.FLOAT, [1], [_WEIGHT])
+        return self.node("ConstantOfShape", [sizes.name], name, value=value)
+
+    def number(self, name: str, value: float) -> str:
+        self.constants.append(numpy_helper.from_array(np.array(value, dtype=np.float32), name))
+        return name
+
+    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        return output
+
+    def reduced(self, op: str, source: str, output: str) -> str:
+        """One number a map."""
+        self.constants.append(numpy_helper.from_array(np.array([2, 3]), "axes"))
+        return self.node(op, [source, "axes"], output, keepdims=1)
+
+    def convolution(self, source: str, maps: int, channels: int, output: str, **attributes: Any) -> str:
+        window = attributes.get("kernel_shape", (1, 1))
+        weights = [self.weight(f"{output}_w", maps, channels, *window), self.weight(f"{output}_b", maps)]
+        return self.node("Conv", [source, *weights], output, **attributes)
+
+    def model(self, output: str) -> ModelProto:
+        flat = self.kernel.op == "linear"
+        float_info = helper.make_tensor_value_info
+        values = [
+            float_info(n, TensorProto.FLOAT, [1, s[0]] if flat else [1, *s]) for n, s in self.inputs.items()
+        ]
+        graph = helper.make_graph(
+            self.nodes,
+            self.kernel.op,
+            values,
+            [float_info(output, TensorProto.FLOAT, None)],
+            self.constants,
+        )
+        opsets = [helper.make_opsetid("", _OPSET)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
+
+
+def one_kernel_model(kernel: Kernel) -> ModelProto:
+    """The ONNX model that executes one kernel on one image; `OPS` names the kernel's own nodes.
+
+    Raises
+    ------
+    NotImplementedError
+        The operation is unknown; the message names it.
+    """
+    made = OneKernel(kernel)
+    end = _kernel(made, kernel)
+    for activation in kernel.activation.split():
+        if activation == "add":
+            few = made.fresh("z", (_FEW_CHANNELS, *kernel.out_shape[1:]))
+            other = made.convolution(few, kernel.out_shape[0], _FEW_CHANNELS, "_blocked")
+            end = made.node("Add", [end, other], "sum")
+        else:
+            end = _activation(made, activation, end, "active")
+    if kernel.op == "linear":
+        return made.model(end)
+    if kernel.op in ("avgpool", "reorder_out"):  # their reader is no pooling and wants plain maps
+        return made.model(made.reduced("ReduceMax", end, "out"))
+    return made.model(made.node("GlobalAveragePool", [end], "out"))
+
+
+def _kernel(made: OneKernel, kernel: Kernel) -> str:
+    channels, maps = kernel.in_shape[0], kernel.out_shape[0]
+    pads = [*kernel.padding, *kernel.end_padding]
+    geometry: dict[str, Any] = {"kernel_shape": kernel.window, "strides": kernel.stride, "pads": pads}
+    match kernel.op:
+        case "conv":
+            geometry |= {"dilations": kernel.dilation, "group": kernel.groups}
+            source = made.fresh("x", kernel.in_shape)
+            return made.convolution(source, maps, channels // kernel.groups, "y", **geometry)
+        case "linear":
+            names = [made.fresh("x", kernel.in_shape), made.weight("w", maps, channels)]
+            return made.node("Gemm", [*names, made.weight("b", maps)], "y", transB=1)
+        case "batchnorm":
+            numbers = [made.weight(name, channels) for name in ("scale", "shift", "mean", "variance")]
+            return made.node("BatchNormalization", [made.fresh("x", kernel.in_shape), *numbers], "y")
+        case "mean":
+            return made.reduced("ReduceMean", made.fresh("x", kernel.in_shape), "y")
+        case "maxpool":
+            return made.node("MaxPool", [made.fresh("x", kernel.in_shape)], "y", **geometry)
+        case "avgpool" if kernel.window == kernel.in_shape[1:]:
+            return made.node("GlobalAveragePool", [made.fresh("x", kernel.in_shape)], "y")
+        case "avgpool":
+            source = made.fresh("x", kernel.in_shape)
+            return made.node("AveragePool", [source], "y", count_include_pad=1, **geometry)
+        case "lrn":
+            return made.node("LRN", [made.fresh("x", kernel.in_shape)], "y", size=kernel.window[0])
+        case "relu" | "relu6":
+            return _activation(made, kernel.op, made.fresh("x", kernel.in_shape), "y")
+        case "add":
+            return made.node("Add", [made.fresh(name, kernel.in_shape) for name in "xz"], "y")
+        case "concat":
+            sides = kernel.out_shape[1:]
+            parts = [made.fresh(f"x{i}", (c, *sides)) for i, c in enumerate(kernel.parts)]
+            return made.node("Concat", parts, "y", axis=1)
+        case "reorder_in":
+            return made.convolution(made.fresh("x", kernel.in_shape), channels, 1, "y", group=channels)
+        case "reorder_out":
+            source = made.fresh("x", (_FEW_CHANNELS, *kernel.in_shape[1:]))
+            return made.convolution(source, channels, _FEW_CHANNELS, "y")
+    raise NotImplementedError(f"operation {kernel.op!r} has no one-kernel ONNX model")
+
+
+def _activation(made: OneKernel, name: str, source: str, output: str) -> str:
+    if name == "relu":
+        return made.node("Relu", [source], output)
+    return made.node("Clip", [source, made.number("low", 0.0), made.number("high", 6.0)], output)

@@ -1,0 +1,81 @@
+"""Latency tables in a SQL database: one row a target and kernel."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sql
+from sqlalchemy.exc import SQLAlchemyError
+
+from latency_models.table import LatencyTable, Measurement, TableError
+
+_METADATA = sql.MetaData()
+_SHAPES = ("in_shape", "out_shape", "window", "stride", "padding", "dilation", "parts")
+_KERNELS = sql.Table(
+    "latency",
+    _METADATA,
+    sql.Column("target", sql.String(100), primary_key=True),
+    sql.Column("key", sql.String(250), primary_key=True),
+    sql.Column("op", sql.String(50), nullable=False),
+    *(sql.Column(name, sql.String(200), nullable=False) for name in _SHAPES),
+    sql.Column("groups", sql.Integer, nullable=False),
+    sql.Column("activation", sql.String(50), nullable=False),
+    sql.Column("median_us", sql.Float, nullable=False),
+    sql.Column("spread_us", sql.Float, nullable=False),
+    sql.Column("repeats", sql.Integer, nullable=False),
+    sql.Column("noisy", sql.Boolean, nullable=False),
+    sql.Column("source", sql.Text, nullable=False),
+)
+
+
+class Store:
+    """The tables of all targets that were measured here.
+
+    Parameters
+    ----------
+    url : SQLAlchemy's name of the database; its tables are made when something is first kept
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = sql.create_engine(url)
+
+    def load(self, target: str) -> LatencyTable:
+        """A target's table; empty where nothing was kept.
+
+        Raises
+        ------
+        TableError
+            The database cannot be read.
+        """
+        with self._readable():
+            if not sql.inspect(self._engine).has_table(_KERNELS.name):
+                return LatencyTable()
+            with self._engine.connect() as connection:
+                found = connection.execute(sql.select(_KERNELS).where(_KERNELS.c.target == target))
+                return LatencyTable(Measurement.from_row(dict(row)) for row in found.mappings())
+
+    def keep(self, target: str, rows: Iterable[Measurement]) -> None:
+        """Add rows in one transaction; they take the place of earlier ones of the same kernels.
+
+        Raises
+        ------
+        TableError
+            The database cannot be written.
+        """
+        values = [row.to_row() | {"target": target, "key": row.kernel.key} for row in rows]
+        if not values:
+            return
+        with self._readable():
+            _METADATA.create_all(self._engine)
+            with self._engine.begin() as connection:
+                same = sql.and_(_KERNELS.c.target == target, _KERNELS.c.key == sql.bindparam("known"))
+                connection.execute(_KERNELS.delete().where(same), [{"known": v["key"]} for v in values])
+                connection.execute(_KERNELS.insert(), values)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise TableError(f"the latency tables in {self.url} cannot be used ({reason})") from error
