@@ -14,7 +14,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from latency_models import target
-from latency_models.build_tables import measurements, tx1_records
+from latency_models.build_tables import measurements, records
 from latency_models.predict import Predictor, UnknownKernelError
 from latency_models.table import LatencyTable, Measurement
 from search import warmstart
@@ -24,7 +24,7 @@ from search.space import to_plan
 
 
 def main() -> None:
-    rows = [(network, row) for network, _, row in measurements(tx1_records())]
+    rows = [(network, row) for network, _, row in measurements(records("jetson-tx1", None))]
     table = Table(title="arm-a57, one network left out of the fit")
     for heading in (
         "network",

@@ -31,22 +31,32 @@ _OPS = {
 }
 
 
-def tx1_records() -> pd.DataFrame:
-    """The Cortex-A57 records: a row a network, layer and batch."""
+TABLES_OF = {
+    "arm-a57": ("jetson-tx1", None),
+    "rk3399-caffe-2t": ("firefly-rk3399", 2),
+    "rk3399-caffe-4t": ("firefly-rk3399", 4),
+    "rk3399-caffe-6t": ("firefly-rk3399", 6),
+}
+
+
+def records(device: str, threads: int | None) -> pd.DataFrame:
+    """The records of a board: a row a network, layer and batch (threads None: not recorded)."""
     frame = pd.read_csv(SOURCES / "layer_timings.csv.gz")
-    return frame[frame["device"].str.startswith("jetson-tx1") & frame["type"].isin(_OPS)]
+    counts = frame["threads"].isna() if threads is None else frame["threads"] == threads
+    return frame[frame["device"].str.startswith(device) & counts & frame["type"].isin(_OPS)]
 
 
-def measurements(records: pd.DataFrame) -> Iterator[tuple[str, str, Measurement]]:
-    """Network, layer and batch-1 time of every layer in the records, in network order."""
-    for network, layers in records.groupby("network", sort=False):
+def measurements(rows_of_board: pd.DataFrame) -> Iterator[tuple[str, str, Measurement]]:
+    """Network, layer and batch-1 time of every layer in a board's records, in network order."""
+    for network, layers in rows_of_board.groupby("network", sort=False):
         for _, rows in layers.sort_values("index").groupby("index"):
             first = rows.sort_values("batch").iloc[0]
             kernel = _kernel(first)
             median_us, how = _at_batch_one(rows)
             spread_us = 500 * float((rows["max_ms"] - rows["min_ms"]).div(rows["batch"]).median())
             name = str(first["layer"])
-            source = f"{network} {name}, {how}, ck-caffe-nvidia-tx1"
+            experiment = "nvidia-tx1" if str(first["device"]).startswith("jetson") else "firefly-rk3399"
+            source = f"{network} {name}, {how}, ck-caffe-{experiment}"
             repeats = int(rows["reps"].iloc[0])
             yield str(network), name, Measurement(kernel, median_us, spread_us, repeats, source)
 
@@ -81,11 +91,12 @@ def _kernel(row: pd.Series) -> Kernel:
 
 
 def main() -> None:
-    rows = [measurement for _, _, measurement in measurements(tx1_records())]
-    by_kernel = pd.DataFrame({"kernel": [r.kernel for r in rows], "row": rows})
-    merged = [_average(list(group["row"])) for _, group in by_kernel.groupby("kernel", sort=False)]
-    LatencyTable(merged).save(TABLES / "arm-a57.csv")
-    print(f"{len(merged)} kernels from {len(rows)} measured layers written to {TABLES / 'arm-a57.csv'}")
+    for name, (device, threads) in TABLES_OF.items():
+        rows = [measurement for _, _, measurement in measurements(records(device, threads))]
+        by_kernel = pd.DataFrame({"kernel": [r.kernel for r in rows], "row": rows})
+        merged = [_average(list(group["row"])) for _, group in by_kernel.groupby("kernel", sort=False)]
+        LatencyTable(merged).save(TABLES / f"{name}.csv")
+        print(f"{name}: {len(merged)} kernels from {len(rows)} measured layers")
 
 
 def _average(rows: list[Measurement]) -> Measurement:

@@ -40,12 +40,14 @@ class Answer:
     target, runtime : as the kit's manifest named them
     rows : one a kernel
     failed : kernels that the board could not run, by name, with the reason
+    block : channels that the board's convolutions take at once; None where the runtime has no such blocks
     """
 
     target: str
     runtime: str
     rows: tuple[Measurement, ...]
     failed: dict[str, str]
+    block: int | None = None
 
     @property
     def noisy(self) -> int:
@@ -71,9 +73,12 @@ def write(folder: Path, target: Target, runtime: Runtime, kernels: Iterable[Kern
         "runtime": runtime.name,
         "threads": target.threads,
         "affinity": list(target.affinity),
+        "probes": {channels: f"probe-{channels}" for channels in runtime.probes()},
         "reference": _entry(folder, runtime, REFERENCE),
         "kernels": entries,
     }
+    for channels, content in runtime.probes().items():
+        (folder / f"probe-{channels}").write_bytes(content)
     zipapp.create_archive(_sources(folder), folder / PROGRAM)
     (folder / board.MANIFEST).write_text(json.dumps(manifest, indent=1))
     return len(entries)
@@ -145,7 +150,8 @@ def answer(lines: Sequence[dict[str, Any]]) -> Answer:
             _source(state),
             bool(line["noisy"]),
         )
-    return Answer(state["target"], state["runtime"], tuple(rows.values()), failed)
+    block = state["machine"].get("block")
+    return Answer(state["target"], state["runtime"], tuple(rows.values()), failed, block)
 
 
 def _source(state: dict[str, Any]) -> str:

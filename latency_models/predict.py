@@ -4,6 +4,7 @@ Nothing unknown is ever counted as zero: a kernel whose operation the table does
 by name.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +12,10 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import nnls
 
+from latency_models import shape_costs
 from latency_models.kernel import Kernel
 from latency_models.table import LatencyTable, Measurement
-from latency_models.target import Target
+from latency_models.target import CALIBRATIONS, Target
 
 _NARROW_MAPS = 24
 _ENOUGH = 2  # rows of an operation below which no model is fitted
@@ -57,6 +59,8 @@ class Predictor:
         UnknownKernelError
             The kernel is not in the table and no model can be fitted for its operation.
         """
+        if self.target.calibration:
+            return self._calibrated(kernel)
         row = self.table.get(kernel)
         if row is not None:
             return Latency(row.median_us, self.target.kind, row.spread_us / max(row.median_us, 1e-9))
@@ -70,6 +74,27 @@ class Predictor:
                 )
             self._models[kernel.op] = _Model(rows)
         return self._models[kernel.op].latency(kernel)
+
+    def _calibrated(self, kernel: Kernel) -> Latency:
+        prices, error = self._calibration
+        try:
+            us = float(shape_costs.features(kernel) @ prices)
+        except LookupError as lookup:
+            raise UnknownKernelError(
+                f"{self.target.name} is calibrated from whole networks and knows no {kernel.op!r} layers "
+                f"({kernel.key}), only {', '.join(shape_costs.KNOWN)}; choose another target, such as host"
+            ) from lookup
+        return Latency(us, "calibrated", error)
+
+    @property
+    def calibration_error(self) -> float:
+        """Mean error of a calibrated target on networks that were left out."""
+        return self._calibration[1]
+
+    @cached_property
+    def _calibration(self) -> tuple[np.ndarray, float]:
+        found = json.loads((CALIBRATIONS / f"{self.target.name}.json").read_text())
+        return np.array([found["prices_us"][name] for name in shape_costs.RATIOS]), float(found["error"])
 
 
 class _Model:

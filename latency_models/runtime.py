@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from latency_models.kernel import Kernel, Layer
+from latency_models.target import Target
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class Runtime(Protocol):
 
     name: str
 
+    def on(self, target: Target) -> "Runtime":
+        """The runtime as it runs on a target."""
+        ...
+
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
         """The kernels that really run: the runtime's own fusions made, free layers dropped."""
         ...
@@ -38,6 +43,10 @@ class Runtime(Protocol):
         NotImplementedError
             The runtime has no such operation; the message names it.
         """
+        ...
+
+    def probes(self) -> dict[str, bytes]:
+        """Models that tell a board's blocks, by their number of channels (see ``board/backends.py``)."""
         ...
 
     def version(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 TARGETS = Path(__file__).parent / "targets"
 TABLES = Path(__file__).parent / "tables"
+CALIBRATIONS = Path(__file__).parent / "calibrations"
 KINDS = ("measured", "interpolated", "calibrated", "emulated")
 
 
@@ -18,7 +19,10 @@ class Target:
     """What a latency is for.
 
     `table` names the shipped table; empty where kernels are measured. `affinity` holds the cores that
-    are measured on (all where empty).
+    are measured on (all where empty). `calibration` is how ncnn's benchmark records name the board of a
+    calibrated target, `powersave` which of its cores ran (0 all, 1 the small ones, 2 the big ones). `remote`
+    is a board that is measured through a kit, `block` how many channels its convolutions take at once
+    (onnxruntime; None: as on this machine).
     """
 
     name: str
@@ -30,28 +34,48 @@ class Target:
     source: str
     table: str = ""
     affinity: tuple[int, ...] = ()
+    calibration: str = ""
+    powersave: int = 0
+    remote: bool = False
+    block: int | None = None
 
     @property
     def measurable(self) -> bool:
         """Whether kernels are timed on this machine when their time is not known yet."""
-        return not self.table
+        return self.grows and not self.remote
+
+    @property
+    def grows(self) -> bool:
+        """Whether its table is measured by the user (and not shipped)."""
+        return not self.table and not self.calibration
 
 
-def names() -> list[str]:
-    """All shipped targets."""
-    return sorted(path.stem for path in TARGETS.glob("*.toml"))
+def names(home: Path | None = None) -> list[str]:
+    """All shipped targets, and those that were added under `home`."""
+    return sorted(_files(home))
 
 
-def load(name: str) -> Target:
+def _files(home: Path | None) -> dict[str, Path]:
+    added = (home / "targets").glob("*.toml") if home else ()
+    return {path.stem: path for path in (*added, *TARGETS.glob("*.toml"))}
+
+
+def load(name: str, home: Path | None = None) -> Target:
     """A target by name.
 
     Raises
     ------
     TargetError
-        There is no such target.
+        There is no such target, or its file is not right.
     """
-    if name not in names():
+    files = _files(home)
+    if name not in files:
         raise TargetError(
-            f"unknown target {name!r}; expected one of {', '.join(names())} ('cli.py targets' describes them)"
+            f"unknown target {name!r}; expected one of {', '.join(sorted(files))} "
+            "('cli.py targets' describes them)"
         )
-    return Target(name=name, **tomllib.loads((TARGETS / f"{name}.toml").read_text()))
+    try:
+        values = tomllib.loads(files[name].read_text())
+        return Target(name=name, **values | {"affinity": tuple(values.get("affinity", ()))})
+    except (tomllib.TOMLDecodeError, TypeError, OSError) as error:
+        raise TargetError(f"{files[name]} describes no target ({error}); remove it to start anew") from error

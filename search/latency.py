@@ -28,16 +28,22 @@ class Device:
 
     def __init__(self, spec: target.Target, home: Path) -> None:
         self.spec = spec
-        self.runtime = runtime.discover()[spec.runtime]
+        self.runtime = runtime.discover()[spec.runtime].on(spec)
         self.path = home / "tables.db"
-        shipped = target.TABLES / spec.table
-        self.table = self._store.load(spec.name) if spec.measurable else LatencyTable.load(shipped)
+        if spec.grows:
+            self.table = self._store.load(spec.name)
+        else:
+            self.table = LatencyTable.load(target.TABLES / spec.table) if spec.table else LatencyTable()
         self.predictor = Predictor(spec, self.table)
 
     @classmethod
     def named(cls, name: str, home: Path) -> "Device":
-        """A target by its name; tables measured here live under `home`."""
-        return cls(target.load(name), home)
+        """A target by its name; tables that the user measured, and targets added, live under `home`."""
+        return cls(target.load(name, home), home)
+
+    def seen_as(self, spec: target.Target) -> "Device":
+        """The same device under another description."""
+        return Device(spec, self.path.parent)
 
     @cached_property
     def _store(self) -> Store:

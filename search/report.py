@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as plotly
@@ -22,7 +21,6 @@ from rich.table import Table
 from search.deploy import Exported, Trained
 from search.front import Front, hypervolume
 from search.planfile import PlanFile
-from search.sites import Listing
 from training.files import replacing
 
 _notes = Console(stderr=True, highlight=False)
@@ -174,47 +172,6 @@ def plan_table(plan: PlanFile) -> Table:
         table.add_row(rule, place, option)
     if not plan.choices:
         table.add_row("-", "nothing is merged", "keep")
-    return table
-
-
-def sites_table(listing: Listing) -> Table:
-    """Every site and option with the latency when it alone is chosen."""
-    network = listing.network
-    table = Table(
-        title=f"{network.name} {'x'.join(map(str, network.input_shape))} on {listing.target}: "
-        f"{listing.baseline_latency_ms:.2f} ms untouched, {len(network.folded)} norms folded for free",
-        caption=f"latency: {listing.basis}",
-    )
-    for heading in ("site", "option", "latency ms", "speed-up"):
-        table.add_column(heading, justify="right" if "-" in heading or "ms" in heading else "left")
-    for site in network.sites:
-        for number, (option, ms) in enumerate(listing.options[site.id].items()):
-            ratio = f"{listing.baseline_latency_ms / ms:.3f}x"
-            table.add_row(site.id if number == 0 else "", option, f"{ms:.2f}", ratio)
-    return table
-
-
-def refused_table(listing: Listing) -> Table:
-    """Places that look like sites but are not."""
-    table = Table(title="refused")
-    for heading in ("rule", "layers", "reason"):
-        table.add_column(heading)
-    for refusal in listing.network.refused:
-        table.add_row(refusal.rule, ", ".join(refusal.nodes), refusal.reason)
-    return table
-
-
-def layers_table(answer: dict[str, Any], basis: str) -> Table:
-    """Every kernel of the untouched network."""
-    table = Table(
-        title=f"{answer['network']} on {answer['target']}: {answer['total_ms']:.2f} ms",
-        caption=f"latency: {basis}",
-    )
-    for heading in ("layer", "op", "latency ms", "share %", "kind"):
-        table.add_column(heading, justify="right" if heading in ("latency ms", "share %") else "left")
-    for row in answer["layers"]:
-        share = 100 * row["latency_ms"] / answer["total_ms"]
-        table.add_row(row["name"], row["op"], f"{row['latency_ms']:.3f}", f"{share:.1f}", row["kind"])
     return table
 
 

@@ -13,7 +13,7 @@ import json
 import os
 from typing import Any, Callable
 
-from .backends import BACKENDS
+from .backends import BACKENDS, block_of
 from .machine import machine
 from .rounds import Turns, take_turns
 
@@ -54,6 +54,8 @@ def run(
         group = waiting[first : first + _GROUP]
         state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
         state["machine"] = machine(manifest["runtime"])
+        if manifest["probes"]:
+            state["machine"]["block"] = block_of(folder, manifest["probes"])
         new = [state, *_measure(folder, manifest, group)]
         with open(path, "a") as out:
             out.writelines(json.dumps(line) + "\n" for line in new)

@@ -69,6 +69,19 @@ class OnnxRuntime:
         return [sum(times[i : i + nodes]) for i in range(0, nodes * self.runs, nodes)]
 
 
+def block_of(folder: str, probes: Dict[str, str]) -> int:
+    """Channels in a block: those of the smallest pooling that the runtime reorders its input for."""
+    for channels, name in sorted(probes.items(), key=lambda item: int(item[0])):
+        probe = OnnxRuntime(folder, {"files": [name], "ops": ["ReorderInput"]}, 1)
+        probe.run()
+        try:
+            probe.samples_us()
+        except RuntimeError:
+            continue
+        return int(channels)
+    return 0
+
+
 class Ncnn:
     """A network of one layer, timed from outside: what calling an empty network costs is taken off."""
 

@@ -10,11 +10,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from latency_models.kernel import Kernel, Layer
-from latency_models.runtime import Job, drop_free
+from latency_models.runtime import Job, Runtime, drop_free
+from latency_models.target import Target
 
 
 class Caffe:
     name = "caffe"
+
+    def on(self, target: Target) -> Runtime:
+        return self
 
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
         kept = drop_free(layers, {"flatten", "identity"})
@@ -22,6 +26,9 @@ class Caffe:
 
     def job(self, kernel: Kernel) -> Job | None:
         return None
+
+    def probes(self) -> dict[str, bytes]:
+        return {}
 
     def version(self) -> str:
         return "24d2f67 + openblas 0.2.19"

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from latency_models.kernel import Kernel, Layer
-from latency_models.runtime import Job, drop_free, fuse_activations
+from latency_models.runtime import Job, Runtime, drop_free, fuse_activations
+from latency_models.target import Target
 
 _FREE = {"flatten", "identity", "dropout"}
 _MAGIC = "7767517"
@@ -18,6 +19,9 @@ _MAX, _AVERAGE, _VALID = 0, 1, 1
 
 class Ncnn:
     name = "ncnn"
+
+    def on(self, target: Target) -> Runtime:
+        return self
 
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
         return fuse_activations(drop_free(layers, _FREE), into={"conv", "linear"}, which={"relu", "relu6"})
@@ -37,6 +41,9 @@ class Ncnn:
         weights = [(True, kernel.parameters - kernel.out_shape[0]), (False, kernel.out_shape[0])]
         details = {"inputs": inputs, "weights": weights if kernel.macs else []}
         return Job({".param": text.encode()}, details)
+
+    def probes(self) -> dict[str, bytes]:
+        return {}
 
     def version(self) -> str:
         try:

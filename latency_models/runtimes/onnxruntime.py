@@ -16,15 +16,22 @@ import onnxruntime
 from latency_models.kernel import Kernel, Layer
 from latency_models.layouts import blocked
 from latency_models.onnx_model import OPS, one_kernel_model
-from latency_models.runtime import Job, drop_free, fuse_activations
+from latency_models.runtime import Job, Runtime, drop_free, fuse_activations
+from latency_models.target import Target
 
 _FREE = {"flatten", "identity", "dropout"}
 _ACTIVATIONS = {"relu", "relu6"}
-_BLOCKS = (8, 16)
+BLOCKS = (8, 16)
 
 
 class OnnxRuntime:
     name = "onnxruntime"
+
+    def __init__(self, block: int | None = None) -> None:
+        self._block = block
+
+    def on(self, target: Target) -> Runtime:
+        return self if target.block is None else OnnxRuntime(target.block)
 
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
         plain = fuse_activations(drop_free(layers, _FREE), into={"conv"}, which=_ACTIVATIONS)
@@ -33,12 +40,17 @@ class OnnxRuntime:
 
     @cached_property
     def block(self) -> int:
-        """Channels that this machine's convolutions take at once (16 with AVX-512, 8 with AVX; 0: none)."""
-        return next((size for size in _BLOCKS if _pools_in_blocks(size)), 0)
+        """Channels that convolutions take at once (16 with AVX-512, 8 with AVX; 0: none)."""
+        if self._block is not None:
+            return self._block
+        return next((size for size in BLOCKS if _pools_in_blocks(size)), 0)
 
     def job(self, kernel: Kernel) -> Job | None:
         content = one_kernel_model(kernel).SerializeToString()
         return Job({".onnx": content}, {"ops": OPS[kernel.op]})
+
+    def probes(self) -> dict[str, bytes]:
+        return {str(channels): pooling_model(channels) for channels in BLOCKS}
 
     def version(self) -> str:
         return onnxruntime.__version__
@@ -59,10 +71,15 @@ def session_of(model: bytes | str, threads: int, profile: str = "") -> onnxrunti
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
+def pooling_model(channels: int) -> bytes:
+    """A pooling that runs in blocks if, and only if, blocks have so many channels or fewer."""
+    kernel = Kernel("maxpool", (channels, 4, 4), (channels, 4, 4))
+    return one_kernel_model(kernel).SerializeToString()
+
+
 def _pools_in_blocks(channels: int) -> bool:
     """Whether the runtime makes blocks for a pooling of so many channels."""
-    kernel = Kernel("maxpool", (channels, 4, 4), (channels, 4, 4))
-    return "ReorderInput" in kept_operations(one_kernel_model(kernel).SerializeToString())
+    return "ReorderInput" in kept_operations(pooling_model(channels))
 
 
 def kept_operations(model: bytes | str) -> list[str]:

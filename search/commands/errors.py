@@ -1,10 +1,11 @@
 """Which errors a user can mend (exit code 2), and which say that the work itself failed (1)."""
 
-from latency_models.measure import NotMeasurableError
+from latency_models.kit import AnswerError, NotMeasurableError
 from latency_models.predict import UnknownKernelError
+from latency_models.remote import BoardError
 from latency_models.table import TableError
 from latency_models.target import TargetError
 from training.errors import BadInputError, ExportError, SearchFailedError
 
-BAD_INPUT = (BadInputError, TargetError, TableError, UnknownKernelError)
-FAILED = (SearchFailedError, NotMeasurableError, ExportError, OSError, MemoryError)
+BAD_INPUT = (BadInputError, TargetError, TableError, AnswerError, UnknownKernelError)
+FAILED = (SearchFailedError, NotMeasurableError, BoardError, ExportError, OSError, MemoryError)

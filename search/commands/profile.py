@@ -1,50 +1,79 @@
 """The ``profile`` command."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 
-from search import report
+from latency_models.remote import Adb, Board, Ssh
+from search import profiling, report, report_network
 from search.commands import options
 from search.latency import Device, Latencies
 from search.setup import structure
+from training.errors import BadInputError
+
+_EXAMPLES = (
+    "Examples: python cli.py profile --model alexnet --target arm-a57 --by-layer; "
+    "python cli.py profile --target my-board --ssh pi@raspberrypi"
+)
 
 
-@click.command("profile", epilog="Example: python cli.py profile --model alexnet --target arm-a57 --by-layer")
+@click.command("profile", epilog=_EXAMPLES)
 @click.option("--by-layer", is_flag=True, help="Measure no more than the untouched network needs.")
+@click.option(
+    "--ssh", metavar="USER@HOST", help="Measure on a board behind SSH (its host key must be known)."
+)
+@click.option("--adb", metavar="SERIAL", help="Measure on an Android device with python3.")
+@options.folder("--kit", text="Write a folder to copy to a board by hand, and stop.")
+@options.file("--import", "answer", text="Take a kit's results.jsonl, or a table as .csv or .parquet.")
+@options.file("--export", "table", text="Write the target's table as .csv or .parquet.")
+@click.option("--runtime", help="Of a board that is new: onnxruntime or ncnn.", default="onnxruntime")
+@options.number("--threads", 1, "Of a board that is new.", default=1)
 @options.structure
 def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any) -> None:
-    """Latency of a network, layer by layer.
+    """Latency of a network, layer by layer; measures targets.
 
     Without --by-layer, a target on this machine (host) is measured now: every kernel that any plan of
-    the network can reach.
+    the network can reach. A board is measured over --ssh or --adb, or through a kit: write it with
+    --kit, run 'python3 board.pyz .' in it on the board, and take its results.jsonl with --import.
+    A new --target name makes a new target.
     """
-    device = Device.named(target, home)
-    latencies = Latencies(structure(given["model"], given["input_size"], given["classes"]), device)
+    ways = [way for way in ("ssh", "adb", "kit", "answer") if given[way]]
+    if len(ways) > 1:
+        raise BadInputError("give one of --ssh, --adb, --kit and --import")
+    new = profiling.NewTarget(given["runtime"], given["threads"], given["ssh"] or given["adb"] or "")
+    device = profiling.find_or_add(target, new, home) if ways else Device.named(target, home)
+    if ways and not device.spec.grows:
+        raise BadInputError(f"{target} is shipped with this program; give a new name to measure a board")
+    network = structure(given["model"], given["input_size"], given["classes"])
     with report.bars() as watch:
-        if not by_layer:
-            count = latencies.learn_all(watch, again=True)
-            report.note(
-                f"{count} kernels measured now, kept in {device.path}"
-                if count
-                else f"{target} has a shipped table: nothing is measured here"
-            )
-        rows = latencies.by_layer()
-    answer = {
-        "network": given["model"],
-        "target": target,
-        "total_ms": sum(latency.us for _, latency in rows) / 1000,
-        "layers": [
-            {
-                "name": layer.name,
-                "op": layer.kernel.op,
-                "latency_ms": latency.us / 1000,
-                "kind": latency.kind,
-                "error": latency.error,
-                "kernel": layer.kernel.key,
-            }
-            for layer, latency in rows
-        ],
-    }
-    options.say(answer, as_json, report.layers_table(answer, device.describe(latencies.score({}).total)))
+        if given["kit"]:
+            count = profiling.write_kit(network, device, given["kit"], watch)
+            report.note(f"{count} kernels in {given['kit']}: run 'python3 board.pyz .' there on the board")
+            return
+        count = _measured(given, network, device, home, by_layer, watch)
+    if count:
+        report.note(f"{count} kernels measured, kept in {device.path}")
+    device = Device.named(target, home)
+    latencies = Latencies(network, device)
+    if given["table"]:
+        device.table.save(given["table"])
+    rows = latencies.by_layer()
+    answer = report_network.layers_answer(given["model"], target, rows)
+    score = latencies.score({})
+    options.say(answer, as_json, report_network.layers_table(answer, device.describe(score.total)))
+
+
+def _measured(
+    given: dict[str, Any], network: Any, device: Device, home: Path, by_layer: bool, watch: Any
+) -> int:
+    if given["answer"]:
+        return profiling.take(device, given["answer"], home, report.note)
+    if given["ssh"] or given["adb"]:
+        place: Board = Ssh(given["ssh"]) if given["ssh"] else Adb(given["adb"])
+        with tempfile.TemporaryDirectory(prefix="kit-") as folder:
+            return profiling.measure_there(network, device, place, Path(folder), home, watch, report.note)
+    if by_layer or not device.spec.measurable:
+        return 0
+    return Latencies(network, device).learn_all(watch, again=True)

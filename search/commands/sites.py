@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from search import report
+from search import report, report_network
 from search.commands import options
 from search.latency import Device, Latencies
 from search.setup import structure
@@ -22,7 +22,7 @@ def command(
     with report.bars() as watch:
         latencies.learn_all(watch)
         listing = list_sites(latencies, watch("scoring every option"))
-    tables = [report.sites_table(listing)]
+    tables = [report_network.sites_table(listing)]
     if listing.network.refused:
-        tables.append(report.refused_table(listing))
+        tables.append(report_network.refused_table(listing))
     options.say(listing.answer(), as_json, *tables)

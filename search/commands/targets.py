@@ -1,25 +1,62 @@
 """The ``targets`` command."""
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
 
-from latency_models import target
+from latency_models import compare, target
 from search.commands import options
+from search.latency import Device
 
 _FIELDS = ("name", "device", "runtime", "threads", "precision", "kind", "source")
 
 
-@click.command("targets", epilog="Example: python cli.py targets --json")
+@click.group("targets", invoke_without_command=True, epilog="Example: python cli.py targets --json")
+@options.home
 @options.as_json
-def command(as_json: bool) -> None:
+@click.pass_context
+def command(context: click.Context, home: Path, as_json: bool) -> None:
     """List the targets and what their latencies rest on."""
-    known = [asdict(target.load(name)) for name in target.names()]
-    answer = [{field: spec[field] for field in _FIELDS} for spec in known]
-    table = Table(title="targets")
-    for field in _FIELDS:
+    if context.invoked_subcommand is not None:
+        return
+    known = [target.load(name, home) for name in target.names(home)]
+    answer = [
+        {field: asdict(spec)[field] for field in _FIELDS} | {"error": _error(Device(spec, home))}
+        for spec in known
+    ]
+    table = Table(title="targets", caption="error: mean on networks left out of the calibration")
+    for field in (*_FIELDS, "error"):
         table.add_column(field, overflow="fold")
-    for spec in answer:
-        table.add_row(*map(str, spec.values()))
+    for row in answer:
+        error = "" if row["error"] is None else f"{100 * row['error']:.0f} %"
+        table.add_row(*(str(row[field]) for field in _FIELDS), error)
+    options.say(answer, as_json, table)
+
+
+def _error(device: Device) -> float | None:
+    return device.predictor.calibration_error if device.spec.calibration else None
+
+
+@command.command("diff", epilog="Example: python cli.py targets diff host my-board")
+@click.argument("first")
+@click.argument("second")
+@options.home
+@options.as_json
+def diff(first: str, second: str, home: Path, as_json: bool) -> None:
+    """Compare the tables of two targets: the kernels that both have measured."""
+    one, other = (Device.named(name, home) for name in (first, second))
+    found = compare.tables(one.table, other.table)
+    answer: dict[str, Any] = {"first": first, "second": second, **asdict(found)}
+    table = Table(
+        title=f"{second} against {first}: {found.common} kernels in both, "
+        f"{found.only_first} in {first} alone, {found.only_second} in {second} alone"
+    )
+    for heading in ("op", "kernels", "time ratio (median)", "least", "most"):
+        table.add_column(heading, justify="left" if heading == "op" else "right")
+    for row in found.by_op:
+        ratios = (f"{row.median_ratio:.3f}", f"{row.least_ratio:.3f}", f"{row.most_ratio:.3f}")
+        table.add_row(row.op, str(row.kernels), *ratios)
     options.say(answer, as_json, table)

@@ -1,12 +1,14 @@
 """Shipped tables come from their sources, and every number says what it rests on."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latency_models import build_tables, target
+from latency_models import build_tables, calibrate, compare, target
 from latency_models.cost import Cost
 from latency_models.kernel import Kernel
 from latency_models.predict import Predictor, UnknownKernelError
@@ -20,13 +22,14 @@ TABLE = LatencyTable.load(target.TABLES / A57.table)
 def test_the_shipped_table_is_what_its_sources_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_tables, "TABLES", tmp_path)
     build_tables.main()
-    assert (tmp_path / "arm-a57.csv").read_text() == (target.TABLES / "arm-a57.csv").read_text()
+    for name in build_tables.TABLES_OF:
+        assert (tmp_path / f"{name}.csv").read_text() == (target.TABLES / f"{name}.csv").read_text()
 
 
 def test_measured_layers_of_googlenet_add_up_to_the_measured_total() -> None:
     rows = [
         row
-        for network, _, row in build_tables.measurements(build_tables.tx1_records())
+        for network, _, row in build_tables.measurements(build_tables.records("jetson-tx1", None))
         if network == "bvlc_googlenet"
     ]
     assert sum(row.median_us for row in rows) / 1000 == pytest.approx(359, rel=0.01)
@@ -38,7 +41,10 @@ def test_every_target_has_provenance(name: str) -> None:
     assert spec.kind in target.KINDS
     assert spec.source
     assert spec.threads >= 1
-    assert spec.measurable or len(LatencyTable.load(target.TABLES / spec.table)) > 0
+    if spec.calibration:
+        assert Predictor(spec, LatencyTable()).calibration_error < 0.25
+    else:
+        assert spec.grows or len(LatencyTable.load(target.TABLES / spec.table)) > 0
 
 
 def test_a_measured_kernel_is_read_from_the_table() -> None:
@@ -134,3 +140,28 @@ def test_a_damaged_store_is_named(tmp_path: Path) -> None:
     (tmp_path / "tables.db").write_text("no database at all, but long enough to be looked at" * 9)
     with pytest.raises(TableError, match=r"tables\.db cannot be used"):
         Store(f"sqlite:///{tmp_path / 'tables.db'}").load("mine")
+
+
+@pytest.mark.parametrize("name", [name for name in target.names() if target.load(name).calibration])
+def test_shipped_calibrations_are_what_their_sources_give(name: str) -> None:
+    shipped = json.loads((target.CALIBRATIONS / f"{name}.json").read_text())
+    made = calibrate.calibrate(target.load(name))
+    assert made["error"] == pytest.approx(shipped["error"], rel=1e-3)
+    assert made["prices_us"] == pytest.approx(shipped["prices_us"], rel=1e-3)
+
+
+def test_calibrated_targets_know_their_error_and_refuse_other_operations() -> None:
+    predictor = Predictor(target.load("arm-a57-ncnn"), LatencyTable())
+    latency = predictor.latency(Kernel("conv", (64, 56, 56), (64, 56, 56), (3, 3), (1, 1), (1, 1)))
+    assert (latency.kind, latency.us > 0) == ("calibrated", True)
+    assert 0.02 < latency.error < 0.12
+    with pytest.raises(UnknownKernelError, match=r"no 'hardswish' layers"):
+        predictor.latency(Kernel("hardswish", (3, 4, 4), (3, 4, 4)))
+
+
+def test_two_tables_are_compared_kernel_by_kernel() -> None:
+    rows = list(TABLE.rows.values())
+    slower = [replace(row, median_us=2 * row.median_us) for row in reversed(rows[5:])]
+    found = compare.tables(TABLE, LatencyTable(slower))
+    assert (found.common, found.only_first, found.only_second) == (len(rows) - 5, 5, 0)
+    assert all(ratio.median_ratio == pytest.approx(2) for ratio in found.by_op)
