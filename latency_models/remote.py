@@ -106,14 +106,16 @@ class Ssh:
     Parameters
     ----------
     address : ``user@host`` or ``user@host:port``
+    root : folder on the board that holds the kits; its user's home as a rule
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, root: str = ".") -> None:
         found = re.fullmatch(r"(?:([^@:\s]+)@)?([^@:\s]+)(?::(\d+))?", address)
         if not found:
             raise BoardError(f"{address!r} is no SSH address; expected user@host or user@host:port")
         self.user, self.host, self.port = found[1], found[2], int(found[3] or 22)
         self.name = address
+        self.root = root
 
     def _connect(self):  # type: ignore[no-untyped-def]
         import paramiko
@@ -159,16 +161,20 @@ class Ssh:
         return code, errors
 
     def send(self, folder: Path, place: str) -> None:
-        code, errors = self._do(f"mkdir -p {place} && tar -xzf - -C {place}", lambda _: None, _packed(folder))
+        code, errors = self._do(
+            f"mkdir -p {self.root}/{place} && tar -xzf - -C {self.root}/{place}",
+            lambda _: None,
+            _packed(folder),
+        )
         if code != 0:
             raise BoardError(f"{self.name} cannot take the kit: {errors.strip()[:300]}")
 
     def run(self, place: str, line: Callable[[str], None]) -> tuple[int, str]:
-        return self._do(f"cd {place} && python3 {PROGRAM} .", line)
+        return self._do(f"cd {self.root}/{place} && python3 {PROGRAM} .", line)
 
     def fetch(self, place: str) -> bytes:
         lines: list[str] = []
-        self._do(f"cat {place}/{board.RESULTS}", lines.append)
+        self._do(f"cat {self.root}/{place}/{board.RESULTS}", lines.append)
         return "".join(lines).encode()
 
 

@@ -1,0 +1,181 @@
+"""Kits on other machines: over real SSH to this one, through a stand-in for adb, and by hand."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from latency_models import board, kit, remote
+from latency_models.kernel import Kernel
+from latency_models.runtimes.onnxruntime import RUNTIME as ONNXRUNTIME
+from latency_models.target import Target
+
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+BOARD = Target("b", "d", "onnxruntime", 1, "fp32", "measured", "s", remote=True)
+KERNELS = [
+    Kernel("conv", (16, 12, 12), (16, 12, 12), (3, 3), (1, 1), (1, 1), activation="relu"),
+    Kernel("maxpool", (16, 12, 12), (16, 6, 6), (2, 2), (2, 2)),
+    Kernel("linear", (32, 1, 1), (10, 1, 1)),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    kit.write(tmp_path / "kit", BOARD, ONNXRUNTIME, KERNELS)
+    return tmp_path / "kit"
+
+
+def make_program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own on both sides, with this test's Python as the board's python3."""
+    place = tmp_path / "home"
+    (place / ".ssh").mkdir(parents=True, mode=0o700)
+    (place / "bin").mkdir()
+    make_program(place / "bin" / "python3", f'exec {sys.executable} "$@"')
+    monkeypatch.setenv("HOME", str(place))
+    return place
+
+
+def make_key(path: Path) -> str:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return path.with_suffix(".pub").read_text().strip()
+
+
+@pytest.fixture
+def server(home: Path, tmp_path: Path) -> Iterator[remote.Ssh]:
+    """A real SSH server on loopback, which is known and lets this home's key in."""
+    if not Path(SSHD).exists():
+        pytest.skip("there is no sshd on this machine (Debian: openssh-server)")
+    host_key = make_key(tmp_path / "host")
+    # Every command sees this home's python3 first, whatever the login shell's own files say.
+    wrapper = f'command="export PATH={home}/bin:/usr/bin:/bin; eval \\"$SSH_ORIGINAL_COMMAND\\""'
+    (home / ".ssh" / "authorized_keys").write_text(f"{wrapper} {make_key(home / '.ssh' / 'id_ed25519')}\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    options = [
+        f"HostKey={tmp_path / 'host'}",
+        f"AuthorizedKeysFile={home}/.ssh/authorized_keys",
+        *(
+            "StrictModes=no",
+            "UsePAM=no",
+            f"PidFile={tmp_path}/pid",
+            f"Port={port}",
+            "ListenAddress=127.0.0.1",
+        ),
+    ]
+    Path("/run/sshd").mkdir(exist_ok=True)
+    words = [word for option in options for word in ("-o", option)]
+    process = subprocess.Popen([SSHD, "-D", "-e", "-f", "/dev/null", *words], stderr=subprocess.DEVNULL)
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    yield remote.Ssh(f"{os.environ.get('USER', 'root')}@127.0.0.1:{port}", root=str(home))
+    process.terminate()
+    process.wait()
+
+
+def measured(folder: Path) -> set[Kernel]:
+    return {row.kernel for row in kit.load(folder / board.RESULTS).rows}
+
+
+def test_a_board_behind_ssh_measures_a_kit(server: remote.Ssh, folder: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    remote.measure_on(server, folder, lambda done, total: seen.append((done, total)))
+    assert measured(folder) == set(KERNELS)
+    assert seen[-1] == (len(KERNELS), len(KERNELS))
+    assert kit.load(folder / board.RESULTS).block in (0, 8, 16)
+
+
+def test_a_lost_connection_goes_on_where_it_broke(
+    server: remote.Ssh, folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "_WAIT_S", 0.1)
+    attempts: list[str] = []
+    real = server.run
+
+    def broken(name: str, line):  # type: ignore[no-untyped-def]
+        attempts.append(name)
+        if len(attempts) == 1:
+            done = real(name, line)
+            results = home / name / board.RESULTS
+            results.write_text("\n".join(results.read_text().splitlines()[:2]) + "\n")
+            assert done[0] == 0
+            raise remote.ConnectionLostError("unplugged")
+        return real(name, line)
+
+    monkeypatch.setattr(server, "run", broken)
+    remote.measure_on(server, folder, lambda done, total: None)
+    assert (len(attempts), measured(folder)) == (2, set(KERNELS))
+    lines = (folder / board.RESULTS).read_text().splitlines()
+    assert sum("machine" in json.loads(line) for line in lines) == 2
+
+
+def test_unknown_hosts_and_wrong_addresses_are_refused(server: remote.Ssh, folder: Path, home: Path) -> None:
+    (home / ".ssh" / "known_hosts").write_text("")
+    with pytest.raises(remote.BoardError, match="not a known host"):
+        remote.measure_on(server, folder, lambda done, total: None)
+    with pytest.raises(remote.BoardError, match="no SSH address"):
+        remote.Ssh("a b; rm -rf")
+
+
+def test_a_board_without_the_runtime_says_so(server: remote.Ssh, folder: Path, home: Path) -> None:
+    make_program(home / "bin" / "python3", f'exec {sys.executable} -S -I "$@"')
+    with pytest.raises(remote.BoardError, match=r"lacks a package.*install it with pip"):
+        remote.measure_on(server, folder, lambda done, total: None)
+
+
+ADB = """# A stand-in for adb: the "device" is a folder.
+shift 2
+case "$1" in
+  push) cp "$2" "$DEVICE/${3##*/}" ;;
+  pull) cp "$DEVICE/${2#/data/local/tmp/}" "$3/" ;;
+  shell) cd "$DEVICE" && sh -c "$(echo "$2" | sed "s#/data/local/tmp#$DEVICE#g")" ;;
+esac
+"""
+
+
+def test_an_android_device_measures_a_kit(
+    home: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "device").mkdir()
+    make_program(home / "bin" / "adb", ADB)
+    monkeypatch.setenv("DEVICE", str(tmp_path / "device"))
+    monkeypatch.setenv("PATH", f"{home}/bin:{os.environ['PATH']}")
+    remote.measure_on(remote.Adb("emulator-5554"), folder, lambda done, total: None)
+    assert measured(folder) == set(KERNELS)
+
+
+def test_without_adb_the_answer_is_clear(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(remote.BoardError, match="adb is not installed"):
+        remote.measure_on(remote.Adb("x"), folder, lambda done, total: None)
+
+
+def test_a_kit_runs_from_its_own_folder_alone(folder: Path) -> None:
+    """As on a board by hand: nothing of this project can be imported there."""
+    words = [sys.executable, "-I", kit.PROGRAM, "."]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"{len(KERNELS)} of {len(KERNELS)}"
+    assert measured(folder) == set(KERNELS)
+
+
+def test_other_files_are_no_answers(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text('{"id": "1", "median_us": 3}\n')
+    with pytest.raises(kit.AnswerError, match=r"results\.jsonl is no answer of a kit"):
+        kit.load(tmp_path / "results.jsonl")
