@@ -54,12 +54,15 @@ def measure(
 
 
 def side_by_side(runs: Sequence[Run], rounds: int = 15) -> list[tuple[float, float]]:
-    """Median and spread in microseconds of some calls, timed in turn so that drift hits all alike."""
+    """Median and spread in microseconds of some calls, timed in turn so that drift hits all alike.
+
+    Each is called twice in its turn and timed once: it then meets its own traces in the caches, not those
+    of the others.
+    """
     samples: list[list[float]] = [[] for _ in runs]
-    for run in runs:
-        run()
     for _ in range(rounds):
         for run, times in zip(runs, samples, strict=True):
+            run()
             start = time.perf_counter()
             run()
             times.append((time.perf_counter() - start) * 1e6)

@@ -19,7 +19,7 @@ from .rounds import Turns, take_turns
 
 RESULTS = "results.jsonl"
 MANIFEST = "manifest.json"
-_GROUP = 64
+_GROUP = 20  # their weights and maps together are about as large as a network: caches are as cold
 
 
 def _silent(done: int, total: int) -> None:

@@ -12,31 +12,34 @@ _FEWEST_ROUNDS, _MOST_ROUNDS = 9, 31
 _ENOUGH_SPREAD = 0.02
 _NOISY_SPREAD = 0.05
 _ENOUGH_US = 1.0
-_LEAST_SAMPLE_US, _MOST_CALLS = 200.0, 5
 
 
 class Turns:
-    """The samples of one kernel: a few calls a round for short ones, one for long ones."""
+    """The samples of one kernel, one a round: a second call at once would find its weights in the cache."""
 
     def __init__(self, timed: Timed) -> None:
         self.timed = timed
         for _ in range(_WARM_UPS):
             timed.run()
-        self.calls = min(_MOST_CALLS, max(1, round(_LEAST_SAMPLE_US / max(wall_us(timed), 1.0))))
         self.walls_us: list[float] = []
 
     def sample(self, drift: float) -> None:
-        self.walls_us.append(sum(wall_us(self.timed) for _ in range(self.calls)) / drift)
+        self.walls_us.append(wall_us(self.timed) / drift)
 
     def steady(self) -> bool:
         median, spread = _quartiles(self.walls_us)
         return spread <= max(_ENOUGH_SPREAD * median, _ENOUGH_US)
 
     def result(self, drift: list[float]) -> dict:
-        """Median and half the distance between the quartiles, over rounds; a wide one is called noisy."""
-        samples = self.timed.samples_us()[_WARM_UPS + 1 :]
-        rounds = [statistics.fmean(samples[i : i + self.calls]) for i in range(0, len(samples), self.calls)]
-        median, spread = _quartiles([us / factor for us, factor in zip(rounds, drift)])
+        """Middle and half the distance between the quartiles, over rounds; a wide one is called noisy.
+
+        The middle is the mean between the quartiles: runtimes report whole microseconds, and a median
+        of those is too coarse for short kernels.
+        """
+        samples = [us / factor for us, factor in zip(self.timed.samples_us()[_WARM_UPS:], drift)]
+        _, spread = _quartiles(samples)
+        quarter = len(samples) // 4
+        median = statistics.fmean(sorted(samples)[quarter : len(samples) - quarter])
         noisy = spread > max(_NOISY_SPREAD * median, _ENOUGH_US)
         return {"median_us": median, "spread_us": spread, "repeats": len(samples), "noisy": noisy}
 
