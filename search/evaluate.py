@@ -62,10 +62,14 @@ class Evaluation:
     accuracy: Accuracy
     percent: float
     seconds: float
+    peak_bytes: int
 
     def attributes(self) -> dict[str, Any]:
         """Values for the study database."""
-        return score_attributes(self.score) | accuracy_attributes(self.accuracy) | {"seconds": self.seconds}
+        return score_attributes(self.score) | accuracy_attributes(self.accuracy) | {
+            "seconds": self.seconds,
+            "peak_activation_bytes": self.peak_bytes,
+        }
 
 
 def accuracy_attributes(accuracy: Accuracy) -> dict[str, float]:
@@ -127,7 +131,9 @@ class Evaluator:
         """Train and evaluate a plan whose latency is known already."""
         start = time.perf_counter()
         accuracy = self._learned(plan) if plan.choices else self.baseline
-        return Evaluation(score, accuracy, self.proxy.percent(accuracy), time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        peak = self.latencies.peak_bytes(plan.choice)
+        return Evaluation(score, accuracy, self.proxy.percent(accuracy), seconds, peak)
 
     def _learned(self, plan: Plan) -> Accuracy:
         proxy, bench = self.proxy, self.bench

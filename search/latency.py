@@ -8,6 +8,7 @@ from pathlib import Path
 from latency_models import measure, runtime, target
 from latency_models.cost import Cost, Total
 from latency_models.kernel import Kernel, Layer
+from latency_models.memory import peak_bytes
 from latency_models.predict import Latency, Predictor
 from latency_models.store import Store
 from latency_models.table import LatencyTable, Measurement
@@ -182,6 +183,10 @@ class Latencies:
             if picked:
                 cost = cost + self._added(block, picked)
         return Score(cost, self._untouched.latency_us / 1000)
+
+    def peak_bytes(self, choices: Mapping[str, str]) -> int:
+        """Most bytes that the maps of a plan's network take at once, for one image."""
+        return peak_bytes(self.layers(choices))
 
     def by_layer(self) -> list[tuple[Layer, Latency]]:
         """Every kernel of the untouched network with its latency, in network order."""
