@@ -18,6 +18,7 @@ from latency_models.table import LatencyTable, Measurement
 from latency_models.target import CALIBRATIONS, Target
 
 _NARROW_MAPS = 24
+_TILE, _RUN_OF_MAPS, _RUN_OF_TAPS = 8, 256, 512
 _ENOUGH = 2  # rows of an operation below which no model is fitted
 
 
@@ -142,15 +143,21 @@ def _conv_features(kernel: Kernel) -> np.ndarray:
 
     The product (maps x pixels x taps) runs at about half speed where a group makes 24 maps or fewer
     (OpenBLAS does not split such a narrow product over the cores: 11.6 against 22 GFLOP/s at 32 maps).
+    OpenBLAS cuts it into tiles of 8 pixels (the last one costs as much as a full one), copies the columns
+    once for every run of maps, and reads and writes the result once for every run of taps.
     """
     pixels = kernel.out_shape[1] * kernel.out_shape[2]
+    maps = kernel.out_shape[0] // kernel.groups
     columns = kernel.taps * pixels * kernel.groups
     unrolled = kernel.window != (1, 1) or kernel.stride != (1, 1)
-    narrow = kernel.out_shape[0] // kernel.groups <= _NARROW_MAPS
+    narrow = maps <= _NARROW_MAPS
     return np.array(
         [
             kernel.macs,
             narrow * kernel.macs,
+            -pixels % _TILE * maps * kernel.taps * kernel.groups,
+            -(-maps // _RUN_OF_MAPS) * columns,
+            -(-kernel.taps // _RUN_OF_TAPS) * kernel.out_shape[0] * pixels,
             unrolled * columns,
             columns,
             kernel.out_shape[0] * pixels,
