@@ -94,7 +94,7 @@ def main() -> None:
         kernels += [layer.kernel for case in listed for layer in case.latencies.layers({})]
         start = time.perf_counter()
         count = device.learn(kernels)
-        print(f"{count} kernels measured in {time.perf_counter() - start:.0f} s, {len(device.table)} in the table")
+        print(f"{count} kernels measured in {time.perf_counter() - start:.0f} s, {len(device.table)} known")
         for first in range(0, len(listed), _GROUP):
             measure_whole(listed[first : first + _GROUP], Path(scratch))
     table = Table(title="host, onnxruntime, one thread: sum of kernels against the whole network")

@@ -1,9 +1,11 @@
-"""How well the Cortex-A57 model predicts what it has not seen (a few seconds).
+"""How well the latency models of ARM boards predict what it has not seen (a few seconds).
 
 Leaves one whole network out of the fit, predicts its convolutions and all its layers, and compares with
-what was measured; then the paper's hand-made GoogLeNet plan. python benchmarks/latency_model.py
+what was measured; then the paper's hand-made GoogLeNet plan, the calibrated targets, and the share of time
+outside tensor layers. python benchmarks/latency_model.py
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -15,10 +17,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from latency_models import target
 from latency_models.build_tables import measurements, records
+from latency_models.calibrate import PLAIN
 from latency_models.predict import Predictor, UnknownKernelError
 from latency_models.table import LatencyTable, Measurement
 from search import warmstart
 from search.latency import Device, Latencies
+from search.report_network import layers_answer
 from search.setup import structure
 from search.space import to_plan
 
@@ -61,6 +65,39 @@ def main() -> None:
     )
     paper.add_row("paper", f"{merged.latency_ms:.1f}", f"{merged.speedup:.2f}x", "107.7 ms, 3.94x")
     Console().print(paper)
+    Console().print(calibrated())
+    Console().print(outside_tensors())
+
+
+def calibrated() -> Table:
+    """Networks left out of the calibrations, from shapes alone."""
+    table = Table(title="calibrated targets (ncnn), one network left out of the calibration: error in %")
+    table.add_column("target")
+    for heading in ("mean", *PLAIN):
+        table.add_column(heading, justify="right")
+    for name in target.names():
+        if target.load(name).calibration:
+            found = json.loads((target.CALIBRATIONS / f"{name}.json").read_text())
+            errors = [f"{100 * found['left_out'][n]:+.0f}" if n in found["left_out"] else "" for n in PLAIN]
+            table.add_row(name, f"{100 * found['error']:.1f}", *errors)
+    return table
+
+
+def outside_tensors() -> Table:
+    """The share of time outside convolutions and fully connected layers, as the paper's Table 1 asks."""
+    table = Table(title="share of time outside convolutions and fully connected layers")
+    for heading in ("network", "target", "latency ms", "share %"):
+        table.add_column(heading, justify="left" if heading in ("network", "target") else "right")
+    for model in ("bvlc_googlenet", "squeezenet1_1", "alexnet"):
+        for name in ("arm-a57", "rk3399-caffe-2t"):
+            latencies = Latencies(structure(model), Device.named(name, Path("studies")))
+            try:
+                answer = layers_answer(model, name, latencies.by_layer())
+            except UnknownKernelError:
+                continue
+            share = f"{100 * answer['non_tensor_share']:.1f}"
+            table.add_row(model, name, f"{answer['total_ms']:.1f}", share)
+    return table
 
 
 def _everything(predictor: Predictor, rows: list[Measurement]) -> tuple[float, str]:

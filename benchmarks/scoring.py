@@ -1,4 +1,4 @@
-"""How long the host's whole plan space takes to measure, and how many plans a second are scored (about two minutes).
+"""Seconds to measure the host's whole plan space, and plans scored a second (about two minutes).
 
 python benchmarks/scoring.py
 """

@@ -67,14 +67,23 @@ class Predictor:
             return Latency(row.median_us, self.target.kind, row.spread_us / max(row.median_us, 1e-9))
         if kernel.op not in self._models:
             rows = [r for r in self.table.rows.values() if r.kernel.op == kernel.op]
-            if len(rows) < _ENOUGH or self.target.measurable:
-                raise UnknownKernelError(
-                    f"{self.target.name} has no measurement of {kernel.op!r} layers ({kernel.key}), "
-                    "so this network's latency cannot be known there; choose another target "
-                    "('cli.py targets'), such as host, which measures what it needs"
-                )
+            if len(rows) < _ENOUGH or self.target.grows:
+                raise self._unknown(kernel)
             self._models[kernel.op] = _Model(rows)
         return self._models[kernel.op].latency(kernel)
+
+    def _unknown(self, kernel: Kernel) -> UnknownKernelError:
+        name = self.target.name
+        if self.target.remote:
+            return UnknownKernelError(
+                f"{name} has no measurement of {kernel.key}; measure this network there with "
+                f"'profile --target {name} --ssh USER@HOST' (or --adb, or --kit and --import)"
+            )
+        return UnknownKernelError(
+            f"{name} has no measurement of {kernel.op!r} layers ({kernel.key}), "
+            "so this network's latency cannot be known there; choose another target "
+            "('cli.py targets'), such as host, which measures what it needs"
+        )
 
     def _calibrated(self, kernel: Kernel) -> Latency:
         prices, error = self._calibration

@@ -66,10 +66,14 @@ class Evaluation:
 
     def attributes(self) -> dict[str, Any]:
         """Values for the study database."""
-        return score_attributes(self.score) | accuracy_attributes(self.accuracy) | {
-            "seconds": self.seconds,
-            "peak_activation_bytes": self.peak_bytes,
-        }
+        return (
+            score_attributes(self.score)
+            | accuracy_attributes(self.accuracy)
+            | {
+                "seconds": self.seconds,
+                "peak_activation_bytes": self.peak_bytes,
+            }
+        )
 
 
 def accuracy_attributes(accuracy: Accuracy) -> dict[str, float]:

@@ -15,22 +15,10 @@ import pytest
 from optuna.trial import TrialState
 
 import cli
+from tests.program import ROOT, answer, run
 
-ROOT = Path(__file__).parents[1]
 STUDY = "small"
 SMALL = ["--model", "tests.networks:with_batch_norm", "--input-size", "24", "--teacher-epochs", "2"]
-
-
-def run(*arguments: object, home: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
-    environment = os.environ | {"REBIRTH_HOME": str(home), "COLUMNS": "200"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
-
-
-def answer(*arguments: object, home: Path) -> dict:  # type: ignore[type-arg]
-    done = run(*arguments, "--json", home=home)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def search(home: Path, budget: int, *more: object) -> subprocess.CompletedProcess[str]:
@@ -64,6 +52,7 @@ def test_trials_carry_everything_that_was_decided_and_paid(home: Path) -> None:
         assert attributes["parameters"] > 0
         assert attributes["seconds"] > 0
         assert 0 <= attributes["top1"] <= attributes["top5"] <= 100
+        assert attributes["peak_activation_bytes"] > 0
         assert set(attributes["plan"]) <= set(trial.params)
     assert {"versions", "setup", "arguments", "latency_source", "proxy", "fingerprint"} <= set(
         study.user_attrs
@@ -190,6 +179,11 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
         "no run": (["export", "--run", tmp_path / "empty", "--out", tmp_path / "m.onnx"], "no finished run"),
         "unknown operation": (["sites", "--model", "mobilenet_v3_small", "--target", "arm-a57"], "arm-a57"),
         "control flow": (["sites", "--model", "tests.networks:dynamic"], "cannot be traced"),
+        "no board": (["profile", "--target", "b", "--ssh", "a b"], "'a b'"),
+        "shipped board": (["profile", "--target", "arm-a57", "--kit", tmp_path / "k"], "arm-a57"),
+        "two ways": (["profile", "--target", "b", "--ssh", "a", "--adb", "b"], "--ssh"),
+        "no answer": (["profile", "--target", "b", "--import", tmp_path / "text.txt"], "text.txt"),
+        "no runtime": (["profile", "--target", "b", "--kit", tmp_path / "k", "--runtime", "x"], "'x'"),
         "unknown command": (["serch"], "serch"),
         "unknown option": (["search", "--budgte", "3"], "--budgte"),
     }
@@ -218,6 +212,11 @@ CASES = (
     "no run",
     "unknown operation",
     "control flow",
+    "no board",
+    "shipped board",
+    "two ways",
+    "no answer",
+    "no runtime",
     "unknown command",
     "unknown option",
 )
@@ -247,7 +246,7 @@ def test_a_failure_that_is_not_the_users_has_no_sentence_to_hide_behind(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REBIRTH_HOME", str(home))
-    monkeypatch.setattr("latency_models.target.names", lambda: 1 / 0)
+    monkeypatch.setattr("latency_models.target.names", lambda _: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["cli.py", "targets"])
     with pytest.raises(ZeroDivisionError):
         cli.main()
@@ -261,17 +260,3 @@ def test_help_has_an_example_for_every_command(home: Path) -> None:
         shown = run(name, "--help", home=home)
         assert shown.returncode == 0
         assert f"Example: python cli.py {name}" in " ".join(shown.stdout.split())
-
-
-def test_targets_and_profile_answers(home: Path) -> None:
-    known = answer("targets", home=home)
-    assert {"arm-a57", "host"} <= {t["name"] for t in known}
-    fields = {"name", "device", "runtime", "threads", "precision", "kind", "source"}
-    assert all(set(t) >= fields for t in known)
-    layers = answer("profile", "--by-layer", "--model", "alexnet", "--target", "arm-a57", home=home)
-    assert {"network", "target", "total_ms", "layers"} <= set(layers)
-    assert layers["total_ms"] == pytest.approx(sum(row["latency_ms"] for row in layers["layers"]))
-    assert all({"name", "op", "latency_ms", "kind"} <= set(row) for row in layers["layers"])
-    small = ["--model", "tests.networks:fire", "--input-size", "16", "--target", "host"]
-    measured = answer("profile", *small, home=home)
-    assert all(row["kind"] == "measured" and row["latency_ms"] > 0 for row in measured["layers"])

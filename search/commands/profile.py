@@ -14,7 +14,7 @@ from search.setup import structure
 from training.errors import BadInputError
 
 _EXAMPLES = (
-    "Examples: python cli.py profile --model alexnet --target arm-a57 --by-layer; "
+    "Example: python cli.py profile --model alexnet --target arm-a57 --by-layer; a board: "
     "python cli.py profile --target my-board --ssh pi@raspberrypi"
 )
 

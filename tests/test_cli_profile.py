@@ -1,0 +1,58 @@
+"""Targets, tables and boards, as a user handles them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from latency_models import board, kit
+from tests.program import answer, run
+
+FIRE = ["--model", "tests.networks:fire", "--input-size", "16"]
+
+
+def test_targets_and_profile_answers(tmp_path: Path) -> None:
+    known = answer("targets", home=tmp_path)
+    assert {"arm-a57", "host"} <= {t["name"] for t in known}
+    fields = {"name", "device", "runtime", "threads", "precision", "kind", "source"}
+    assert all(set(t) >= fields for t in known)
+    layers = answer("profile", "--by-layer", "--model", "alexnet", "--target", "arm-a57", home=tmp_path)
+    assert {"network", "target", "total_ms", "layers"} <= set(layers)
+    assert layers["total_ms"] == pytest.approx(sum(row["latency_ms"] for row in layers["layers"]))
+    assert all({"name", "op", "latency_ms", "kind"} <= set(row) for row in layers["layers"])
+    small = ["--model", "tests.networks:fire", "--input-size", "16", "--target", "host"]
+    measured = answer("profile", *small, home=tmp_path)
+    assert all(row["kind"] == "measured" and row["latency_ms"] > 0 for row in measured["layers"])
+    assert set(measured["share_by_op"]) == {row["op"] for row in measured["layers"]}
+    assert 0 <= measured["non_tensor_share"] < 1
+
+
+def test_a_board_is_measured_by_hand(tmp_path: Path) -> None:
+    profile = ["profile", *FIRE, "--target", "my-board"]
+    written = run(*profile, "--kit", tmp_path / "kit", home=tmp_path)
+    assert written.returncode == 0, written.stderr
+    assert "on the board" in written.stderr
+    subprocess.run([sys.executable, "-I", kit.PROGRAM, "."], cwd=tmp_path / "kit", check=True)
+    results = tmp_path / "kit" / board.RESULTS
+    measured = answer(*profile, "--import", results, "--export", tmp_path / "t.parquet", home=tmp_path)
+    assert all(row["kind"] == "measured" and row["latency_ms"] > 0 for row in measured["layers"])
+    assert len(pd.read_parquet(tmp_path / "t.parquet")) >= len(measured["layers"])
+    assert "my-board" in {target["name"] for target in answer("targets", home=tmp_path)}
+
+    other = run("profile", *FIRE, "--target", "other-board", "--import", results, home=tmp_path)
+    assert other.returncode == 2
+    assert "my-board" in other.stderr
+    taken = answer(*profile[:-1], "copy", "--import", tmp_path / "t.parquet", home=tmp_path)
+    assert taken["total_ms"] == pytest.approx(measured["total_ms"], rel=1e-3)
+    found = answer("targets", "diff", "my-board", "copy", home=tmp_path)
+    assert found["only_first"] == found["only_second"] == 0
+    assert all(row["median_ratio"] == pytest.approx(1) for row in found["by_op"])
+
+
+def test_a_board_that_was_not_measured_says_what_to_do(tmp_path: Path) -> None:
+    run("profile", *FIRE, "--target", "my-board", "--kit", tmp_path / "kit", home=tmp_path)
+    asked = run("profile", *FIRE, "--target", "my-board", "--by-layer", home=tmp_path)
+    assert asked.returncode == 2
+    assert "profile --target my-board" in asked.stderr
