@@ -88,7 +88,7 @@ def outside_tensors() -> Table:
     table = Table(title="share of time outside convolutions and fully connected layers")
     for heading in ("network", "target", "latency ms", "share %"):
         table.add_column(heading, justify="left" if heading in ("network", "target") else "right")
-    for model in ("bvlc_googlenet", "squeezenet1_1", "alexnet"):
+    for model in ("bvlc_googlenet", "bvlc_alexnet", "squeezenet1_1"):
         for name in ("arm-a57", "rk3399-caffe-2t"):
             latencies = Latencies(structure(model), Device.named(name, Path("studies")))
             try:

@@ -1,10 +1,12 @@
 """Latency of plans on targets."""
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from latency_models import build_tables
 from latency_models.cost import Cost
 from latency_models.table import LatencyTable
 from merges.graph import propagate_shapes
@@ -32,6 +34,18 @@ def test_untouched_googlenet_is_within_five_percent_of_the_measured_359_ms(bvlc:
     assert score.latency_ms == pytest.approx(359, rel=0.05)
     assert score.total.kind == "measured"
     assert score.speedup == 1
+
+
+def test_untouched_alexnet_is_what_was_measured() -> None:
+    score = Latencies(structure("bvlc_alexnet"), Device.named("arm-a57", Path("unused"))).score({})
+    rows = [
+        row
+        for network, _, row in build_tables.measurements(build_tables.records("jetson-tx1", None))
+        if network == "bvlc_alexnet"
+    ]
+    measured_ms = sum(row.median_us for row in rows if row.kernel.op != "softmax") / 1000
+    assert score.latency_ms == pytest.approx(measured_ms, rel=0.02)
+    assert score.total.kind == "measured"
 
 
 def test_the_papers_plan_is_as_fast_as_the_paper_measured(bvlc: Latencies) -> None:
@@ -77,6 +91,13 @@ def test_a_host_table_is_measured_once_kept_and_reused(tmp_path: Path) -> None:
     assert again.learn_all(quiet) == 0
     assert again.score({}).latency_ms == pytest.approx(first.score({}).latency_ms, rel=0.01)
     assert again.score({}).total.kind == "measured"
+
+
+@pytest.mark.parametrize("name", tomllib.loads((warmstart.PRESETS / "paper.toml").read_text()))
+def test_every_preset_fits_its_network_and_is_faster(name: str) -> None:
+    latencies = Latencies(structure(name), Device.named("arm-a57", Path("unused")))
+    plan = to_plan(latencies.network, warmstart.preset("paper", latencies.network))
+    assert latencies.score(plan.choice).speedup > 1.3
 
 
 def test_unknown_presets_and_networks_without_one_are_named() -> None:

@@ -14,15 +14,15 @@ from training.data import DataSpec, load
 from training.finetune import evaluate
 
 
-def test_every_convolution_has_the_recorded_shape() -> None:
-    network = analyse("bvlc_googlenet", models.load("bvlc_googlenet").model, (3, 224, 224))
+@pytest.mark.parametrize(("name", "convolutions"), [("bvlc_googlenet", 57), ("bvlc_alexnet", 5)])
+def test_every_convolution_has_the_recorded_shape(name: str, convolutions: int) -> None:
+    loaded = models.load(name)
+    network = analyse(name, loaded.model, (3, loaded.input_size, loaded.input_size))
     shapes = {str(n.target): n.meta["shape"] for n in network.teacher.graph.nodes if n.op == "call_module"}
     with gzip.open(build_tables.SOURCES / "layer_timings.csv.gz", "rt") as file:
-        records = [
-            r for r in csv.DictReader(file) if r["network"] == "bvlc_googlenet" and r["type"] == "Convolution"
-        ]
+        records = [r for r in csv.DictReader(file) if r["network"] == name and r["type"] == "Convolution"]
     recorded = {r["layer"]: (1, int(r["out_c"]), int(r["out_hw"]), int(r["out_hw"])) for r in records}
-    assert len(recorded) == 57
+    assert len(recorded) == convolutions
     assert {name: shapes[name] for name in recorded} == recorded
 
 
