@@ -8,8 +8,9 @@ and a rebirth layer learned for one block serves every plan that makes the same 
 import copy
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 from torch import Tensor, fx, nn
@@ -26,6 +27,10 @@ from merges.graph import (
     trace,
 )
 from merges.rule import KEEP, Refusal, Site, discover
+
+
+class PatternError(ValueError):
+    """A pattern names no site; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,27 @@ class Network:
         for name, tensor in self.teacher.state_dict().items():
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def restricted(self, only: Collection[str], skip: Collection[str]) -> "Network":
+        """The same network with fewer sites: those that `only` names (all where empty) and `skip` does not.
+
+        Both hold shell patterns for site ids.
+
+        Raises
+        ------
+        PatternError
+            A pattern names no site.
+        """
+        for pattern in (*only, *skip):
+            if not any(fnmatchcase(site.id, pattern) for site in self.sites):
+                raise PatternError(f"no site of {self.name} is named {pattern!r}; 'cli.py sites' lists them")
+        kept = [
+            site
+            for site in self.sites
+            if (not only or any(fnmatchcase(site.id, pattern) for pattern in only))
+            and not any(fnmatchcase(site.id, pattern) for pattern in skip)
+        ]
+        return Network(self.name, self.input_shape, self.teacher, tuple(kept), self.refused, self.folded)
 
     def shape_of(self, node: str) -> tuple[int, ...]:
         """Output shape of a node, batch (1) first."""

@@ -1,6 +1,6 @@
 """From what the user asked for to a network that can be merged, its images and its target."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from merges.graph import TraceError
-from merges.network import Network, analyse
+from merges.network import Network, PatternError, analyse
 from training import models, teacher
 from training.data import Data, DataSpec, Images
 from training.data import load as load_images
@@ -37,6 +37,8 @@ class Setup(BaseModel):
     teacher_epochs: int | None = None
     max_images: int = 20000
     seed: int = 0
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
 
     def data_spec(self, input_size: int) -> DataSpec:
         """The part that decides which images are seen."""
@@ -66,6 +68,8 @@ def structure(
     input_size: int | None = None,
     classes: int | None = None,
     weights: str | None = None,
+    only: Collection[str] = (),
+    skip: Collection[str] = (),
 ) -> Network:
     """A network without data: enough for its sites and its latency.
 
@@ -75,7 +79,7 @@ def structure(
         The model is unknown, cannot be traced, or refuses the input size.
     """
     loaded = models.load(model, weights, classes)
-    return _analysed(loaded, input_size or loaded.input_size)
+    return _analysed(loaded, input_size or loaded.input_size, only, skip)
 
 
 def workbench(
@@ -98,7 +102,7 @@ def workbench(
     images = load_images(setup.data_spec(size), watch("reading images"))
     if not loaded.trained:
         loaded = models.load(setup.model, None, len(images.classes), setup.seed)
-    untrained = _analysed(loaded, size)
+    untrained = _analysed(loaded, size, setup.only, setup.skip)
     _check_outputs(untrained, images)
     check(untrained)
     epochs = setup.teacher_epochs
@@ -119,14 +123,16 @@ def workbench(
             watch(f"training the teacher ({epochs} epochs)"),
         )
         assert trained is loaded.model
-    network = _analysed(loaded, size) if epochs else untrained
+    network = _analysed(loaded, size, setup.only, setup.skip) if epochs else untrained
     return Workbench(setup, network, images, loaded.preprocess)
 
 
-def _analysed(loaded: models.LoadedModel, size: int) -> Network:
+def _analysed(
+    loaded: models.LoadedModel, size: int, only: Collection[str] = (), skip: Collection[str] = ()
+) -> Network:
     try:
-        return analyse(loaded.name, loaded.model, (3, size, size))
-    except TraceError as error:
+        return analyse(loaded.name, loaded.model, (3, size, size)).restricted(only, skip)
+    except (TraceError, PatternError) as error:
         raise BadInputError(str(error)) from error
 
 

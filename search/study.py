@@ -121,6 +121,8 @@ def start(
         "target": device.spec.name,
         "data_fingerprint": bench.data.fingerprint,
         "proxy": asdict(evaluator.proxy),
+        "only": list(bench.setup.only),
+        "skip": list(bench.setup.skip),
     }
     with _database(storage):
         if name in optuna.get_all_study_names(storage):

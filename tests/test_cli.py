@@ -184,6 +184,7 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
         "two ways": (["profile", "--target", "b", "--ssh", "a", "--adb", "b"], "--ssh"),
         "no answer": (["profile", "--target", "b", "--import", tmp_path / "text.txt"], "text.txt"),
         "no runtime": (["profile", "--target", "b", "--kit", tmp_path / "k", "--runtime", "x"], "'x'"),
+        "no such site": (["sites", "--model", "bvlc_googlenet", "--skip", "branch:9x"], "'branch:9x'"),
         "unknown command": (["serch"], "serch"),
         "unknown option": (["search", "--budgte", "3"], "--budgte"),
     }
@@ -217,6 +218,7 @@ CASES = (
     "two ways",
     "no answer",
     "no runtime",
+    "no such site",
     "unknown command",
     "unknown option",
 )

@@ -74,6 +74,10 @@ learning = combine(
     click.option("--eval-data", help="imagefolder:DIR that judges plans; all of --data is then learned on."),
     click.option("--labels", help="Text file, a class a line, in the order of the outputs."),
 )
+sites = combine(
+    click.option("--only", multiple=True, metavar="PATTERN", help="Sites that may be merged; repeatable."),
+    click.option("--skip", multiple=True, metavar="PATTERN", help="Sites that may not, as 'branch:*5b'."),
+)
 storage = combine(
     click.option(
         "--storage", envvar="OPTUNA_STORAGE", help="Study database URL.  [default: SQLite under --home]"

@@ -18,6 +18,7 @@ from search.study import SAMPLERS
 @options.learning
 @options.input_size
 @options.target
+@options.sites
 @click.option("--study", "name", help="Name of the study.  [default: model-target-data-size]")
 @click.option("--sampler", type=click.Choice(SAMPLERS), default="auto", show_default=True)
 @click.option(

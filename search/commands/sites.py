@@ -1,6 +1,7 @@
 """The ``sites`` command."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,13 +13,12 @@ from search.sites import list_sites
 
 
 @click.command("sites", epilog="Example: python cli.py sites --model bvlc_googlenet --target arm-a57")
+@options.sites
 @options.structure
-def command(
-    model: str, input_size: int | None, classes: int | None, target: str, home: Path, as_json: bool
-) -> None:
+def command(target: str, home: Path, as_json: bool, **given: Any) -> None:
     """List what can be merged in a network, and what each option alone does to its latency."""
     device = Device.named(target, home)
-    latencies = Latencies(structure(model, input_size, classes), device)
+    latencies = Latencies(structure(**given), device)
     with report.bars() as watch:
         latencies.learn_all(watch)
         listing = list_sites(latencies, watch("scoring every option"))

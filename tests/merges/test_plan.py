@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merges.network import Network, analyse
+from merges.network import Network, PatternError, analyse
 from merges.plan import Plan, PlanError
 from tests import networks
 
@@ -52,3 +52,15 @@ def test_the_fingerprint_follows_the_structure_not_the_weights() -> None:
     assert again.fingerprint == NETWORK.fingerprint
     assert again.weights_fingerprint != NETWORK.weights_fingerprint
     assert analyse("x", networks.with_batch_norm(), (3, 26, 26)).fingerprint != NETWORK.fingerprint
+
+
+def test_sites_can_be_restricted_by_pattern() -> None:
+    some = NETWORK.restricted(only=["streamline:*"], skip=[])
+    assert {site.rule for site in some.sites} == {"streamline"}
+    rest = NETWORK.restricted(only=[], skip=["streamline:*"])
+    assert {s.id for s in (*some.sites, *rest.sites)} == {s.id for s in NETWORK.sites}
+    assert some.fingerprint == NETWORK.fingerprint
+    plan = Plan.make(some, {some.sites[0].id: some.sites[0].options[-1]})
+    assert Plan.make(NETWORK, plan.choice).plan_id == plan.plan_id
+    with pytest.raises(PatternError, match="'nowhere'"):
+        NETWORK.restricted(only=["nowhere"], skip=[])
