@@ -26,6 +26,10 @@ _TIMEOUT_S = 20.0
 _LACKS_PACKAGE, _NO_SUCH_COMMAND = 3, 127
 
 
+class AddressError(ValueError):
+    """A text is no address of a board; the message says what was expected."""
+
+
 class BoardError(RuntimeError):
     """A board cannot be reached or cannot run a kit; the message says what to do."""
 
@@ -112,7 +116,7 @@ class Ssh:
     def __init__(self, address: str, root: str = ".") -> None:
         found = re.fullmatch(r"(?:([^@:\s]+)@)?([^@:\s]+)(?::(\d+))?", address)
         if not found:
-            raise BoardError(f"{address!r} is no SSH address; expected user@host or user@host:port")
+            raise AddressError(f"{address!r} is no SSH address; expected user@host or user@host:port")
         self.user, self.host, self.port = found[1], found[2], int(found[3] or 22)
         self.name = address
         self.root = root

@@ -23,51 +23,47 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class NewTarget:
-    """What a board's target says of it, where it is not known yet."""
+    """What a board's target says of it, where it is not known yet; None: as known, or as usual."""
 
-    runtime: str = "onnxruntime"
-    threads: int = 1
+    runtime: str | None = None
+    threads: int | None = None
     device: str = ""
 
 
-def find_or_add(name: str, new: NewTarget, home: Path) -> Device:
-    """A target by its name; a board's own target is written under `home` when it is first used.
+def find_or_make(name: str, new: NewTarget, home: Path) -> Device:
+    """A target by its name, or a board's own new one; it is kept once something is done with it.
 
     Raises
     ------
     BadInputError
-        The name cannot be a target's, or the runtime is unknown.
+        The name cannot be a target's, the runtime is unknown, or a known target is another one.
     """
-    if name not in target.names(home):
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise BadInputError(f"{name!r} is no name for a target; expected letters, digits, '.', '_', '-'")
-        if new.runtime not in discover():
-            raise BadInputError(
-                f"unknown runtime {new.runtime!r}; expected one of {', '.join(sorted(discover()))}"
-            )
-        spec = target.Target(
-            name=name,
-            device=new.device or name,
-            runtime=new.runtime,
-            threads=new.threads,
-            precision="fp32",
-            kind="measured",
-            source="timed on the board, one kernel at a time",
-            remote=True,
-        )
-        _save(spec, home)
-    return Device.named(name, home)
+    if name in target.names(home):
+        device = Device.named(name, home)
+        for what in ("runtime", "threads"):
+            known, asked = getattr(device.spec, what), getattr(new, what)
+            if asked not in (None, known):
+                raise BadInputError(f"target {name} has {what} {known!r}, not {asked!r}; choose another name")
+        return device
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise BadInputError(f"{name!r} is no name for a target; expected letters, digits, '.', '_', '-'")
+    runtime = new.runtime or "onnxruntime"
+    if runtime not in discover():
+        raise BadInputError(f"unknown runtime {runtime!r}; expected one of {', '.join(sorted(discover()))}")
+    spec = target.Target(
+        name=name,
+        device=new.device or name,
+        runtime=runtime,
+        threads=new.threads or 1,
+        precision="fp32",
+        kind="measured",
+        source="timed on the board, one kernel at a time",
+        remote=True,
+    )
+    return Device(spec, home)
 
 
-def _save(spec: target.Target, home: Path) -> None:
-    kept = {name: value for name, value in vars(spec).items() if name != "name"}
-    fields = {name: value for name, value in kept.items() if value not in (None, (), "")}
-    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in fields.items())
-    with replacing(home / "targets" / f"{spec.name}.toml") as temporary:
-        temporary.write_text(text)
-
-
-def write_kit(network: Network, device: Device, folder: Path, watch: Watch) -> int:
+def write_kit(network: Network, device: Device, folder: Path, home: Path, watch: Watch) -> int:
     """Write a kit with every kernel that a plan of the network can reach; how many it holds."""
     kernels: dict[Kernel, None] = {}
     blocks = (0, *BLOCKS) if device.spec.block is None else (device.spec.block,)
@@ -77,7 +73,20 @@ def write_kit(network: Network, device: Device, folder: Path, watch: Watch) -> i
     waiting = [kernel for kernel in kernels if device.table.get(kernel) is None]
     if not waiting:
         return 0
-    return kit.write(folder, device.spec, device.runtime, waiting)
+    count = kit.write(folder, device.spec, device.runtime, waiting)
+    _keep_target(device.spec, home)
+    return count
+
+
+def _keep_target(spec: target.Target, home: Path) -> None:
+    """Write a board's own target under `home`; shipped ones stay as they are."""
+    if not spec.remote:
+        return
+    kept = {name: value for name, value in vars(spec).items() if name != "name"}
+    fields = {name: value for name, value in kept.items() if value not in (None, (), "")}
+    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in fields.items())
+    with replacing(home / "targets" / f"{spec.name}.toml") as temporary:
+        temporary.write_text(text)
 
 
 def take(device: Device, path: Path, home: Path, note: Note) -> int:
@@ -97,6 +106,7 @@ def take(device: Device, path: Path, home: Path, note: Note) -> int:
     if path.suffix in (".csv", ".parquet"):
         rows = tuple(LatencyTable.load(path).rows.values())
         device.keep(rows)
+        _keep_target(device.spec, home)
         return len(rows)
     answer = kit.load(path)
     if (answer.target, answer.runtime) != (device.spec.name, device.spec.runtime):
@@ -105,8 +115,7 @@ def take(device: Device, path: Path, home: Path, note: Note) -> int:
             f"not of {device.spec.runtime} on {device.spec.name}"
         )
     device.keep(answer.rows)
-    if device.spec.remote and answer.block is not None:
-        _save(replace(device.spec, block=answer.block), home)
+    _keep_target(replace(device.spec, block=answer.block), home)
     if answer.noisy:
         note(f"{answer.noisy} of {len(answer.rows)} kernels were noisy: is the board idle and cool?")
     failed = {name: why for name, why in answer.failed.items() if not name.startswith("reorder")}
@@ -119,7 +128,7 @@ def measure_there(
     network: Network, device: Device, where: Board, folder: Path, home: Path, watch: Watch, note: Note
 ) -> int:
     """Send a kit to a board, wait for its answer and take it; how many kernels were measured."""
-    count = write_kit(network, device, folder, watch)
+    count = write_kit(network, device, folder, home, watch)
     if count:
         measure_on(where, folder, watch(f"measuring on {where.name}"))
         take(device, folder / "results.jsonl", home, note)

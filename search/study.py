@@ -1,8 +1,6 @@
 """Studies: created, continued, run, and opened for reading. Optuna keeps them in a database."""
 
 import platform
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.evaluate import Evaluator, accuracy_attributes, score_attributes
+from search.interrupts import noticed, uninterrupted
 from search.setup import Watch
 from search.space import distributions, to_params, to_plan
 from search.warmstart import first_plans
@@ -44,22 +43,6 @@ def _database(storage: str) -> Iterator[None]:
         raise BadInputError(
             f"the study database {storage} needs a driver that is not installed ({error})"
         ) from error
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while the database is written, so that no trial is left in a false state."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked: list[int] = []
-    usual = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    if asked:
-        raise KeyboardInterrupt
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
@@ -131,7 +114,7 @@ def start(
         else:
             description = _description(evaluator, identity, arguments)
             plans = list(first_plans(evaluator.latencies, watch("scoring every option")))
-            with _uninterrupted():
+            with uninterrupted():
                 study = _create(name, storage, description)
                 for choices in plans:
                     study.enqueue_trial(to_params(bench.network, choices), skip_if_exists=True)
@@ -198,13 +181,16 @@ def run(study: optuna.Study, evaluator: Evaluator, budget: int, progress: Callab
     seen = {trial.user_attrs["plan_id"]: trial.number for trial in finished(study)}
     repeats = failures = 0
     progress(len(seen), budget)
-    while len(seen) < budget and repeats < _REPEATS_BEFORE_GIVING_UP:
-        state, reason = _turn(study, evaluator, seen)
-        repeats = repeats + 1 if state == TrialState.PRUNED else 0
-        failures = failures + 1 if state == TrialState.FAIL else 0
-        if failures >= _FAILURES_BEFORE_GIVING_UP:
-            raise SearchFailedError(f"{failures} trials in a row failed, the last with: {reason}")
-        progress(len(seen), budget)
+    with noticed() as asked:
+        while len(seen) < budget and repeats < _REPEATS_BEFORE_GIVING_UP:
+            state, reason = _turn(study, evaluator, seen)
+            if asked:
+                raise KeyboardInterrupt
+            repeats = repeats + 1 if state == TrialState.PRUNED else 0
+            failures = failures + 1 if state == TrialState.FAIL else 0
+            if failures >= _FAILURES_BEFORE_GIVING_UP:
+                raise SearchFailedError(f"{failures} trials in a row failed, the last with: {reason}")
+            progress(len(seen), budget)
 
 
 def _turn(study: optuna.Study, evaluator: Evaluator, seen: dict[str, int]) -> tuple[TrialState, str]:
@@ -212,14 +198,14 @@ def _turn(study: optuna.Study, evaluator: Evaluator, seen: dict[str, int]) -> tu
     network = evaluator.bench.network
     trial: optuna.Trial | None = None
     try:
-        with _uninterrupted():
+        with uninterrupted():
             trial = study.ask(distributions(network))  # type: ignore[arg-type]
         plan = to_plan(network, trial.params)
         if plan.plan_id in seen:
             return _close(study, trial, TrialState.PRUNED, f"the same plan as trial {seen[plan.plan_id]}")
         score = evaluator.latencies.score(plan.choice)
         evaluation = evaluator.judge(plan, score)
-        with _uninterrupted():
+        with uninterrupted():
             notes = {"plan": plan.choice, "plan_id": plan.plan_id}
             for key, value in (notes | score_attributes(score) | evaluation.attributes()).items():
                 trial.set_user_attr(key, value)
@@ -241,7 +227,7 @@ def _turn(study: optuna.Study, evaluator: Evaluator, seen: dict[str, int]) -> tu
 def _close(
     study: optuna.Study, trial: optuna.Trial, state: TrialState, reason: str
 ) -> tuple[TrialState, str]:
-    with _uninterrupted():
+    with uninterrupted():
         trial.set_user_attr("reason", reason)
         study.tell(trial, state=state)
     return state, reason

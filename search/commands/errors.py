@@ -2,10 +2,10 @@
 
 from latency_models.kit import AnswerError, NotMeasurableError
 from latency_models.predict import UnknownKernelError
-from latency_models.remote import BoardError
+from latency_models.remote import AddressError, BoardError
 from latency_models.table import TableError
 from latency_models.target import TargetError
 from training.errors import BadInputError, ExportError, SearchFailedError
 
-BAD_INPUT = (BadInputError, TargetError, TableError, AnswerError, UnknownKernelError)
+BAD_INPUT = (BadInputError, TargetError, TableError, AnswerError, AddressError, UnknownKernelError)
 FAILED = (SearchFailedError, NotMeasurableError, BoardError, ExportError, OSError, MemoryError)

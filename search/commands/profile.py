@@ -28,8 +28,8 @@ _EXAMPLES = (
 @options.folder("--kit", text="Write a folder to copy to a board by hand, and stop.")
 @options.file("--import", "answer", text="Take a kit's results.jsonl, or a table as .csv or .parquet.")
 @options.file("--export", "table", text="Write the target's table as .csv or .parquet.")
-@click.option("--runtime", help="Of a board that is new: onnxruntime or ncnn.", default="onnxruntime")
-@options.number("--threads", 1, "Of a board that is new.", default=1)
+@click.option("--runtime", help="Of a board that is new: onnxruntime or ncnn.  [default: onnxruntime]")
+@options.number("--threads", 1, "Of a board that is new.  [default: 1]")
 @options.structure
 def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any) -> None:
     """Latency of a network, layer by layer; measures targets.
@@ -43,13 +43,13 @@ def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any
     if len(ways) > 1:
         raise BadInputError("give one of --ssh, --adb, --kit and --import")
     new = profiling.NewTarget(given["runtime"], given["threads"], given["ssh"] or given["adb"] or "")
-    device = profiling.find_or_add(target, new, home) if ways else Device.named(target, home)
+    device = profiling.find_or_make(target, new, home) if ways else Device.named(target, home)
     if ways and not device.spec.grows:
         raise BadInputError(f"{target} is shipped with this program; give a new name to measure a board")
     network = structure(given["model"], given["input_size"], given["classes"])
     with report.bars() as watch:
         if given["kit"]:
-            count = profiling.write_kit(network, device, given["kit"], watch)
+            count = profiling.write_kit(network, device, given["kit"], home, watch)
             report.note(f"{count} kernels in {given['kit']}: run 'python3 board.pyz .' there on the board")
             return
         count = _measured(given, network, device, home, by_layer, watch)

@@ -130,7 +130,7 @@ def test_unknown_hosts_and_wrong_addresses_are_refused(server: remote.Ssh, folde
     (home / ".ssh" / "known_hosts").write_text("")
     with pytest.raises(remote.BoardError, match="not a known host"):
         remote.measure_on(server, folder, lambda done, total: None)
-    with pytest.raises(remote.BoardError, match="no SSH address"):
+    with pytest.raises(remote.AddressError, match="no SSH address"):
         remote.Ssh("a b; rm -rf")
 
 
