@@ -25,7 +25,9 @@ class Total:
 
     def basis(self) -> str:
         """One phrase that says what the number rests on."""
-        parts = [f"{count} kernels {kind}" for kind, count in sorted(self.kinds.items())]
+        parts = [
+            f"{count} kernel{'s' if count != 1 else ''} {kind}" for kind, count in sorted(self.kinds.items())
+        ]
         if self.outside:
             parts.append(f"{self.outside} of them outside the measured range")
         return ", ".join(parts)

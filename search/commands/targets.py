@@ -8,6 +8,8 @@ import click
 from rich.table import Table
 
 from latency_models import compare, target
+from latency_models.predict import Predictor
+from latency_models.table import LatencyTable
 from search.commands import options
 from search.latency import Device
 
@@ -23,10 +25,7 @@ def command(context: click.Context, home: Path, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     known = [target.load(name, home) for name in target.names(home)]
-    answer = [
-        {field: asdict(spec)[field] for field in _FIELDS} | {"error": _error(Device(spec, home))}
-        for spec in known
-    ]
+    answer = [{field: asdict(spec)[field] for field in _FIELDS} | {"error": _error(spec)} for spec in known]
     table = Table(title="targets", caption="error: mean on networks left out of the calibration")
     for field in (*_FIELDS, "error"):
         table.add_column(field, overflow="fold")
@@ -36,8 +35,8 @@ def command(context: click.Context, home: Path, as_json: bool) -> None:
     options.say(answer, as_json, table)
 
 
-def _error(device: Device) -> float | None:
-    return device.predictor.calibration_error if device.spec.calibration else None
+def _error(spec: target.Target) -> float | None:
+    return Predictor(spec, LatencyTable()).calibration_error if spec.calibration else None
 
 
 @command.command("diff", epilog="Example: python cli.py targets diff host my-board")
