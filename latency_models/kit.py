@@ -6,6 +6,7 @@ A kit holds one-kernel models, a manifest and ``board.pyz`` (see ``board/``); th
 
 import hashlib
 import json
+import math
 import zipapp
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -107,7 +108,9 @@ def _entry(folder: Path, runtime: Runtime, kernel: Kernel) -> dict[str, Any]:
     name = hashlib.sha256(kernel.key.encode()).hexdigest()[:16]
     for suffix, content in job.files.items():
         (folder / f"{name}{suffix}").write_bytes(content)
-    return {"id": name, "kernel": kernel.to_row(), "files": [f"{name}{s}" for s in job.files], **job.details}
+    values = kernel.parameters + math.prod(kernel.in_shape) + math.prod(kernel.out_shape)
+    files = [f"{name}{suffix}" for suffix in job.files]
+    return {"id": name, "kernel": kernel.to_row(), "bytes": 4 * values, "files": files, **job.details}
 
 
 def load(path: Path) -> Answer:

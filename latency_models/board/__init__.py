@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from .backends import BACKENDS, block_of
 from .machine import machine
@@ -19,7 +19,8 @@ from .rounds import Turns, take_turns
 
 RESULTS = "results.jsonl"
 MANIFEST = "manifest.json"
-_GROUP = 20  # their weights and maps together are about as large as a network: caches are as cold
+_GROUP_BYTES = 40e6  # weights and maps that take turns: as many as a network's, so that caches are as cold
+_LARGEST_GROUP = 100
 
 
 def _silent(done: int, total: int) -> None:
@@ -50,8 +51,8 @@ def run(
     progress(len(known), total)
     if manifest["affinity"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, manifest["affinity"])
-    for first in range(0, len(waiting), _GROUP):
-        group = waiting[first : first + _GROUP]
+    done = len(known)
+    for group in _groups(waiting):
         state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
         state["machine"] = machine(manifest["runtime"])
         if manifest["probes"]:
@@ -61,8 +62,20 @@ def run(
             out.writelines(json.dumps(line) + "\n" for line in new)
         keep(new)
         lines += new
-        progress(total - len(waiting) + first + len(group), total)
+        done += len(group)
+        progress(done, total)
     return lines
+
+
+def _groups(entries: list[dict]) -> Iterator[list[dict]]:
+    group: list[dict] = []
+    for entry in entries:
+        group.append(entry)
+        if sum(e["bytes"] for e in group) >= _GROUP_BYTES or len(group) >= _LARGEST_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def read(path: str) -> list[dict]:
