@@ -7,6 +7,7 @@ MobileNetV2, SqueezeNet and AlexNet are exported and timed whole, side by side; 
 kernels measured one by one. With HOME the table is kept: a second run measures no kernel again.
 """
 
+import itertools
 import random
 import sys
 import tempfile
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -37,16 +39,17 @@ _ROUNDS = 15
 
 @dataclass
 class Case:
-    """One whole network, predicted and measured."""
+    """One whole network, still to be measured."""
 
     family: str
     latencies: Latencies
     choices: dict[str, str]
-    measured_ms: float = 0.0
 
-    @property
-    def predicted_ms(self) -> float:
-        return self.latencies.score(self.choices).latency_ms
+
+class Result(NamedTuple):
+    family: str
+    predicted_ms: float
+    measured_ms: float
 
 
 def random_plan(network: Network, rng: random.Random) -> dict[str, str]:
@@ -70,7 +73,7 @@ def cases(device: Device) -> Iterator[Case]:
         yield Case("MobileNetV2", Latencies(network, device), {})
 
 
-def measure_whole(some: list[Case], folder: Path) -> None:
+def measure_whole(some: list[Case], folder: Path) -> Iterator[Result]:
     """Export and time some networks side by side."""
     runs = []
     for number, case in enumerate(some):
@@ -82,32 +85,34 @@ def measure_whole(some: list[Case], folder: Path) -> None:
         feeds = {session.get_inputs()[0].name: image}
         runs.append(lambda session=session, feeds=feeds: session.run(None, feeds))
     for case, (median_us, _) in zip(some, side_by_side(runs, _ROUNDS), strict=True):
-        case.measured_ms = median_us / 1000
+        yield Result(case.family, case.latencies.score(case.choices).latency_ms, median_us / 1000)
 
 
 def main() -> None:
+    results: list[Result] = []
+    count, seconds = 0, 0.0
     with tempfile.TemporaryDirectory() as scratch:
-        home = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch)
-        device = Device.named("host", home)
-        listed = list(cases(device))
-        kernels = [layer.kernel for case in listed for layer in case.latencies.layers(case.choices)]
-        kernels += [layer.kernel for case in listed for layer in case.latencies.layers({})]
-        start = time.perf_counter()
-        count = device.learn(kernels)
-        print(f"{count} kernels measured in {time.perf_counter() - start:.0f} s, {len(device.table)} known")
-        for first in range(0, len(listed), _GROUP):
-            measure_whole(listed[first : first + _GROUP], Path(scratch))
+        device = Device.named("host", Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch))
+        listed = cases(device)
+        while some := list(itertools.islice(listed, _GROUP)):
+            start = time.perf_counter()
+            for case in some:
+                for choices in (case.choices, {}):
+                    count += case.latencies.learn(k.kernel for k in case.latencies.layers(choices))
+            seconds += time.perf_counter() - start
+            results += measure_whole(some, Path(scratch))
+    print(f"{count} kernels measured in {seconds:.0f} s, {len(device.table)} known")
     table = Table(title="host, onnxruntime, one thread: sum of kernels against the whole network")
     for heading in ("networks", "count", "ms", "mean error %", "worst %", "bias %", "Spearman"):
         table.add_column(heading, justify="left" if heading == "networks" else "right")
-    for family in (*dict.fromkeys(case.family for case in listed), "all"):
-        some = [case for case in listed if family in (case.family, "all")]
-        predicted = np.array([case.predicted_ms for case in some])
-        measured = np.array([case.measured_ms for case in some])
+    for family in (*dict.fromkeys(result.family for result in results), "all"):
+        kept = [result for result in results if family in (result.family, "all")]
+        predicted = np.array([result.predicted_ms for result in kept])
+        measured = np.array([result.measured_ms for result in kept])
         errors = 100 * (predicted / measured - 1)
         table.add_row(
             family,
-            str(len(some)),
+            str(len(kept)),
             f"{measured.min():.1f}-{measured.max():.1f}",
             f"{np.abs(errors).mean():.2f}",
             f"{errors[np.abs(errors).argmax()]:+.1f}",

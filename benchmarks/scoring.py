@@ -32,7 +32,7 @@ def main() -> None:
             start = time.perf_counter()
             kernels = latencies.reachable(lambda what: lambda done, total: None)
             listed = time.perf_counter()
-            latencies.device.learn(kernels)
+            latencies.learn(kernels)
             measured = time.perf_counter()
             sites = latencies.network.sites
             plans = [{site.id: rng.choice(site.options) for site in sites} for _ in range(_PLANS)]

@@ -81,6 +81,11 @@ class Kernel:
             return 0
         return self.out_shape[0] * (self.taps + 1)
 
+    @property
+    def touched_bytes(self) -> int:
+        """Weights, maps read and maps made, in single precision."""
+        return 4 * (self.parameters + math.prod(self.in_shape) + math.prod(self.out_shape))
+
     def to_row(self) -> dict[str, Any]:
         """Flat values for a table's row."""
         return {k: _by(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}

@@ -6,7 +6,6 @@ A kit holds one-kernel models, a manifest and ``board.pyz`` (see ``board/``); th
 
 import hashlib
 import json
-import math
 import zipapp
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from latency_models.target import Target
 REFERENCE = Kernel("conv", (64, 28, 28), (64, 28, 28), (3, 3), (1, 1), (1, 1))
 PROGRAM = "board.pyz"
 _VERSION = 1
+_AT_ONCE = 40_000_000
 
 
 class NotMeasurableError(RuntimeError):
@@ -56,8 +56,13 @@ class Answer:
         return sum(row.noisy for row in self.rows)
 
 
-def write(folder: Path, target: Target, runtime: Runtime, kernels: Iterable[Kernel]) -> int:
+def write(
+    folder: Path, target: Target, runtime: Runtime, kernels: Iterable[Kernel], at_once: int = _AT_ONCE
+) -> int:
     """Write a kit; how many kernels it holds. Answers that are in the folder stay (they are not repeated).
+
+    `at_once` is how many bytes of weights and maps take turns: as many as the kernels' network touches,
+    so that the caches are as cold as in it.
 
     Raises
     ------
@@ -75,6 +80,7 @@ def write(folder: Path, target: Target, runtime: Runtime, kernels: Iterable[Kern
         "threads": target.threads,
         "affinity": list(target.affinity),
         "probes": {channels: f"probe-{channels}" for channels in runtime.probes()},
+        "at_once": at_once,
         "reference": _entry(folder, runtime, REFERENCE),
         "kernels": entries,
     }
@@ -108,9 +114,9 @@ def _entry(folder: Path, runtime: Runtime, kernel: Kernel) -> dict[str, Any]:
     name = hashlib.sha256(kernel.key.encode()).hexdigest()[:16]
     for suffix, content in job.files.items():
         (folder / f"{name}{suffix}").write_bytes(content)
-    values = kernel.parameters + math.prod(kernel.in_shape) + math.prod(kernel.out_shape)
     files = [f"{name}{suffix}" for suffix in job.files]
-    return {"id": name, "kernel": kernel.to_row(), "bytes": 4 * values, "files": files, **job.details}
+    entry = {"id": name, "kernel": kernel.to_row(), "bytes": kernel.touched_bytes, "files": files}
+    return entry | job.details
 
 
 def load(path: Path) -> Answer:

@@ -23,8 +23,11 @@ def measure(
     kernels: Iterable[Kernel],
     keep: Callable[[Sequence[Measurement]], None],
     progress: Callable[[int, int], None] = lambda _, __: None,
+    **how: int,
 ) -> None:
     """Time each kernel once; `keep` is given the measurements group by group, so that none is lost.
+
+    `how` goes to ``kit.write``.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def measure(
         keep(found.rows)
 
     with tempfile.TemporaryDirectory(prefix="kernels-") as folder:
-        kit.write(Path(folder), target, runtime, kernels)
+        kit.write(Path(folder), target, runtime, kernels, **how)
         try:
             board.run(folder, progress, kept)
         except ImportError as error:

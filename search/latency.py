@@ -60,12 +60,17 @@ class Device:
         """What a latency rests on, for people."""
         return f"{total.basis()} - {self.source}"
 
-    def learn(self, kernels: Iterable[Kernel], progress: Progress = _silent, again: bool = False) -> int:
-        """Measure kernels that the table does not hold (all of them with `again`), and keep them."""
+    def learn(
+        self, kernels: Iterable[Kernel], progress: Progress = _silent, again: bool = False, **how: int
+    ) -> int:
+        """Measure kernels that the table does not hold (all of them with `again`), and keep them.
+
+        `how` goes to ``kit.write``.
+        """
         wanted = [k for k in dict.fromkeys(kernels) if again or self.table.get(k) is None]
         if not self.spec.measurable or not wanted:
             return 0
-        measure.measure(self.runtime, self.spec, wanted, self.keep, progress)
+        measure.measure(self.runtime, self.spec, wanted, self.keep, progress, **how)
         return len(wanted)
 
     def keep(self, rows: Sequence[Measurement]) -> None:
@@ -160,7 +165,7 @@ class Latencies:
 
     def _cost(self, choices: Mapping[str, str]) -> Cost:
         kernels = [layer.kernel for layer in self.layers(choices)]
-        self.device.learn(kernels)
+        self.learn(kernels)
         return Cost.of(self.device.predictor, kernels)
 
     def _added(self, block: Block, choices: dict[str, str]) -> Cost:
@@ -191,14 +196,23 @@ class Latencies:
     def by_layer(self) -> list[tuple[Layer, Latency]]:
         """Every kernel of the untouched network with its latency, in network order."""
         layers = self.layers({})
-        self.device.learn(layer.kernel for layer in layers)
+        self.learn(layer.kernel for layer in layers)
         return [(layer, self.device.predictor.latency(layer.kernel)) for layer in layers]
 
     def learn_all(self, watch: Watch, again: bool = False) -> int:
         """Measure every kernel that any plan can reach; how many (none where a table is shipped)."""
         if not self.device.spec.measurable:
             return 0
-        return self.device.learn(self.reachable(watch), watch(f"measuring on {self.device.spec.name}"), again)
+        return self.learn(self.reachable(watch), watch(f"measuring on {self.device.spec.name}"), again)
+
+    def learn(self, kernels: Iterable[Kernel], progress: Progress = _silent, again: bool = False) -> int:
+        """Measure some of the network's kernels, with caches as cold as in the untouched network."""
+        return self.device.learn(kernels, progress, again, at_once=self.touched_bytes)
+
+    @cached_property
+    def touched_bytes(self) -> int:
+        """Weights and maps of the untouched network."""
+        return sum(layer.kernel.touched_bytes for layer in self.layers({}))
 
     def reachable(self, watch: Watch) -> list[Kernel]:
         """Every kernel that some choice in one block brings into the network, each once."""

@@ -73,7 +73,8 @@ def write_kit(network: Network, device: Device, folder: Path, home: Path, watch:
     waiting = [kernel for kernel in kernels if device.table.get(kernel) is None]
     if not waiting:
         return 0
-    count = kit.write(folder, device.spec, device.runtime, waiting)
+    touched = Latencies(network, device).touched_bytes
+    count = kit.write(folder, device.spec, device.runtime, waiting, touched)
     _keep_target(device.spec, home)
     return count
 

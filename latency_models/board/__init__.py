@@ -2,9 +2,9 @@
 
 Self-contained, so that it can be sent to a board together with the folder (see ``kit.py``): it needs
 Python 3.8, numpy and the runtime that the folder's ``manifest.json`` names. Every kernel runs in turn,
-round after round, among all the others of its group: its weights are then as cold as they are in a
-whole network. Results are appended to ``results.jsonl`` group by group; kernels that are in it already
-are not measured again.
+round after round, among the others of a group that touches as much memory as its network: its weights
+are then as cold as they are there. Results are appended to ``results.jsonl`` group by group; kernels that
+are in it already are not measured again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .rounds import Turns, take_turns
 
 RESULTS = "results.jsonl"
 MANIFEST = "manifest.json"
-_GROUP_BYTES = 40e6  # weights and maps that take turns: as many as a network's, so that caches are as cold
 _LARGEST_GROUP = 100
+_MORE_THAN_CACHES = 64_000_000  # bytes
 
 
 def _silent(done: int, total: int) -> None:
@@ -52,7 +52,7 @@ def run(
     if manifest["affinity"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, manifest["affinity"])
     done = len(known)
-    for group in _groups(waiting):
+    for group in _groups(waiting, manifest["at_once"]):
         state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
         state["machine"] = machine(manifest["runtime"])
         if manifest["probes"]:
@@ -67,11 +67,12 @@ def run(
     return lines
 
 
-def _groups(entries: list[dict]) -> Iterator[list[dict]]:
+def _groups(entries: list[dict], at_once: int) -> Iterator[list[dict]]:
+    """Kernels that take turns: together they touch `at_once` bytes."""
     group: list[dict] = []
     for entry in entries:
         group.append(entry)
-        if sum(e["bytes"] for e in group) >= _GROUP_BYTES or len(group) >= _LARGEST_GROUP:
+        if sum(e["bytes"] for e in group) >= at_once or len(group) >= _LARGEST_GROUP:
             yield group
             group = []
     if group:
@@ -102,7 +103,8 @@ def _measure(folder: str, manifest: dict, group: list[dict]) -> list[dict]:
             turns[entry["id"]] = Turns(backend(folder, entry, threads))
         except Exception as error:
             results[entry["id"]] = {"failed": str(error).splitlines()[0][:300]}
-    drift = take_turns(list(turns.values()), reference)
+    missing = manifest["at_once"] - sum(entry["bytes"] for entry in group)
+    drift = take_turns(list(turns.values()), reference, min(max(0, missing), _MORE_THAN_CACHES))
     reference.samples_us()
     for name, turn in turns.items():
         try:

@@ -44,11 +44,13 @@ class Turns:
         return {"median_us": median, "spread_us": spread, "repeats": len(samples), "noisy": noisy}
 
 
-def take_turns(kernels: list[Turns], reference: Timed) -> list[float]:
+def take_turns(kernels: list[Turns], reference: Timed, more_bytes: int) -> list[float]:
     """Run all kernels round after round until their times are steady; the drift of each round.
 
-    Drift is how much slower than usual the reference ran; it is taken out of the round's times.
+    Drift is how much slower than usual the reference ran; it is taken out of the round's times. Every
+    round also copies `more_bytes` of other memory: what the rest of the network would touch.
     """
+    rest = bytearray(more_bytes // 2)
     for _ in range(_WARM_UPS):
         reference.run()
     usual_us = min(wall_us(reference) for _ in range(9))
@@ -56,6 +58,7 @@ def take_turns(kernels: list[Turns], reference: Timed) -> list[float]:
     active = list(kernels)
     while active and len(drift) < _MOST_ROUNDS:
         drift.append(max(1.0, min(wall_us(reference) for _ in range(3)) / usual_us))
+        bytes(rest)
         for kernel in active:
             kernel.sample(drift[-1])
         if len(drift) >= _FEWEST_ROUNDS:
