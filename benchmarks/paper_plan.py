@@ -1,4 +1,4 @@
-"""The paper's plan on its own network, learned on unlabelled photos: accuracy against minutes (an hour).
+"""The paper's plan on its own network, learned on unlabelled photos: accuracy against minutes (over an hour).
 
 python benchmarks/paper_plan.py WEIGHTS SYNSETS LEARN_FOLDER EVAL_FOLDER [HOME]
 
