@@ -21,7 +21,7 @@ from latency_models.target import Target
 REFERENCE = Kernel("conv", (64, 28, 28), (64, 28, 28), (3, 3), (1, 1), (1, 1))
 PROGRAM = "board.pyz"
 _VERSION = 1
-_AT_ONCE = 40_000_000
+AT_ONCE = 40_000_000
 
 
 class NotMeasurableError(RuntimeError):
@@ -57,7 +57,7 @@ class Answer:
 
 
 def write(
-    folder: Path, target: Target, runtime: Runtime, kernels: Iterable[Kernel], at_once: int = _AT_ONCE
+    folder: Path, target: Target, runtime: Runtime, kernels: Iterable[Kernel], at_once: int = AT_ONCE
 ) -> int:
     """Write a kit; how many kernels it holds. Answers that are in the folder stay (they are not repeated).
 

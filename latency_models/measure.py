@@ -4,10 +4,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
 from latency_models import board, kit
+from latency_models.board.rounds import quartiles
 from latency_models.kernel import Kernel
 from latency_models.kit import NotMeasurableError
 from latency_models.runtime import Runtime
@@ -23,11 +23,11 @@ def measure(
     kernels: Iterable[Kernel],
     keep: Callable[[Sequence[Measurement]], None],
     progress: Callable[[int, int], None] = lambda _, __: None,
-    **how: int,
+    at_once: int = kit.AT_ONCE,
 ) -> None:
     """Time each kernel once; `keep` is given the measurements group by group, so that none is lost.
 
-    `how` goes to ``kit.write``.
+    `at_once` is explained at ``kit.write``.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def measure(
         keep(found.rows)
 
     with tempfile.TemporaryDirectory(prefix="kernels-") as folder:
-        kit.write(Path(folder), target, runtime, kernels, **how)
+        kit.write(Path(folder), target, runtime, kernels, at_once)
         try:
             board.run(folder, progress, kept)
         except ImportError as error:
@@ -69,5 +69,4 @@ def side_by_side(runs: Sequence[Run], rounds: int = 15) -> list[tuple[float, flo
             start = time.perf_counter()
             run()
             times.append((time.perf_counter() - start) * 1e6)
-    summaries = [quantiles(times, n=4, method="inclusive") for times in samples]
-    return [(median, (high - low) / 2) for low, median, high in summaries]
+    return [quartiles(times) for times in samples]

@@ -106,15 +106,14 @@ class Network:
         PatternError
             A pattern names no site.
         """
+
+        def named(site: Site, patterns: Collection[str]) -> bool:
+            return any(fnmatchcase(site.id, pattern) for pattern in patterns)
+
         for pattern in (*only, *skip):
-            if not any(fnmatchcase(site.id, pattern) for site in self.sites):
+            if not any(named(site, [pattern]) for site in self.sites):
                 raise PatternError(f"no site of {self.name} is named {pattern!r}; 'cli.py sites' lists them")
-        kept = [
-            site
-            for site in self.sites
-            if (not only or any(fnmatchcase(site.id, pattern) for pattern in only))
-            and not any(fnmatchcase(site.id, pattern) for pattern in skip)
-        ]
+        kept = [s for s in self.sites if (not only or named(s, only)) and not named(s, skip)]
         return Network(self.name, self.input_shape, self.teacher, tuple(kept), self.refused, self.folded)
 
     def shape_of(self, node: str) -> tuple[int, ...]:

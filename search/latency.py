@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from latency_models import measure, runtime, target
+from latency_models import kit, measure, runtime, target
 from latency_models.cost import Cost, Total
 from latency_models.kernel import Kernel, Layer
 from latency_models.memory import peak_bytes
@@ -61,16 +61,20 @@ class Device:
         return f"{total.basis()} - {self.source}"
 
     def learn(
-        self, kernels: Iterable[Kernel], progress: Progress = _silent, again: bool = False, **how: int
+        self,
+        kernels: Iterable[Kernel],
+        progress: Progress = _silent,
+        again: bool = False,
+        at_once: int = kit.AT_ONCE,
     ) -> int:
         """Measure kernels that the table does not hold (all of them with `again`), and keep them.
 
-        `how` goes to ``kit.write``.
+        `at_once` is explained at ``kit.write``.
         """
         wanted = [k for k in dict.fromkeys(kernels) if again or self.table.get(k) is None]
         if not self.spec.measurable or not wanted:
             return 0
-        measure.measure(self.runtime, self.spec, wanted, self.keep, progress, **how)
+        measure.measure(self.runtime, self.spec, wanted, self.keep, progress, at_once)
         return len(wanted)
 
     def keep(self, rows: Sequence[Measurement]) -> None:
@@ -125,8 +129,7 @@ class Latencies:
     def __init__(self, network: Network, device: Device) -> None:
         self.network = network
         self.device = device
-        self._skeleton = network.skeleton()
-        self._rest = {layer.name: layer for layer in lower(self._skeleton)}
+        self._rest = {layer.name: layer for layer in lower(network.skeleton())}
         self._rebuilt: dict[_Choices, tuple[list[Layer], str]] = {}
         self._costs: dict[_Choices, Cost] = {}
 
@@ -207,7 +210,7 @@ class Latencies:
 
     def learn(self, kernels: Iterable[Kernel], progress: Progress = _silent, again: bool = False) -> int:
         """Measure some of the network's kernels, with caches as cold as in the untouched network."""
-        return self.device.learn(kernels, progress, again, at_once=self.touched_bytes)
+        return self.device.learn(kernels, progress, again, self.touched_bytes)
 
     @cached_property
     def touched_bytes(self) -> int:
@@ -216,10 +219,10 @@ class Latencies:
 
     def reachable(self, watch: Watch) -> list[Kernel]:
         """Every kernel that some choice in one block brings into the network, each once."""
-        listed = [(block, choices) for block in self.network.blocks for choices in block.all_choices()]
+        listed = [choices for block in self.network.blocks for choices in block.all_choices()]
         progress = watch("listing the kernels of all plans")
         kernels = dict.fromkeys(layer.kernel for layer in self.layers({}))
-        for done, (_, choices) in enumerate(listed):
+        for done, choices in enumerate(listed):
             kernels |= dict.fromkeys(layer.kernel for layer in self.layers(choices))
             progress(done + 1, len(listed))
         return list(kernels)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from latency_models import kit, target
+from latency_models import board, kit, target
 from latency_models.kernel import Kernel
 from latency_models.remote import Board, measure_on
 from latency_models.runtime import discover
@@ -132,5 +132,5 @@ def measure_there(
     count = write_kit(network, device, folder, home, watch)
     if count:
         measure_on(where, folder, watch(f"measuring on {where.name}"))
-        take(device, folder / "results.jsonl", home, note)
+        take(device, folder / board.RESULTS, home, note)
     return count

@@ -52,11 +52,10 @@ def run(
     if manifest["affinity"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, manifest["affinity"])
     done = len(known)
+    block = {"block": block_of(folder, manifest["probes"])} if waiting and manifest["probes"] else {}
     for group in _groups(waiting, manifest["at_once"]):
         state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
-        state["machine"] = machine(manifest["runtime"])
-        if manifest["probes"]:
-            state["machine"]["block"] = block_of(folder, manifest["probes"])
+        state["machine"] = {**machine(manifest["runtime"]), **block}
         new = [state, *_measure(folder, manifest, group)]
         with open(path, "a") as out:
             out.writelines(json.dumps(line) + "\n" for line in new)

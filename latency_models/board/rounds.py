@@ -27,7 +27,7 @@ class Turns:
         self.walls_us.append(wall_us(self.timed) / drift)
 
     def steady(self) -> bool:
-        median, spread = _quartiles(self.walls_us)
+        median, spread = quartiles(self.walls_us)
         return spread <= max(_ENOUGH_SPREAD * median, _ENOUGH_US)
 
     def result(self, drift: list[float]) -> dict:
@@ -37,7 +37,7 @@ class Turns:
         of those is too coarse for short kernels.
         """
         samples = [us / factor for us, factor in zip(self.timed.samples_us()[_WARM_UPS:], drift)]
-        _, spread = _quartiles(samples)
+        _, spread = quartiles(samples)
         quarter = len(samples) // 4
         median = statistics.fmean(sorted(samples)[quarter : len(samples) - quarter])
         noisy = spread > max(_NOISY_SPREAD * median, _ENOUGH_US)
@@ -72,6 +72,7 @@ def wall_us(timed: Timed) -> float:
     return (time.perf_counter() - start) * 1e6
 
 
-def _quartiles(values: list[float]) -> tuple[float, float]:
+def quartiles(values: list[float]) -> tuple[float, float]:
+    """Median and half the distance between the quartiles."""
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
     return median, (high - low) / 2

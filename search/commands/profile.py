@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from latency_models.remote import Adb, Board, Ssh
+from merges.network import Network
 from search import profiling, report, report_network
 from search.commands import options
 from search.latency import Device, Latencies
-from search.setup import structure
+from search.setup import Watch, structure
 from training.errors import BadInputError
 
 _EXAMPLES = (
@@ -66,7 +67,7 @@ def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any
 
 
 def _measured(
-    given: dict[str, Any], network: Any, device: Device, home: Path, by_layer: bool, watch: Any
+    given: dict[str, Any], network: Network, device: Device, home: Path, by_layer: bool, watch: Watch
 ) -> int:
     if given["answer"]:
         return profiling.take(device, given["answer"], home, report.note)
