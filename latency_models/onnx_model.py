@@ -3,7 +3,8 @@
 Before it stands a cheap operation that writes its inputs, after it one that reads its output: inputs are
 fresh in the cache and outputs come from the runtime's own memory, as between real layers. Weights are
 made when the model is loaded, so that the file stays small. Operations of the same kind that are not the
-kernel have names that begin with an underscore.
+kernel have names that begin with an underscore. Beside it stands an operation on one number: what that seems
+to take is what looking costs (see ``board/backends.py``).
 """
 
 from typing import Any
@@ -28,6 +29,7 @@ OPS = {
     "reorder_in": ["ReorderInput"],
     "reorder_out": ["ReorderOutput"],
 }
+EMPTY = "_empty"
 _OPSET = 18
 _IR_VERSION = 8
 _WEIGHT = 0.01
@@ -76,14 +78,12 @@ class OneKernel:
     def model(self, output: str) -> ModelProto:
         flat = self.kernel.op == "linear"
         float_info = helper.make_tensor_value_info
-        values = [
-            float_info(n, TensorProto.FLOAT, [1, s[0]] if flat else [1, *s]) for n, s in self.inputs.items()
-        ]
+        sizes = {name: [1, shape[0]] if flat else [1, *shape] for name, shape in self.inputs.items()}
         graph = helper.make_graph(
-            self.nodes,
+            [*self.nodes, helper.make_node("Sigmoid", ["one"], ["empty"], EMPTY)],
             self.kernel.op,
-            values,
-            [float_info(output, TensorProto.FLOAT, None)],
+            [float_info(name, TensorProto.FLOAT, size) for name, size in (sizes | {"one": [1]}).items()],
+            [float_info(name, TensorProto.FLOAT, None) for name in (output, "empty")],
             self.constants,
         )
         opsets = [helper.make_opsetid("", _OPSET)]

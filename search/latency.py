@@ -214,8 +214,9 @@ class Latencies:
 
     @cached_property
     def touched_bytes(self) -> int:
-        """Weights and maps of the untouched network."""
-        return sum(layer.kernel.touched_bytes for layer in self.layers({}))
+        """Weights of the untouched network, and its maps, which use the same memory again and again."""
+        weights = sum(layer.kernel.parameters for layer in self.layers({}))
+        return 4 * weights + self.peak_bytes({})
 
     def reachable(self, watch: Watch) -> list[Kernel]:
         """Every kernel that some choice in one block brings into the network, each once."""

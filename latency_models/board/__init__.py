@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterator
 
 from .backends import BACKENDS, block_of
 from .machine import machine
-from .rounds import Turns, take_turns
+from .rounds import Reference, Turns, take_turns
 
 RESULTS = "results.jsonl"
 MANIFEST = "manifest.json"
@@ -52,17 +52,20 @@ def run(
     if manifest["affinity"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, manifest["affinity"])
     done = len(known)
+    timed = BACKENDS[manifest["runtime"]](folder, manifest["reference"], manifest["threads"])
+    reference = Reference(timed)
     block = {"block": block_of(folder, manifest["probes"])} if waiting and manifest["probes"] else {}
     for group in _groups(waiting, manifest["at_once"]):
         state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
         state["machine"] = {**machine(manifest["runtime"]), **block}
-        new = [state, *_measure(folder, manifest, group)]
+        new = [state, *_measure(folder, manifest, group, reference)]
         with open(path, "a") as out:
             out.writelines(json.dumps(line) + "\n" for line in new)
         keep(new)
         lines += new
         done += len(group)
         progress(done, total)
+    timed.samples_us()
     return lines
 
 
@@ -91,10 +94,9 @@ def read(path: str) -> list[dict]:
     return lines
 
 
-def _measure(folder: str, manifest: dict, group: list[dict]) -> list[dict]:
+def _measure(folder: str, manifest: dict, group: list[dict], reference: Reference) -> list[dict]:
     """One result a kernel; a kernel that cannot be run has the reason in the place of its time."""
     backend, threads = BACKENDS[manifest["runtime"]], manifest["threads"]
-    reference = backend(folder, manifest["reference"], threads)
     turns: dict[str, Turns] = {}
     results: dict[str, dict[str, Any]] = {}
     for entry in group:
@@ -104,7 +106,6 @@ def _measure(folder: str, manifest: dict, group: list[dict]) -> list[dict]:
             results[entry["id"]] = {"failed": str(error).splitlines()[0][:300]}
     missing = manifest["at_once"] - sum(entry["bytes"] for entry in group)
     drift = take_turns(list(turns.values()), reference, min(max(0, missing), _MORE_THAN_CACHES))
-    reference.samples_us()
     for name, turn in turns.items():
         try:
             results[name] = turn.result(drift)

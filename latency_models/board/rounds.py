@@ -33,31 +33,44 @@ class Turns:
     def result(self, drift: list[float]) -> dict:
         """Middle and half the distance between the quartiles, over rounds; a wide one is called noisy.
 
-        The middle is the mean between the quartiles: runtimes report whole microseconds, and a median
-        of those is too coarse for short kernels.
+        The middle is the mean without the tenth at either end: a median of whole microseconds, as runtimes
+        report them, is too coarse for short kernels, and what now and then disturbs a kernel somewhere in a
+        network is part of that network's time.
         """
         samples = [us / factor for us, factor in zip(self.timed.samples_us()[_WARM_UPS:], drift)]
         _, spread = quartiles(samples)
-        quarter = len(samples) // 4
-        median = statistics.fmean(sorted(samples)[quarter : len(samples) - quarter])
+        tenth = len(samples) // 10
+        median = statistics.fmean(sorted(samples)[tenth : len(samples) - tenth])
         noisy = spread > max(_NOISY_SPREAD * median, _ENOUGH_US)
         return {"median_us": median, "spread_us": spread, "repeats": len(samples), "noisy": noisy}
 
 
-def take_turns(kernels: list[Turns], reference: Timed, more_bytes: int) -> list[float]:
+class Reference:
+    """A kernel that tells how much slower than at its best the machine is now (never less than 1)."""
+
+    def __init__(self, timed: Timed) -> None:
+        self.timed = timed
+        for _ in range(_WARM_UPS):
+            timed.run()
+        self.best_us = min(wall_us(timed) for _ in range(_FEWEST_ROUNDS))
+
+    def drift(self) -> float:
+        now_us = min(wall_us(self.timed) for _ in range(3))
+        self.best_us = min(self.best_us, now_us)
+        return now_us / self.best_us
+
+
+def take_turns(kernels: list[Turns], reference: Reference, more_bytes: int) -> list[float]:
     """Run all kernels round after round until their times are steady; the drift of each round.
 
-    Drift is how much slower than usual the reference ran; it is taken out of the round's times. Every
-    round also copies `more_bytes` of other memory: what the rest of the network would touch.
+    Drift is taken out of the round's times. Every round also copies `more_bytes` of other memory: what the
+    rest of the network would touch.
     """
     rest = bytearray(more_bytes // 2)
-    for _ in range(_WARM_UPS):
-        reference.run()
-    usual_us = min(wall_us(reference) for _ in range(9))
     drift: list[float] = []
     active = list(kernels)
     while active and len(drift) < _MOST_ROUNDS:
-        drift.append(max(1.0, min(wall_us(reference) for _ in range(3)) / usual_us))
+        drift.append(reference.drift())
         bytes(rest)
         for kernel in active:
             kernel.sample(drift[-1])

@@ -15,7 +15,7 @@ import onnxruntime
 
 from latency_models.kernel import Kernel, Layer
 from latency_models.layouts import blocked
-from latency_models.onnx_model import OPS, one_kernel_model
+from latency_models.onnx_model import EMPTY, OPS, one_kernel_model
 from latency_models.runtime import Job, Runtime, drop_free, fuse_activations
 from latency_models.target import Target
 
@@ -47,7 +47,7 @@ class OnnxRuntime:
 
     def job(self, kernel: Kernel) -> Job | None:
         content = one_kernel_model(kernel).SerializeToString()
-        return Job({".onnx": content}, {"ops": OPS[kernel.op]})
+        return Job({".onnx": content}, {"ops": OPS[kernel.op], "empty": EMPTY})
 
     def probes(self) -> dict[str, bytes]:
         return {str(channels): pooling_model(channels) for channels in BLOCKS}
