@@ -23,8 +23,8 @@ from search import report, warmstart  # noqa: E402
 from search.latency import Device, Latencies  # noqa: E402
 from search.setup import Setup, workbench  # noqa: E402
 from training.bank import Bank  # noqa: E402
-from training.distill import Recipe  # noqa: E402
 from training.finetune import Accuracy, assemble, evaluate, finetune  # noqa: E402
+from training.lesson import Recipe  # noqa: E402
 
 _ALONE, _BOTTOM_UP = 120, 150
 _DISTIL_STEPS, _BATCH, _RATE = 120, 32, 2e-4

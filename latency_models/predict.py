@@ -6,7 +6,7 @@ by name.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,18 @@ from latency_models.target import CALIBRATIONS, Target
 _NARROW_MAPS = 24
 _TILE, _RUN_OF_MAPS, _RUN_OF_TAPS = 8, 256, 512
 _ENOUGH = 2  # rows of an operation below which no model is fitted
+# Operations that a table lacks, as so many times another one that moves memory in the same way. Caffe adds
+# maps by setting its output to zero and adding each input to it: 7 values moved where a copy moves 2; its
+# norm copies, spreads out mean and variance, subtracts, divides and scales: 14 values. The error is how
+# far two measured operations of this class (relu and concat) are apart, by value moved.
+_LIKE = {
+    "add": ("concat", 3.5),
+    "batchnorm": ("concat", 7.0),
+    "relu6": ("relu", 1.0),
+    "narrow": ("concat", 1.0),
+    "transpose": ("concat", 1.0),
+}
+_LIKE_ERROR = 0.5
 
 
 class UnknownKernelError(LookupError):
@@ -65,12 +77,23 @@ class Predictor:
         row = self.table.get(kernel)
         if row is not None:
             return Latency(row.median_us, self.target.kind, row.spread_us / max(row.median_us, 1e-9))
-        if kernel.op not in self._models:
-            rows = [r for r in self.table.rows.values() if r.kernel.op == kernel.op]
-            if len(rows) < _ENOUGH or self.target.grows:
-                raise self._unknown(kernel)
-            self._models[kernel.op] = _Model(rows)
-        return self._models[kernel.op].latency(kernel)
+        found = self._model(kernel.op)
+        if found is not None:
+            return found.latency(kernel)
+        other, times = _LIKE.get(kernel.op, ("", 0.0))
+        found = self._model(other)
+        if found is None:
+            raise self._unknown(kernel)
+        alike = found.latency(replace(kernel, op=other, in_shape=kernel.out_shape))
+        return replace(alike, us=times * alike.us, error=_LIKE_ERROR)
+
+    def _model(self, op: str) -> "_Model | None":
+        """The model of an operation, fitted when it is first asked for; None where too little is known."""
+        if op not in self._models and not self.target.grows:
+            rows = [row for row in self.table.rows.values() if row.kernel.op == op]
+            if len(rows) >= _ENOUGH:
+                self._models[op] = _Model(rows)
+        return self._models.get(op)
 
     def _unknown(self, kernel: Kernel) -> UnknownKernelError:
         name = self.target.name

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+_EXACT_SVD = 1024
+
 
 def fold_norm(
     weight: Tensor,
@@ -43,6 +45,36 @@ def embed_kernel(weight: Tensor, height: int, width: int, top: int, left: int) -
     return torch.nn.functional.pad(weight, (left, width - kw - left, top, height - kh - top))
 
 
+def dense_kernel(weight: Tensor, groups: int) -> Tensor:
+    """The ungrouped kernel of a grouped one: (out, in / groups, kh, kw) -> (out, in, kh, kw)."""
+    maps, channels = weight.shape[0] // groups, weight.shape[1]
+    dense = weight.new_zeros(weight.shape[0], channels * groups, *weight.shape[2:])
+    for group in range(groups):
+        rows, columns = (
+            slice(group * maps, (group + 1) * maps),
+            slice(group * channels, (group + 1) * channels),
+        )
+        dense[rows, columns] = weight[rows]
+    return dense
+
+
+def compose_kernels(
+    first: Tensor, second: Tensor, stride: tuple[int, int], groups: tuple[int, int]
+) -> Tensor:
+    """The ungrouped kernel of two convolutions with nothing between, the first of them at `stride`.
+
+    ``first`` is (middle, in / groups[0], k1, k1), ``second`` (out, middle / groups[1], k2, k2); the result is
+    (out, in, K, K) with ``K = k1 + (k2 - 1) stride``: tap ``q`` of the second sees tap ``t`` of the first at
+    ``q stride + t``, which is a transposed convolution of the kernels.
+    """
+    transposed = torch.nn.functional.conv_transpose2d
+    if groups[1] == len(first) == len(second):  # depthwise: map by map, as its dense kernel may be huge
+        dense = dense_kernel(first, groups[0])
+        flat = transposed(second.transpose(0, 1), dense, stride=stride, groups=groups[1])
+        return flat.reshape(*dense.shape[:2], *flat.shape[2:])
+    return transposed(dense_kernel(second, groups[1]), first, stride=stride, groups=groups[0])
+
+
 def spread_kernel(weight: Tensor, window: int, stride: int) -> Tensor:
     """The kernel of a convolution followed by average pooling (exact away from borders).
 
@@ -78,3 +110,38 @@ def ridge(features: Tensor, targets: Tensor, penalty: float) -> tuple[Tensor, Te
     moments = (centred.T @ (targets - mean_out)).double()
     weight = torch.cholesky_solve(moments, torch.linalg.cholesky(gram)).T.float()
     return weight, mean_out - weight @ mean_in
+
+
+def tucker2(weight: Tensor, rank_out: int, rank_in: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Tucker-2 of a kernel by truncated higher-order SVD (Kim et al. 2016, section 3.1).
+
+    Parameters
+    ----------
+    weight : (out, in, kh, kw)
+
+    Returns
+    -------
+    left : (out, rank_out); core : (rank_out, rank_in, kh, kw); right : (rank_in, in), so that
+        ``weight ~ left @ core @ right`` over channels; nothing is lost at full rank
+    """
+    left, right = (
+        torch.linalg.eigh(side @ side.T)[1].flip(1)[:, :rank]  # left singular vectors, the largest first
+        for side, rank in ((weight.flatten(1), rank_out), (weight.transpose(0, 1).flatten(1), rank_in))
+    )
+    return left, torch.einsum("oikl,or,is->rskl", weight, left, right), right.T.contiguous()
+
+
+def truncated_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The best (out, rank) @ (rank, in) for a matrix (out, in) (Eckart and Young 1936).
+
+    Large matrices take the randomised method of Halko et al. (2009), which is close and much quicker.
+    """
+    if min(weight.shape) <= _EXACT_SVD:
+        left, values, right = torch.linalg.svd(weight, full_matrices=False)
+        right = right.T
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            left, values, right = torch.svd_lowrank(weight, rank)
+    root = values[:rank].sqrt()
+    return left[:, :rank] * root, (right[:, :rank] * root).T.contiguous()

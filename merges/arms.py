@@ -1,8 +1,8 @@
 """The branches of a concatenation ("arms"), and the ways to let fewer of them make all maps."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 
-import torch
 from torch import fx, nn
 
 from merges.graph import chain_back, concatenated, layer
@@ -107,5 +107,5 @@ def _shares(
 
 
 def segments(arms: list[Arm]) -> list[tuple[int, int]]:
-    ends = torch.tensor([arm.maps for arm in arms]).cumsum(0).tolist()
+    ends = list(accumulate(arm.maps for arm in arms))
     return list(zip([0, *ends[:-1]], ends, strict=True))

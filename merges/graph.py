@@ -1,4 +1,4 @@
-"""Trace a network, know its shapes, cut blocks out of it and change single nodes.
+"""Know the shapes of a traced network, cut blocks out of it and change single nodes.
 
 Graph code only: nothing here computes a weight (see :mod:`merges.algebra`).
 """
@@ -6,93 +6,15 @@ Graph code only: nothing here computes a weight (see :mod:`merges.algebra`).
 import copy
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import networkx
 import torch
-import torch.nn.functional as F
 from torch import fx, nn
-
-from merges.norm import FastLocalResponseNorm
 
 
 class TraceError(ValueError):
     """The network cannot be written as a graph of layers; the message says why."""
-
-
-def trace(model: nn.Module) -> fx.GraphModule:
-    """Trace a network into a graph of layers, on copies of its layers, in evaluation mode.
-
-    Functional calls that have a layer (``F.relu``, ``F.max_pool2d`` ...) become that layer, and
-    in-place activations become ordinary ones, so that rules see one form of each operation. Local
-    response norms are replaced by a quicker form of the same function.
-
-    Raises
-    ------
-    TraceError
-        The forward method depends on values (control flow) or cannot be traced.
-    """
-    try:
-        traced = fx.symbolic_trace(copy.deepcopy(model).eval())
-    except Exception as error:
-        raise TraceError(
-            f"{type(model).__name__} cannot be traced into a graph of layers "
-            f"({type(error).__name__}: {str(error).splitlines()[0][:200]}); "
-            "only networks whose forward does not depend on the values of tensors are supported"
-        ) from error
-    for node in list(traced.graph.nodes):
-        if node.op in ("call_function", "call_method"):
-            _layer_from_function(traced, node)
-    for layer in traced.modules():
-        if hasattr(layer, "inplace"):
-            setattr(layer, "inplace", False)  # noqa: B010 (activations share no class that has it)
-    for name, module in list(traced.named_modules()):
-        if type(module) is nn.LocalResponseNorm:
-            traced.set_submodule(name, FastLocalResponseNorm.like(module))
-    traced.graph.eliminate_dead_code()
-    traced.delete_all_unused_submodules()
-    traced.recompile()
-    return traced.eval()
-
-
-def _relu(**_: Any) -> nn.Module:
-    return nn.ReLU()
-
-
-def _max_pool(kernel_size: Any, **options: Any) -> nn.Module:
-    return nn.MaxPool2d(kernel_size, **options)
-
-
-_LAYERS: dict[Any, tuple[tuple[str, ...], Callable[..., nn.Module]]] = {
-    F.relu: (("inplace",), _relu),
-    torch.relu: ((), _relu),
-    "relu": ((), _relu),
-    "relu_": ((), _relu),
-    F.relu6: (("inplace",), lambda **_: nn.ReLU6()),
-    F.max_pool2d: (("kernel_size", "stride", "padding", "dilation", "ceil_mode"), _max_pool),
-    torch.max_pool2d: (("kernel_size", "stride", "padding", "dilation", "ceil_mode"), _max_pool),
-    F.avg_pool2d: (
-        ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"),
-        nn.AvgPool2d,
-    ),
-    F.adaptive_avg_pool2d: (("output_size",), nn.AdaptiveAvgPool2d),
-    F.dropout: (("p", "training", "inplace"), lambda p=0.5, **_: nn.Dropout(p)),
-    F.local_response_norm: (("size", "alpha", "beta", "k"), nn.LocalResponseNorm),
-}
-
-
-def _layer_from_function(traced: fx.GraphModule, node: fx.Node) -> None:
-    if node.target not in _LAYERS:
-        return
-    names, build = _LAYERS[node.target]
-    options = dict(zip(names, node.args[1:], strict=False)) | dict(node.kwargs)
-    options.pop("return_indices", None)
-    if any(isinstance(value, fx.Node) for value in options.values()):
-        return
-    source = node.args[0] if node.args else options.pop("input")
-    traced.add_submodule(node.name, build(**options))
-    node.op, node.target, node.args, node.kwargs = "call_module", node.name, (source,), {}
 
 
 def layer(graph_module: fx.GraphModule, node: fx.Node) -> nn.Module | None:
@@ -113,7 +35,7 @@ def shared_layers(graph_module: fx.GraphModule) -> set[str]:
 
 
 def propagate_shapes(graph_module: fx.GraphModule, *inputs: tuple[int, ...]) -> None:
-    """Write each node's output shape (batch first) into ``node.meta["shape"]``.
+    """Write each node's output shape (batch first) into ``node.meta["shape"]``, of several into ``parts``.
 
     Runs on the meta device: nothing is computed and the weights stay where they are.
 
@@ -122,9 +44,7 @@ def propagate_shapes(graph_module: fx.GraphModule, *inputs: tuple[int, ...]) -> 
     TraceError
         A layer does not accept the shape that reaches it.
     """
-    weights = (*graph_module.parameters(), *graph_module.buffers())
-    ghost = copy.deepcopy(graph_module, {id(w): _ghost(w) for w in weights})
-    recorder = _ShapeRecorder(ghost)
+    recorder = _ShapeRecorder(without_weights(graph_module))
     try:
         recorder.run(*(torch.empty(shape, device="meta") for shape in inputs))
     except Exception as error:
@@ -132,6 +52,13 @@ def propagate_shapes(graph_module: fx.GraphModule, *inputs: tuple[int, ...]) -> 
         raise TraceError(f"an input of shape {inputs[0]} does not fit the network: {reason}") from error
     for node in graph_module.graph.nodes:
         node.meta["shape"] = recorder.shapes[node.name]
+        node.meta["parts"] = recorder.parts.get(node.name)
+
+
+def without_weights(graph_module: fx.GraphModule) -> fx.GraphModule:
+    """A copy on the meta device: it has shapes, but nothing is stored or computed."""
+    weights = (*graph_module.parameters(), *graph_module.buffers())
+    return copy.deepcopy(graph_module, {id(w): _ghost(w) for w in weights})
 
 
 def _ghost(weight: torch.Tensor) -> torch.Tensor:
@@ -143,10 +70,13 @@ class _ShapeRecorder(fx.Interpreter):
     def __init__(self, graph_module: fx.GraphModule) -> None:
         super().__init__(graph_module)
         self.shapes: dict[str, Any] = {}
+        self.parts: dict[str, list[tuple[int, ...]]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         self.shapes[n.name] = tuple(value.shape) if isinstance(value, torch.Tensor) else None
+        if isinstance(value, tuple | list):
+            self.parts[n.name] = [tuple(part.shape) for part in value if isinstance(part, torch.Tensor)]
         return value
 
 
@@ -176,29 +106,36 @@ def chain_back(node: fx.Node) -> tuple[list[fx.Node], fx.Node]:
     return nodes, node
 
 
+class Flow:
+    """What leads where in a graph, asked many times."""
+
+    def __init__(self, graph: fx.Graph) -> None:
+        self.order = {node.name: index for index, node in enumerate(graph.nodes)}
+        self.ways = networkx.DiGraph()
+        for node in graph.nodes:
+            self.ways.add_node(node.name)
+            self.ways.add_edges_from((source.name, node.name) for source in node.all_input_nodes)
+
+    def between(self, entry: str, exit_: str) -> set[str]:
+        """The nodes that lie on a path from `entry` (left out) to `exit_` (included)."""
+        first, last = self.order[entry], self.order[exit_]
+        names = [name for name, index in self.order.items() if first <= index <= last]
+        near = self.ways.subgraph(names)  # nodes stand in the order of execution: paths stay between
+        return networkx.descendants(near, entry) & (networkx.ancestors(near, exit_) | {exit_})
+
+    def is_closed(self, members: set[str], entry: str, exit_: str) -> bool:
+        """Whether nothing but `entry` enters the nodes and nothing but `exit_` leaves them."""
+        return all(
+            set(self.ways.predecessors(name)) <= members | {entry}
+            and (name == exit_ or set(self.ways.successors(name)) <= members)
+            for name in members
+        )
+
+
 def between(graph: fx.Graph, entry: str, exit_: str) -> list[fx.Node]:
     """The nodes that lie on a path from `entry` (left out) to `exit_` (included), in order."""
-    flow = _flow(graph)
-    reached = networkx.descendants(flow, entry) & (networkx.ancestors(flow, exit_) | {exit_})
+    reached = Flow(graph).between(entry, exit_)
     return [node for node in graph.nodes if node.name in reached]
-
-
-def is_closed(nodes: Iterable[fx.Node], entry: str, exit_: str) -> bool:
-    """Whether nothing but `entry` enters the nodes and nothing but `exit_` leaves them."""
-    members = {node.name for node in nodes}
-    return all(
-        {source.name for source in node.all_input_nodes} <= members | {entry}
-        and (node.name == exit_ or {user.name for user in node.users} <= members)
-        for node in nodes
-    )
-
-
-def _flow(graph: fx.Graph) -> networkx.DiGraph:
-    flow = networkx.DiGraph()
-    for node in graph.nodes:
-        flow.add_node(node.name)
-        flow.add_edges_from((source.name, node.name) for source in node.all_input_nodes)
-    return flow
 
 
 def extract(graph_module: fx.GraphModule, entry: str, exit_: str) -> fx.GraphModule:

@@ -1,56 +1,30 @@
-"""A traced network with its merge sites, cut into blocks that are rebuilt one by one.
-
-A block is a closed part of the network (one entry, one exit) that holds sites which change the same
-layers. Blocks do not overlap, so what a plan does to one never depends on another: latency adds up,
-and a rebirth layer learned for one block serves every plan that makes the same choices there.
-"""
+"""A traced network with its merge sites, cut into blocks that are rebuilt one by one."""
 
 import copy
 import hashlib
-import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+import torch
 from torch import Tensor, fx, nn
 
+from merges.blocks import Block, group_sites
 from merges.graph import (
     TraceError,
-    between,
     extract,
-    find,
-    is_closed,
     layer,
     propagate_shapes,
     splice,
-    trace,
+    without_weights,
 )
-from merges.rule import KEEP, Refusal, Site, discover
+from merges.rule import Refusal, Site, Stage, discover
+from merges.tracing import freeze_sizes, trace
 
 
 class PatternError(ValueError):
     """A pattern names no site; the message says which."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A closed part of the network and the sites inside it."""
-
-    name: str
-    entry: str
-    exit: str
-    sites: tuple[Site, ...]
-
-    def choices(self, plan: Mapping[str, str]) -> dict[str, str]:
-        """What a plan changes in this block: site id to option, without the sites it keeps."""
-        picked = {site.id: plan.get(site.id, KEEP) for site in self.sites}
-        return {site: option for site, option in picked.items() if option != KEEP}
-
-    def all_choices(self) -> Iterator[dict[str, str]]:
-        """Every combination of options in this block."""
-        for options in itertools.product(*(site.options for site in self.sites)):
-            yield self.choices({s.id: o for s, o in zip(self.sites, options, strict=True)})
 
 
 @dataclass
@@ -75,7 +49,7 @@ class Network:
     blocks: tuple[Block, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.blocks, overlapping = _blocks(self.teacher, self.sites)
+        self.blocks, overlapping = group_sites(self.teacher, self.sites)
         self.refused += overlapping
         self.sites = tuple(site for block in self.blocks for site in block.sites)
 
@@ -96,10 +70,11 @@ class Network:
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def restricted(self, only: Collection[str], skip: Collection[str]) -> "Network":
+    def restricted(self, only: Collection[str], skip: Collection[str], low_rank: bool = True) -> "Network":
         """The same network with fewer sites: those that `only` names (all where empty) and `skip` does not.
 
-        Both hold shell patterns for site ids.
+        Both hold shell patterns for site ids. Without `low_rank`, layers are factored only where `only`
+        names them.
 
         Raises
         ------
@@ -113,7 +88,8 @@ class Network:
         for pattern in (*only, *skip):
             if not any(named(site, [pattern]) for site in self.sites):
                 raise PatternError(f"no site of {self.name} is named {pattern!r}; 'cli.py sites' lists them")
-        kept = [s for s in self.sites if (not only or named(s, only)) and not named(s, skip)]
+        wanted = [s for s in self.sites if low_rank or only or s.stage is not Stage.FACTOR]
+        kept = [s for s in wanted if (not only or named(s, only)) and not named(s, skip)]
         return Network(self.name, self.input_shape, self.teacher, tuple(kept), self.refused, self.folded)
 
     def shape_of(self, node: str) -> tuple[int, ...]:
@@ -138,13 +114,26 @@ class Network:
         """A copy of the block as the teacher has it."""
         return extract(self.teacher, block.entry, block.exit)
 
+    @cached_property
+    def _structure(self) -> fx.GraphModule:
+        return without_weights(self.teacher)
+
+    def outline(self, block: Block, choices: Mapping[str, str]) -> tuple[fx.GraphModule, dict[str, str]]:
+        """As `rebuild`, without weights (on the meta device): quick, where only the structure matters."""
+        with torch.device("meta"):
+            return self._apply(extract(self._structure, block.entry, block.exit), block, choices)
+
     def rebuild(self, block: Block, choices: Mapping[str, str]) -> tuple[fx.GraphModule, dict[str, str]]:
         """The block after the choices, and those of them that could be made.
 
         A choice whose layers an earlier one took away falls back to ``keep``: rules are applied in
         one fixed order, so that the same conflict is always repaired in the same way.
         """
-        rebuilt = self.original(block)
+        return self._apply(self.original(block), block, choices)
+
+    def _apply(
+        self, rebuilt: fx.GraphModule, block: Block, choices: Mapping[str, str]
+    ) -> tuple[fx.GraphModule, dict[str, str]]:
         made: dict[str, str] = {}
         for rule in discover().values():
             for site in (s for s in block.sites if s.rule == rule.name and s.id in choices):
@@ -184,6 +173,7 @@ def analyse(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> N
             f"{name} has {len(inputs)} inputs ({names}); only networks with one image input are supported"
         )
     propagate_shapes(traced, (1, *input_shape))
+    freeze_sizes(traced, name)
     result = next(n for n in traced.graph.nodes if n.op == "output").args[0]
     if not isinstance(result, fx.Node) or len(result.meta["shape"] or ()) != 2:
         raise TraceError(
@@ -196,49 +186,10 @@ def analyse(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> N
         for found in rule.find(traced):
             if isinstance(found, Refusal):
                 refused.append(found)
-            elif rule.always and rule.apply(traced, found, found.options[-1]):
+            elif rule.stage is Stage.ALWAYS and rule.apply(traced, found, found.options[-1]):
                 folded.append(found)
-            elif not rule.always:
+            elif rule.stage is not Stage.ALWAYS:
                 sites.append(found)
-        if rule.always:
+        if rule.stage is Stage.ALWAYS:
             propagate_shapes(traced, (1, *input_shape))
     return Network(name, input_shape, traced, tuple(sites), tuple(refused), tuple(folded))
-
-
-def _blocks(
-    teacher: fx.GraphModule, sites: tuple[Site, ...]
-) -> tuple[tuple[Block, ...], tuple[Refusal, ...]]:
-    """Group sites whose layers overlap into closed blocks; sites that fit in none are refused."""
-    order = {node.name: i for i, node in enumerate(teacher.graph.nodes)}
-
-    def place(site: Site) -> tuple[int, int]:
-        return order[site.exit], order[site.nodes[0]]
-
-    blocks: list[Block] = []
-    refused: list[Refusal] = []
-    for site in sites:
-        span = _span(teacher, site.entry, site.exit)
-        overlapping = [b for b in blocks if span & _span(teacher, b.entry, b.exit)]
-        entry = min([site.entry, *(b.entry for b in overlapping)], key=order.__getitem__)
-        exit_ = max([site.exit, *(b.exit for b in overlapping)], key=order.__getitem__)
-        exit_ = _with_activation(teacher, exit_)
-        members = (*(s for b in overlapping for s in b.sites), site)
-        if is_closed(between(teacher.graph, entry, exit_), entry, exit_):
-            blocks = [b for b in blocks if b not in overlapping]
-            blocks.append(Block(f"block_{exit_}", entry, exit_, tuple(sorted(members, key=place))))
-        else:
-            others = ", ".join(s.id for s in members[:-1]) or "the layers around it"
-            refused.append(Refusal(site.rule, site.labels, f"it cannot be rebuilt apart from {others}"))
-    return tuple(sorted(blocks, key=lambda b: order[b.exit])), tuple(refused)
-
-
-def _with_activation(teacher: fx.GraphModule, exit_: str) -> str:
-    """Move a block's exit past the activation that runtimes fuse into its last layer."""
-    node = find(teacher, exit_)
-    assert node is not None
-    follower = next(iter(node.users)) if len(node.users) == 1 else node
-    return follower.name if isinstance(layer(teacher, follower), (nn.ReLU, nn.ReLU6)) else exit_
-
-
-def _span(teacher: fx.GraphModule, entry: str, exit_: str) -> set[str]:
-    return {node.name for node in between(teacher.graph, entry, exit_)}

@@ -39,7 +39,7 @@ class Plan:
         for block in network.blocks:
             wanted = block.choices(choices)
             if wanted:
-                made |= network.rebuild(block, wanted)[1] if len(wanted) > 1 else wanted
+                made |= network.outline(block, wanted)[1] if len(wanted) > 1 else wanted
         return cls(network.fingerprint, tuple((s, made[s]) for s in options if s in made))
 
     @property

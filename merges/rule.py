@@ -3,12 +3,22 @@
 import importlib
 import pkgutil
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache
 from typing import Protocol
 
 from torch import fx
 
 KEEP = "keep"
+
+
+class Stage(IntEnum):
+    """When a rule is applied: to every network (a deployer gets it for free), or in this order in a plan."""
+
+    ALWAYS = 0
+    EXACT = 1
+    REBIRTH = 2
+    FACTOR = 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,16 @@ class Site:
     exit: str
     options: tuple[str, ...]
 
+    @property
+    def stage(self) -> Stage:
+        """When its rule is applied."""
+        return discover()[self.rule].stage
+
+    @property
+    def exact(self) -> bool:
+        """Whether its options keep the network's outputs."""
+        return discover()[self.rule].exact
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -47,13 +67,12 @@ class MergeRule(Protocol):
     """One way to rewrite a place in a network. Rules hold no state.
 
     ``exact`` rules keep the network's outputs; the others leave weights that have to be learned,
-    started from all that can be carried over. A rule with ``always`` set is applied to every
-    network before anything else (it costs nothing and a deployer gets it for free).
+    started from all that can be carried over.
     """
 
     name: str
     exact: bool
-    always: bool
+    stage: Stage
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         """All places of the rule; node shapes are in ``node.meta["shape"]``."""
@@ -73,4 +92,4 @@ def discover() -> dict[str, MergeRule]:
         for m in pkgutil.iter_modules(package.__path__)
     ]
     found = [module.RULE for module in modules]
-    return {rule.name: rule for rule in sorted(found, key=lambda rule: (not rule.always, rule.name))}
+    return {rule.name: rule for rule in sorted(found, key=lambda rule: (rule.stage, rule.name))}

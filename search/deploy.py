@@ -17,12 +17,12 @@ from merges.plan import Plan
 from search.planfile import PlanFile
 from search.setup import Setup, Watch, Workbench, workbench
 from training.bank import Bank
-from training.distill import Recipe
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
 from training.finetune import Accuracy, assemble, evaluate
 from training.fit import Fit, fit
+from training.lesson import Recipe
 
 _PLAN, _WEIGHTS, _CHECKPOINT, _RESULT = (
     "plan.json",

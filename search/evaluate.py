@@ -12,8 +12,8 @@ from merges.plan import Plan
 from search.latency import Latencies, Score
 from search.setup import Workbench
 from training.bank import Bank
-from training.distill import Recipe
 from training.finetune import Accuracy, assemble, evaluate, finetune
+from training.lesson import Recipe
 
 METRICS = ("expected", "top1", "top5")
 

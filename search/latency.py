@@ -12,7 +12,8 @@ from latency_models.memory import peak_bytes
 from latency_models.predict import Latency, Predictor
 from latency_models.store import Store
 from latency_models.table import LatencyTable, Measurement
-from merges.network import Block, Network
+from merges.blocks import Block
+from merges.network import Network
 from merges.rule import Site
 from search.lower import end_of, lower
 
@@ -154,7 +155,7 @@ class Latencies:
     def _inside(self, block: Block, choices: Mapping[str, str]) -> tuple[list[Layer], str]:
         key = (block.name, frozenset(choices.items()))
         if key not in self._rebuilt:
-            rebuilt, _ = self.network.rebuild(block, choices)
+            rebuilt, _ = self.network.outline(block, choices)
             self._rebuilt[key] = lower(rebuilt), end_of(rebuilt)
         return self._rebuilt[key]
 

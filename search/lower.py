@@ -24,7 +24,7 @@ _OPS: dict[type[nn.Module], str] = {
     nn.Identity: "identity",
     nn.Softmax: "softmax",
 }
-_FLATTENING = ("flatten", "view", "reshape", "squeeze")
+_FLATTENING = ("flatten", "view", "reshape", "squeeze", "contiguous")
 
 
 def lower(graph_module: fx.GraphModule, skip: frozenset[str] = frozenset()) -> list[Layer]:

@@ -118,6 +118,11 @@ class PlanFile(BaseModel):
             )
         return loaded
 
+    @property
+    def factors(self) -> bool:
+        """Whether layers are factored (such sites are offered only where they are asked for)."""
+        return any(site.startswith("low_rank:") for site in self.choices)
+
     def save(self, path: Path) -> None:
         """Write the plan in one step."""
         with replacing(path) as temporary:

@@ -39,6 +39,7 @@ class Setup(BaseModel):
     seed: int = 0
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    low_rank: bool = False
 
     def data_spec(self, input_size: int) -> DataSpec:
         """The part that decides which images are seen."""
@@ -70,6 +71,7 @@ def structure(
     weights: str | None = None,
     only: Collection[str] = (),
     skip: Collection[str] = (),
+    low_rank: bool = False,
 ) -> Network:
     """A network without data: enough for its sites and its latency.
 
@@ -79,7 +81,7 @@ def structure(
         The model is unknown, cannot be traced, or refuses the input size.
     """
     loaded = models.load(model, weights, classes)
-    return _analysed(loaded, input_size or loaded.input_size, only, skip)
+    return _analysed(loaded, input_size or loaded.input_size, only, skip, low_rank)
 
 
 def workbench(
@@ -102,7 +104,8 @@ def workbench(
     images = load_images(setup.data_spec(size), watch("reading images"))
     if not loaded.trained:
         loaded = models.load(setup.model, None, len(images.classes), setup.seed)
-    untrained = _analysed(loaded, size, setup.only, setup.skip)
+    sites = setup.only, setup.skip, setup.low_rank
+    untrained = _analysed(loaded, size, *sites)
     _check_outputs(untrained, images)
     check(untrained)
     epochs = setup.teacher_epochs
@@ -123,15 +126,15 @@ def workbench(
             watch(f"training the teacher ({epochs} epochs)"),
         )
         assert trained is loaded.model
-    network = _analysed(loaded, size, setup.only, setup.skip) if epochs else untrained
+    network = _analysed(loaded, size, *sites) if epochs else untrained
     return Workbench(setup, network, images, loaded.preprocess)
 
 
 def _analysed(
-    loaded: models.LoadedModel, size: int, only: Collection[str] = (), skip: Collection[str] = ()
+    loaded: models.LoadedModel, size: int, only: Collection[str], skip: Collection[str], low_rank: bool
 ) -> Network:
     try:
-        return analyse(loaded.name, loaded.model, (3, size, size)).restricted(only, skip)
+        return analyse(loaded.name, loaded.model, (3, size, size)).restricted(only, skip, low_rank)
     except (TraceError, PatternError) as error:
         raise BadInputError(str(error)) from error
 

@@ -106,6 +106,7 @@ def start(
         "proxy": asdict(evaluator.proxy),
         "only": list(bench.setup.only),
         "skip": list(bench.setup.skip),
+        "low_rank": bench.setup.low_rank,
     }
     with _database(storage):
         if name in optuna.get_all_study_names(storage):

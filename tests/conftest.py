@@ -9,7 +9,7 @@ from merges.network import Network, analyse
 from tests import networks
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
-BUILDERS = {name: getattr(networks, name) for name in ("with_batch_norm", "with_lrn", "fire")}
+BUILDERS = {name: getattr(networks, name) for name in ("with_batch_norm", "with_lrn", "fire", "mixed")}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -75,6 +75,29 @@ class Shared(nn.Module):
         return self.head(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
 
 
+class Mixed(nn.Module):
+    """A place for every exact rule, a residual block, and a pooling after a concatenation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.thin = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 12, 3, padding=1)
+        self.narrow, self.widen = nn.Conv2d(12, 24, 1), nn.Conv2d(24, 16, 1)
+        self.three, self.one = nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 16, 1)
+        self.bn = nn.BatchNorm2d(16)
+        self.down, self.mean = nn.Conv2d(16, 16, 1), nn.AvgPool2d(2)
+        self.first, self.second = nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)
+        self.block, self.pool = Inception(16), nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.relu, self.head = nn.ReLU(), nn.Linear(40, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.thin(self.relu(self.stem(x) * 0.5 + 0.1)))
+        x = self.relu(self.widen(self.narrow(x)))
+        x = self.relu(self.three(x) + self.one(x) + self.bn(x))
+        x = self.relu(self.mean(self.down(x)))
+        x = self.relu(x + self.second(self.relu(self.first(x))))
+        return self.head(self.pool(self.block(x)).mean((2, 3)))
+
+
 class Dynamic(nn.Module):
     """Control flow on the values of a tensor."""
 
@@ -112,6 +135,15 @@ def with_lrn() -> nn.Module:
 def fire() -> nn.Module:
     torch.manual_seed(0)
     return _seeded(Fire)
+
+
+def mixed() -> nn.Module:
+    torch.manual_seed(0)
+    model = _seeded(Mixed)
+    for module in model.modules():  # lively maps: what a deep network of small weights makes hardly varies
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+    return model
 
 
 def shared() -> nn.Module:

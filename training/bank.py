@@ -17,15 +17,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, fx
 
-from merges.network import Block, Network
-from training.distill import Lesson, Recipe, learn_block
+from merges.blocks import Block
+from merges.network import Network
+from training.distill import learn_block
 from training.files import replacing
+from training.lesson import Lesson, Recipe
 from training.walk import walk
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Learned weights of one block, its held-out error after each stage, and what it cost."""
+    """Learned weights of one block, its held-out error after each stage, and what it cost.
+
+    Where every choice is exact there is nothing to learn, and the error is 0.
+    """
 
     weights: dict[str, Tensor]
     errors: list[float]
@@ -81,7 +86,9 @@ class Bank:
     def _learn(self, block: Block, choices: Mapping[str, str], path: Path) -> Entry:
         start = time.perf_counter()
         student, _ = self.network.rebuild(block, choices)
-        errors = learn_block(student, self.lesson(block), self.recipe)
+        errors = [0.0, 0.0]
+        if not block.keeps_outputs(choices):
+            errors = learn_block(student, self.lesson(block), self.recipe)
         weights = {name: value.contiguous() for name, value in student.state_dict().items()}
         entry = Entry(weights, errors, time.perf_counter() - start)
         notes = {

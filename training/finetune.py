@@ -62,7 +62,7 @@ def assemble(
     merged = network.merged(plan, entries)
     if steps == 0 or not changed:
         return merged
-    by_name = {block.name: block for block in changed}
+    by_name = {block.name: block for block in changed if not block.keeps_outputs(block.choices(plan))}
     recipe = replace(bank.recipe, steps=steps)
     done = 0
 
@@ -74,7 +74,7 @@ def assemble(
         assert isinstance(student, fx.GraphModule)
         learn_block(student, bank.lesson(by_name[name], inputs), recipe)
         done += 1
-        progress(done, len(changed))
+        progress(done, len(by_name))
 
     walk(merged, bank.images, visit=relearn)
     return merged

@@ -1,5 +1,6 @@
 """Run a network over all images at once, layer by layer, and look at what flows between blocks."""
 
+import operator
 from collections.abc import Callable, Collection
 
 import torch
@@ -27,6 +28,8 @@ def walk(
     for node in nodes:
         if node.op == "placeholder":
             values[node] = inputs
+        elif node.op == "get_attr":
+            values[node] = operator.attrgetter(str(node.target))(skeleton)
         elif node.op == "output":
             kept["output"] = values[node.all_input_nodes[0]]
         else:
@@ -47,7 +50,8 @@ def _apply(skeleton: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Tensor
     for start in range(0, count, BATCH):
 
         def cut(source: fx.Node, start: int = start) -> Tensor:
-            return values[source][start : start + BATCH]
+            whole = values[source]
+            return whole if source.op == "get_attr" else whole[start : start + BATCH]
 
         args, kwargs = fx.node.map_arg(node.args, cut), fx.node.map_arg(node.kwargs, cut)
         if node.op == "call_method":

@@ -22,19 +22,18 @@ from merges.graph import (
     chain_back,
     concatenated,
     find,
-    is_closed,
     label,
     layer,
     shared_layers,
     tidy,
 )
-from merges.rule import KEEP, Refusal, Site
+from merges.rule import KEEP, Refusal, Site, Stage
 
 
 class Branch:
     name = "branch"
     exact = False
-    always = False
+    stage = Stage.REBIRTH
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -57,8 +56,6 @@ class Branch:
             reason = "one branch is the fork itself"
         elif shared & {node.name for node in members}:
             reason = "a layer of a branch is called more than once (shared)"
-        elif not is_closed([*members, cat], fork.name, cat.name):
-            reason = "another layer reads the inside of a branch"
         if reason:
             return Refusal(self.name, labels, reason)
         options = list(groupings(arms_of(graph_module, cat)))
@@ -121,9 +118,10 @@ def _widened(block: fx.GraphModule, arms: list[Arm], keeper: int, run: tuple[int
         padding_mode=old.padding_mode,
     )
     # Maps that nothing can be carried over to start small and random: zeros would stay dead behind a ReLU.
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(wide.weight.shape, generator=generator) * old.weight.detach().std()
-    bias = torch.zeros(wide.out_channels)
+    generator = torch.Generator("cpu").manual_seed(0)
+    noise = torch.randn(wide.weight.shape, generator=generator, device="cpu")
+    weight = noise.to(old.weight.device) * old.weight.detach().std()
+    bias = weight.new_zeros(wide.out_channels)
     for arm, (first, last) in zip(arms, segments(arms), strict=True):
         source = _last_conv(block, arm)
         donor = layer(block, source)

@@ -11,13 +11,13 @@ from torch import fx, nn
 
 from merges.algebra import fold_norm
 from merges.graph import bypass, find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site
+from merges.rule import KEEP, Refusal, Site, Stage
 
 
 class FoldNorm:
     name = "fold_norm"
     exact = True
-    always = True
+    stage = Stage.ALWAYS
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)

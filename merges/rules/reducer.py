@@ -12,7 +12,7 @@ import torch
 from torch import fx, nn
 
 from merges.graph import find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site
+from merges.rule import KEEP, Refusal, Site, Stage
 
 _FRACTIONS = (0.75, 0.5, 0.25)
 _MULTIPLE = 4
@@ -21,7 +21,7 @@ _MULTIPLE = 4
 class Reducer:
     name = "reducer"
     exact = False
-    always = False
+    stage = Stage.REBIRTH
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -81,13 +81,15 @@ class Reducer:
         return [Refusal(self.name, (label(conv),), f"several layers read its maps: {names}")]
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
-        reducer_node, reader_node = (find(block, name) for name in site.nodes)
-        if reducer_node is None or reader_node is None:
+        node = find(block, site.nodes[0])
+        reducer = None if node is None else layer(block, node)
+        path = self._path(block, node) if node is not None and isinstance(reducer, nn.Conv2d) else None
+        if path is None or path[-1].name != site.nodes[1] or not isinstance(reducer, nn.Conv2d):
             return False
-        reducer, reader = layer(block, reducer_node), layer(block, reader_node)
-        assert isinstance(reducer, nn.Conv2d)
+        reader, width = layer(block, path[-1]), widths(reducer.out_channels).get(option)
         assert isinstance(reader, nn.Conv2d)
-        width = widths(reducer.out_channels)[option]
+        if width is None:
+            return False
         effect = reducer.weight.detach().flatten(1).norm(dim=1) * reader.weight.detach().transpose(
             0, 1
         ).flatten(1).norm(dim=1)

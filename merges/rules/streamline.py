@@ -11,40 +11,22 @@ Formula     streamline merging, DeepRebirth section 3.1. The new kernel starts a
             exact away from the border where nothing nonlinear stands between)
 """
 
-from dataclasses import dataclass
-
 from torch import fx, nn
 
 from merges.algebra import embed_kernel, spread_kernel
+from merges.geometry import POOLS, padding_for, sides, window_of
 from merges.graph import bypass, find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site
+from merges.rule import KEEP, Refusal, Site, Stage
 
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6)
 _NORMS = (nn.LocalResponseNorm, nn.BatchNorm2d)
-_POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 DROP_NORM = "drop norm"
-
-
-@dataclass(frozen=True)
-class Window:
-    """Geometry of a chain along one side: what one output pixel sees, and how far apart they are."""
-
-    kernel: int
-    stride: int
-    start: int  # offset of the first window's first pixel: minus the padding
-
-    def then(self, kernel: int, stride: int, padding: int) -> "Window":
-        return Window(
-            self.kernel + (kernel - 1) * self.stride,
-            self.stride * stride,
-            self.start - padding * self.stride,
-        )
 
 
 class Streamline:
     name = "streamline"
     exact = False
-    always = False
+    stage = Stage.REBIRTH
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -63,13 +45,13 @@ class Streamline:
         chain, kept = [conv], 1
         while len(chain[-1].users) == 1:
             node = next(iter(chain[-1].users))
-            if not isinstance(layer(graph_module, node), (*_ACTIVATIONS, *_NORMS, *_POOLS)):
+            if not isinstance(layer(graph_module, node), (*_ACTIVATIONS, *_NORMS, *POOLS)):
                 break
             chain.append(node)
             if not isinstance(layer(graph_module, node), _ACTIVATIONS):
                 kept = len(chain)
         readers = list(chain[-1].users)
-        merging = [u for u in readers if isinstance(layer(graph_module, u), (*_NORMS, *_POOLS))]
+        merging = [u for u in readers if isinstance(layer(graph_module, u), (*_NORMS, *POOLS))]
         if kept == 1 and merging:
             names = ", ".join(label(u) for u in readers if u is not merging[0])
             return [*chain, merging[0]], f"{label(chain[-1])} also feeds {names}"
@@ -97,28 +79,31 @@ class Streamline:
 
     def _options(self, graph_module: fx.GraphModule, chain: list[fx.Node]) -> list[str]:
         layers = [layer(graph_module, n) for n in chain]
-        pooled = any(isinstance(m, _POOLS) for m in layers)
+        pooled = any(isinstance(m, POOLS) for m in layers)
         options = [DROP_NORM] if any(isinstance(m, _NORMS) for m in layers) else []
-        window = _window(layers)
+        window = window_of(layers)
         if not pooled or window is None:
             return options
         conv = layers[0]
         assert isinstance(conv, nn.Conv2d)
         source, target = chain[0].all_input_nodes[0].meta["shape"], chain[-1].meta["shape"]
         sizes = dict.fromkeys((conv.kernel_size[0], window.kernel))
-        fits = [k for k in sizes if _padding(window, k, source[2:], target[2:]) is not None]
+        fits = [k for k in sizes if padding_for(window, k, source[2:], target[2:]) is not None]
         return [f"merge {k}x{k}" for k in fits] + options
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
-        chain = [find(block, name) for name in site.nodes]
-        if any(node is None for node in chain):
+        conv = find(block, site.nodes[0])
+        if conv is None or not isinstance(layer(block, conv), nn.Conv2d):
             return False
-        nodes = [node for node in chain if node is not None]
+        nodes, blocker = self._chain(block, conv)
+        same = tuple(node.name for node in nodes) == site.nodes
+        if blocker or not same or option not in self._options(block, nodes):
+            return False
         layers = [layer(block, node) for node in nodes]
         if option == DROP_NORM:
             doomed: tuple[type, ...] = _NORMS
         else:
-            doomed = (*_NORMS, *_POOLS)
+            doomed = (*_NORMS, *POOLS)
             size = int(option.removeprefix("merge ").split("x")[0])
             block.set_submodule(str(nodes[0].target), self._merged(nodes, layers, size))
         for node, module in zip(nodes, layers, strict=True):
@@ -128,19 +113,19 @@ class Streamline:
         return True
 
     def _merged(self, nodes: list[fx.Node], layers: list[nn.Module | None], size: int) -> nn.Conv2d:
-        conv, window = layers[0], _window(layers)
+        conv, window = layers[0], window_of(layers)
         assert isinstance(conv, nn.Conv2d)
         assert window is not None
         source, target = nodes[0].all_input_nodes[0].meta["shape"], nodes[-1].meta["shape"]
-        padding = _padding(window, size, source[2:], target[2:])
+        padding = padding_for(window, size, source[2:], target[2:])
         assert padding is not None, "options are offered only where a padding exists"
         merged = nn.Conv2d(
             conv.in_channels, conv.out_channels, size, window.stride, padding, groups=conv.groups
         )
         kernel = conv.weight.detach()
-        pools = [m for m in layers if isinstance(m, _POOLS)]
+        pools = [m for m in layers if isinstance(m, POOLS)]
         if len(pools) == 1 and isinstance(pools[0], nn.AvgPool2d):
-            kernel = spread_kernel(kernel, _side(pools[0].kernel_size), conv.stride[0])
+            kernel = spread_kernel(kernel, sides(pools[0].kernel_size)[0], conv.stride[0])
         # Where the old kernel stands in the new one: the middle of the window, both seen from the input.
         offset = window.start + padding + (window.kernel - kernel.shape[2]) // 2
         merged.weight = nn.Parameter(embed_kernel(kernel, size, size, offset, offset))
@@ -149,47 +134,6 @@ class Streamline:
             conv.bias.detach().clone() if conv.bias is not None else merged.bias.detach() * 0
         )
         return merged
-
-
-def _window(layers: list[nn.Module | None]) -> Window | None:
-    """The window of a whole chain, or None where a kernel or stride is not square or is dilated."""
-    window = Window(1, 1, 0)
-    for module in layers:
-        if not isinstance(module, (nn.Conv2d, *_POOLS)):
-            continue
-        if isinstance(module.padding, str) or getattr(module, "padding_mode", "zeros") != "zeros":
-            return None
-        if getattr(module, "dilation", 1) not in (1, (1, 1)):
-            return None
-        sides = [(_pair(v)) for v in (module.kernel_size, module.stride, module.padding)]
-        if any(a != b for a, b in sides):
-            return None
-        window = window.then(*(a for a, _ in sides))
-    return window
-
-
-def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
-def _side(value: int | tuple[int, ...]) -> int:
-    return _pair(value)[0]
-
-
-def _padding(window: Window, kernel: int, source: tuple[int, ...], target: tuple[int, ...]) -> int | None:
-    """The symmetric padding that gives the chain's output size, closest to its true alignment.
-
-    A kernel smaller than the window sits in the window's middle. Rounding up in pooling can ask
-    for more on one side than on the other; runtimes differ there, so the nearest symmetric
-    padding is taken and learning absorbs the shift of a pixel.
-    """
-    ideal = -window.start - (window.kernel - kernel) // 2
-    candidates = [
-        p
-        for p in range(kernel)
-        if all((h + 2 * p - kernel) // window.stride + 1 == o for h, o in zip(source, target, strict=True))
-    ]
-    return min(candidates, key=lambda p: abs(p - ideal), default=None)
 
 
 RULE = Streamline()

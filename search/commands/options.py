@@ -77,6 +77,7 @@ learning = combine(
 sites = combine(
     click.option("--only", multiple=True, metavar="PATTERN", help="Sites that may be merged; repeatable."),
     click.option("--skip", multiple=True, metavar="PATTERN", help="Sites that may not, as 'branch:*5b'."),
+    click.option("--low-rank", is_flag=True, help="Also factor layers (Tucker-2, SVD): many more sites."),
 )
 storage = combine(
     click.option(

@@ -31,7 +31,8 @@ def command(path: Path, epochs: int, out: Path, home: Path, as_json: bool, **giv
     if plan.setup is None and given["data"] is None:
         raise BadInputError(f"plan {path} names no data; give --data, and --weights for a trained network")
     setup = plan.setup or Setup(model=plan.network, input_size=plan.input_shape[1])
-    setup = setup.model_copy(update={k: v for k, v in given.items() if v is not None})
+    changed = {k: v for k, v in given.items() if v is not None}
+    setup = setup.model_copy(update=changed | {"low_rank": plan.factors})
     with report.bars() as watch:
         trained = deploy.train(plan, setup, epochs, out, home, watch)
     command = f"Next:\n  python cli.py export --run {out} --out model.onnx"

@@ -9,11 +9,12 @@ from torch import Tensor
 from merges.network import Network, analyse
 from tests import networks
 from training.bank import Bank
-from training.distill import Recipe, error_of
+from training.distill import error_of
 from training.errors import BadInputError, ExportError
 from training.export import Agreement, check, compare, to_onnx
 from training.finetune import accuracy, assemble
 from training.fit import Fit, fit
+from training.lesson import Recipe
 from training.walk import outputs_of, walk
 
 RECIPE = Recipe(images=80, steps=40, batch=8)

@@ -1,0 +1,79 @@
+"""Blocks: closed parts of a network that hold the sites which change the same layers.
+
+A block has one entry and one exit. Blocks do not overlap, so what a plan does to one never depends on
+another: latency adds up, and a rebirth layer learned for one block serves every plan that makes the same
+choices there.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import fx, nn
+
+from merges.graph import Flow, find, layer
+from merges.rule import KEEP, Refusal, Site, Stage
+
+
+@dataclass(frozen=True)
+class Block:
+    """A closed part of the network and the sites inside it."""
+
+    name: str
+    entry: str
+    exit: str
+    sites: tuple[Site, ...]
+
+    def choices(self, plan: Mapping[str, str]) -> dict[str, str]:
+        """What a plan changes in this block: site id to option, without the sites it keeps."""
+        picked = {site.id: plan.get(site.id, KEEP) for site in self.sites}
+        return {site: option for site, option in picked.items() if option != KEEP}
+
+    def keeps_outputs(self, choices: Mapping[str, str]) -> bool:
+        """Whether some choices leave the block's function as it is."""
+        return all(site.exact for site in self.sites if site.id in choices)
+
+    def all_choices(self) -> Iterator[dict[str, str]]:
+        """Every combination of options in this block; factored layers one at a time, the others kept."""
+        factors = [site for site in self.sites if site.stage is Stage.FACTOR]
+        rest = [site for site in self.sites if site not in factors]
+        for options in itertools.product(*(site.options for site in rest)):
+            yield self.choices({s.id: o for s, o in zip(rest, options, strict=True)})
+        yield from ({site.id: option} for site in factors for option in site.options[1:])
+
+
+def group_sites(
+    teacher: fx.GraphModule, sites: tuple[Site, ...]
+) -> tuple[tuple[Block, ...], tuple[Refusal, ...]]:
+    """Group sites whose layers overlap into closed blocks; sites that fit in none are refused."""
+    order = {node.name: i for i, node in enumerate(teacher.graph.nodes)}
+    flow = Flow(teacher.graph)
+
+    def place(site: Site) -> tuple[int, int]:
+        return order[site.exit], order[site.nodes[0]]
+
+    spans: dict[Block, set[str]] = {}
+    refused: list[Refusal] = []
+    for site in sites:
+        span = flow.between(site.entry, site.exit)
+        overlapping = [block for block, inside in spans.items() if span & inside]
+        entry = min([site.entry, *(b.entry for b in overlapping)], key=order.__getitem__)
+        exit_ = max([site.exit, *(b.exit for b in overlapping)], key=order.__getitem__)
+        exit_ = _with_activation(teacher, exit_)
+        members = (*(s for b in overlapping for s in b.sites), site)
+        inside = flow.between(entry, exit_)
+        if flow.is_closed(inside, entry, exit_):
+            spans = {block: nodes for block, nodes in spans.items() if block not in overlapping}
+            spans[Block(f"block_{exit_}", entry, exit_, tuple(sorted(members, key=place)))] = inside
+        else:
+            others = ", ".join(s.id for s in members[:-1]) or "the layers around it"
+            refused.append(Refusal(site.rule, site.labels, f"it cannot be rebuilt apart from {others}"))
+    return tuple(sorted(spans, key=lambda b: order[b.exit])), tuple(refused)
+
+
+def _with_activation(teacher: fx.GraphModule, exit_: str) -> str:
+    """Move a block's exit past the activation that runtimes fuse into its last layer."""
+    node = find(teacher, exit_)
+    assert node is not None
+    follower = next(iter(node.users)) if len(node.users) == 1 else node
+    return follower.name if isinstance(layer(teacher, follower), (nn.ReLU, nn.ReLU6)) else exit_

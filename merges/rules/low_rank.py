@@ -1,0 +1,119 @@
+"""Factor a convolution or a fully connected layer into thinner ones (learned).
+
+Before      x -> Conv2d k x k (in -> out) -> y, or x -> Linear (in -> out) -> y
+After       x -> Conv2d 1x1 (in -> r) -> Conv2d k x k (r -> q) -> Conv2d 1x1 (q -> out) -> y, or
+            x -> Linear (in -> r) -> Linear (r -> out) -> y
+Conditions  called once; ungrouped; the factors need fewer multiply-accumulates than the layer
+Formula     Tucker-2 of the kernel (Kim et al. 2016), the paper's ``-Tucker`` variants (DeepRebirth
+            section 4.2); truncated SVD for fully connected layers. Ranks are shares of in and out, in
+            multiples of 4. Factors whatever stands there after all other rules of a plan
+"""
+
+from torch import Tensor, fx, nn
+
+from merges.algebra import truncated_svd, tucker2
+from merges.convs import make_conv
+from merges.graph import find, label, layer, shared_layers, tidy
+from merges.rule import KEEP, Refusal, Site, Stage
+
+_SHARES = (0.5, 0.25)
+_MULTIPLE = 4
+
+
+class LowRank:
+    name = "low_rank"
+    exact = False
+    stage = Stage.FACTOR
+
+    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
+        shared = shared_layers(graph_module)
+        found: list[Site | Refusal] = []
+        for node in graph_module.graph.nodes:
+            module = layer(graph_module, node)
+            if not isinstance(module, nn.Linear) and not _is_spatial(module):
+                continue
+            options = [f"rank {share}" for share in _SHARES if _ranks(module, share)]
+            if node.name in shared:
+                reason = "the layer is called more than once (shared)"
+            elif not options:
+                reason = "no rank needs fewer multiply-accumulates, or its channels are grouped"
+            else:
+                found.append(
+                    Site(
+                        id=f"{self.name}:{label(node)}",
+                        rule=self.name,
+                        nodes=(node.name,),
+                        labels=(label(node),),
+                        entry=node.all_input_nodes[0].name,
+                        exit=node.name,
+                        options=(KEEP, *options),
+                    )
+                )
+                continue
+            found.append(Refusal(self.name, (label(node),), reason))
+        return found
+
+    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+        node = find(block, site.nodes[0])
+        module = None if node is None else layer(block, node)
+        ranks = _ranks(module, float(option.removeprefix("rank ")))
+        if node is None or ranks is None:
+            return False
+        factors = _factors(module, *ranks)
+        end = node.all_input_nodes[0]
+        for number, factor in enumerate(factors):
+            name = f"{node.target}_factor{number}"
+            block.add_submodule(name.replace(".", "_"), factor)
+            with block.graph.inserting_before(node):
+                end = block.graph.call_module(name.replace(".", "_"), (end,))
+            end.meta = dict(node.meta)
+        node.replace_all_uses_with(end)
+        tidy(block)
+        return True
+
+
+def _is_spatial(module: nn.Module | None) -> bool:
+    return isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1)
+
+
+def _ranks(module: nn.Module | None, share: float) -> tuple[int, int] | None:
+    """Ranks towards the output and the input, or None where factors would not be cheaper."""
+    if isinstance(module, nn.Linear):
+        rank = _multiple(min(module.in_features, module.out_features) * share)
+        cheaper = rank * (module.in_features + module.out_features) < module.weight.numel()
+        return (rank, rank) if cheaper else None
+    if not isinstance(module, nn.Conv2d) or module.groups > 1 or not _is_spatial(module):
+        return None
+    out, inside = (_multiple(channels * share) for channels in (module.out_channels, module.in_channels))
+    inside = min(inside, module.in_channels)
+    taps = module.kernel_size[0] * module.kernel_size[1]
+    pixels = module.stride[0] * module.stride[1]  # the first factor runs before the stride
+    macs = pixels * module.in_channels * inside + taps * inside * out + out * module.out_channels
+    return (out, inside) if macs < module.weight.numel() else None
+
+
+def _multiple(width: float) -> int:
+    return max(_MULTIPLE, round(width / _MULTIPLE) * _MULTIPLE)
+
+
+def _factors(module: nn.Module | None, rank_out: int, rank_in: int) -> list[nn.Module]:
+    if isinstance(module, nn.Linear):
+        left, right = truncated_svd(module.weight.detach(), rank_out)
+        return [_linear(right, None), _linear(left, module.bias)]
+    assert isinstance(module, nn.Conv2d)
+    left, core, right = tucker2(module.weight.detach(), rank_out, rank_in)
+    middle = make_conv(core, None, module.stride, module.padding)  # type: ignore[arg-type]
+    middle.dilation, middle.padding_mode = module.dilation, module.padding_mode
+    first = make_conv(right[:, :, None, None], None)
+    return [first, middle, make_conv(left[:, :, None, None], module.bias)]
+
+
+def _linear(weight: Tensor, bias: nn.Parameter | None) -> nn.Linear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    linear.weight = nn.Parameter(weight.detach().clone())
+    if bias is not None:
+        linear.bias = nn.Parameter(bias.detach().clone())
+    return linear
+
+
+RULE = LowRank()
