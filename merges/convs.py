@@ -18,7 +18,8 @@ def make_conv(
     maps, channels, height, width = weight.shape
     pairs = {"stride": sides(stride), "padding": sides(padding)}
     conv = nn.Conv2d(channels * groups, maps, (height, width), **pairs, groups=groups, bias=bias is not None)  # type: ignore[arg-type]
-    conv.weight = nn.Parameter(weight.detach().clone())
+    # Weights in another memory order would make maps in that order, which views do not accept.
+    conv.weight = nn.Parameter(weight.detach().clone(memory_format=torch.contiguous_format))
     if bias is not None:
         conv.bias = nn.Parameter(bias.detach().clone())
     return conv

@@ -87,7 +87,7 @@ def freeze_sizes(traced: fx.GraphModule, name: str) -> None:
     for node in list(traced.graph.nodes):
         shape = node.meta["shape"]
         if node.op == "call_method" and node.target in ("view", "reshape"):
-            node.args = (node.args[0], -1, *shape[1:])
+            node.target, node.args = "reshape", (node.args[0], -1, *shape[1:])
         elif node.target is torch.reshape:
             node.args = (node.args[0], (-1, *shape[1:]))
         elif node.target is operator.getitem and node.args[0].target in _SPLITS:
@@ -146,6 +146,8 @@ _SPLITS = ("chunk", "split", torch.chunk, torch.split)
 
 
 def _layer_from_function(traced: fx.GraphModule, node: fx.Node) -> None:
+    if node.target in (F.conv2d, F.linear, torch.conv2d):
+        _layer_from_weights(traced, node)
     if node.target not in _LAYERS:
         return
     names, build = _LAYERS[node.target]
@@ -155,4 +157,25 @@ def _layer_from_function(traced: fx.GraphModule, node: fx.Node) -> None:
         return
     source = node.args[0] if node.args else options.pop("input")
     traced.add_submodule(node.name, build(**options))
+    node.op, node.target, node.args, node.kwargs = "call_module", node.name, (source,), {}
+
+
+def _layer_from_weights(traced: fx.GraphModule, node: fx.Node) -> None:
+    """A convolution or linear layer for a call with the network's own weights."""
+    names = ("weight", "bias", "stride", "padding", "dilation", "groups")
+    options: dict[str, Any] = dict(zip(names, node.args[1:], strict=False)) | dict(node.kwargs)
+    weights = {name: options.pop(name, None) for name in ("weight", "bias")}
+    weights = {name: source for name, source in weights.items() if source is not None}
+    if any(getattr(source, "op", "") != "get_attr" for source in weights.values()):
+        return
+    values = {name: operator.attrgetter(str(w.target))(traced) for name, w in weights.items()}
+    weight, bias = values["weight"], values.get("bias")
+    source = node.args[0] if node.args else options.pop("input")
+    if node.target is F.linear:
+        module: nn.Module = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
+    else:
+        channels = weight.shape[1] * options.get("groups", 1)
+        module = nn.Conv2d(channels, weight.shape[0], weight.shape[2:], bias=bias is not None, **options)
+    module.load_state_dict(values)
+    traced.add_submodule(node.name, module)
     node.op, node.target, node.args, node.kwargs = "call_module", node.name, (source,), {}

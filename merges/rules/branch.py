@@ -81,7 +81,8 @@ class Branch:
         grouping = groupings(arms).get(option)
         if grouping is None:
             return False
-        rebuilt = {i: _widened(block, arms, i, maps) for i, maps in grouping.items()}
+        own = segments(arms)
+        rebuilt = {i: _widened(block, arms, i, maps) for i, maps in grouping.items() if maps != own[i]}
         for index, conv in rebuilt.items():
             block.set_submodule(str(_last_conv(block, arms[index]).target), conv)
         parts = [arms[index].nodes[-1] for index in grouping]
@@ -123,6 +124,8 @@ def _widened(block: fx.GraphModule, arms: list[Arm], keeper: int, run: tuple[int
     weight = noise.to(old.weight.device) * old.weight.detach().std()
     bias = weight.new_zeros(wide.out_channels)
     for arm, (first, last) in zip(arms, segments(arms), strict=True):
+        if not any(isinstance(layer(block, n), nn.Conv2d) for n in arm.nodes):
+            continue
         source = _last_conv(block, arm)
         donor = layer(block, source)
         assert isinstance(donor, nn.Conv2d)

@@ -102,8 +102,17 @@ def _factors(module: nn.Module | None, rank_out: int, rank_in: int) -> list[nn.M
         return [_linear(right, None), _linear(left, module.bias)]
     assert isinstance(module, nn.Conv2d)
     left, core, right = tucker2(module.weight.detach(), rank_out, rank_in)
-    middle = make_conv(core, None, module.stride, module.padding)  # type: ignore[arg-type]
-    middle.dilation, middle.padding_mode = module.dilation, module.padding_mode
+    middle = nn.Conv2d(
+        rank_in,
+        rank_out,
+        module.kernel_size,  # type: ignore[arg-type]
+        module.stride,  # type: ignore[arg-type]
+        module.padding,  # type: ignore[arg-type]
+        module.dilation,  # type: ignore[arg-type]
+        bias=False,
+        padding_mode=module.padding_mode,
+    )
+    middle.weight = nn.Parameter(core.contiguous())
     first = make_conv(right[:, :, None, None], None)
     return [first, middle, make_conv(left[:, :, None, None], module.bias)]
 
