@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from merges.network import Network  # noqa: E402
-from search import report, warmstart  # noqa: E402
+from search import presets, report  # noqa: E402
 from search.latency import Device, Latencies  # noqa: E402
 from search.setup import Setup, workbench  # noqa: E402
 from training.bank import Bank  # noqa: E402
@@ -31,7 +31,7 @@ _DISTIL_STEPS, _BATCH, _RATE = 120, 32, 2e-4
 
 
 def plans(network: Network) -> dict[str, dict[str, str]]:
-    whole = warmstart.preset("paper", network)
+    whole = presets.preset("paper", network)
     modules = {site: option for site, option in whole.items() if not site.startswith("streamline")}
     return {"nine modules": modules, "nine modules and the stem": whole}
 

@@ -92,6 +92,12 @@ class Network:
         kept = [s for s in wanted if (not only or named(s, only)) and not named(s, skip)]
         return Network(self.name, self.input_shape, self.teacher, tuple(kept), self.refused, self.folded)
 
+    @property
+    def classes(self) -> int:
+        """How many class scores the network gives."""
+        result = next(node for node in self.teacher.graph.nodes if node.op == "output").all_input_nodes[0]
+        return int(result.meta["shape"][1])
+
     def shape_of(self, node: str) -> tuple[int, ...]:
         """Output shape of a node, batch (1) first."""
         return next(n.meta["shape"] for n in self.teacher.graph.nodes if n.name == node)

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from merges.network import Network
 from merges.plan import Plan, PlanError
 from search.front import Point
-from search.latency import Score
-from search.setup import Setup
+from search.latency import Device, Latencies, Score
+from search.setup import Setup, structure
 from training.errors import BadInputError
 from training.files import replacing
 
@@ -32,6 +32,7 @@ class PlanFile(BaseModel):
     network: str
     fingerprint: str
     input_shape: tuple[int, int, int]
+    classes: int | None = None
     target: str
     latency_ms: float
     baseline_latency_ms: float
@@ -56,6 +57,7 @@ class PlanFile(BaseModel):
             network=notes["network"],
             fingerprint=notes["fingerprint"],
             input_shape=tuple(notes["input_shape"]),
+            classes=notes.get("classes"),
             target=notes["target"],
             latency_ms=point.latency_ms,
             baseline_latency_ms=notes["baseline"]["latency_ms"],
@@ -79,6 +81,7 @@ class PlanFile(BaseModel):
             network=network.name,
             fingerprint=network.fingerprint,
             input_shape=network.input_shape,
+            classes=network.classes,
             target=target,
             latency_ms=score.latency_ms,
             baseline_latency_ms=score.baseline_ms,
@@ -147,3 +150,41 @@ class PlanFile(BaseModel):
                 "use the same model, classes and input size"
             )
         return plan
+
+
+def latencies(plan: PlanFile, home: Path) -> Latencies:
+    """What scores a plan's network, built from its name alone, on the plan's target.
+
+    Raises
+    ------
+    BadInputError
+        The network is another one now.
+    """
+    factory = plan.setup.model if plan.setup else plan.network
+    network = structure(factory, plan.input_shape[1], plan.classes, low_rank=True)
+    plan.fitted(network)
+    return Latencies(network, Device.named(plan.target, home))
+
+
+def merged(first: PlanFile, second: PlanFile, home: Path) -> PlanFile:
+    """Both plans in one, scored anew.
+
+    Raises
+    ------
+    BadInputError
+        They are made for different networks or targets, or disagree about a site.
+    """
+    for field in ("network", "fingerprint", "target"):
+        ours, theirs = getattr(first, field), getattr(second, field)
+        if ours != theirs:
+            raise BadInputError(f"the plans differ in {field}: {ours}, {theirs}; merge plans of one network")
+    for site in first.choices.keys() & second.choices.keys():
+        if first.choices[site] != second.choices[site]:
+            raise BadInputError(
+                f"the plans disagree about {site}: {first.choices[site]!r} and {second.choices[site]!r}; "
+                "take it out of one of them"
+            )
+    scored = latencies(first, home)
+    plan = Plan.make(scored.network, {**first.choices, **second.choices})
+    found = PlanFile.of_plan(scored.network, plan, first.target, scored.score(plan.choice))
+    return found.model_copy(update={"setup": first.setup or second.setup})

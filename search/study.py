@@ -150,6 +150,7 @@ def _description(evaluator: Evaluator, identity: dict[str, Any], arguments: dict
         | evaluator.provenance()
         | {
             "input_shape": list(evaluator.bench.network.input_shape),
+            "classes": evaluator.bench.network.classes,
             "setup": evaluator.bench.setup.model_dump(),
             "arguments": arguments,
             "baseline": {

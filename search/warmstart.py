@@ -1,64 +1,57 @@
 """Plans worth trying first: the untouched network, the paper's plan, and a ladder of quick wins."""
 
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
 
-from merges.network import Network
-from merges.rule import KEEP
+from merges.rule import KEEP, Site
 from search.latency import Latencies, Progress
-from training.errors import BadInputError
+from search.presets import known, preset
 
-PRESETS = Path(__file__).parent / "presets"
 _RUNGS = 4
 _ANY_CHANGE = 0.02
-
-
-def preset(name: str, network: Network) -> dict[str, str]:
-    """A hand-made plan by name.
-
-    Raises
-    ------
-    BadInputError
-        There is no such preset, or it is not made for this network.
-    """
-    known = sorted(path.stem for path in PRESETS.glob("*.toml"))
-    if name not in known:
-        raise BadInputError(f"unknown preset {name!r}; expected {', '.join(known)}")
-    plans = tomllib.loads((PRESETS / f"{name}.toml").read_text())
-    if network.name not in plans:
-        raise BadInputError(
-            f"preset {name!r} is made for {', '.join(plans)}, not for {network.name!r}; use 'search'"
-        )
-    patterns = plans[network.name]
-    chosen = {
-        site.id: next((o for p, o in patterns.items() if fnmatchcase(site.id, p)), KEEP)
-        for site in network.sites
-    }
-    return {site: option for site, option in chosen.items() if option != KEEP}
 
 
 def first_plans(latencies: Latencies, progress: Progress = lambda _, __: None) -> Iterator[dict[str, str]]:
     """Choices to try before the sampler: from the untouched network to the fastest plan.
 
-    Two ladders add one site after the other, in a few steps: the gentle one takes the options that
-    save most time for the multiply-accumulates they give up (capacity is what accuracy needs), the
-    steep one each site's fastest option.
+    What is faster without any loss comes first and is part of all that follow but the paper's. Two ladders
+    add one site after the other, in a few steps: the gentle one takes the options that save most time for
+    the multiply-accumulates they give up (capacity is what accuracy needs), the steep one each site's
+    fastest option.
     """
     network = latencies.network
     yield {}
-    if network.name in tomllib.loads((PRESETS / "paper.toml").read_text()):
+    free = lossless(latencies)
+    if free:
+        yield free
+    if ("paper", network.name) in known():
         yield preset("paper", network)
-    gains = list(_gains(latencies, progress))
+    exact = {site.id for site in network.sites if site.exact}
+    gains = [gain for gain in _gains(latencies, progress) if gain.site not in exact]
     for worth in (Gain.gentleness, Gain.saved):
         best: dict[str, Gain] = {}
         for gain in sorted(gains, key=worth):
             best[gain.site] = gain
         steps = sorted(best.values(), key=worth, reverse=True)
         for rung in range(1, _RUNGS + 1):
-            yield {gain.site: gain.option for gain in steps[: -(-len(steps) * rung // _RUNGS)]}
+            taken = steps[: -(-len(steps) * rung // _RUNGS)]
+            yield free | {gain.site: gain.option for gain in taken}
+
+
+def lossless(latencies: Latencies) -> dict[str, str]:
+    """The exact options that pay on the target, one site after the other: faster, and the same answers."""
+    return fastest(latencies, [site for site in latencies.network.sites if site.exact])
+
+
+def fastest(latencies: Latencies, sites: Iterable[Site]) -> dict[str, str]:
+    """For one site after the other the option with which the network is fastest, given those before it."""
+    chosen: dict[str, str] = {}
+    for site in sites:
+        options = {option: latencies.score(chosen | {site.id: option}).latency_ms for option in site.options}
+        best = min(options, key=options.__getitem__)
+        if best != KEEP:
+            chosen[site.id] = best
+    return chosen
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Merge a convolution with the norm and the pooling that follow it into one convolution (learned).
 
 Before      x -> Conv2d(k, s) -> [activation | LRN | BatchNorm]* -> Pool(pk, ps) -> [LRN] -> y
-After       x -> Conv2d(K, s * ps) -> activation -> y, with K = k (kept) or
-            K = k + (pk - 1) s (grown to the receptive field); or, to keep the pooling:
+After       x -> Conv2d(K, s * ps) -> activation -> y, with K = k (or the least above it that has the output
+            size) or K = k + (pk - 1) s (grown to the receptive field); or, to keep the pooling:
             x -> Conv2d(k, s) -> activation -> Pool -> y (norm dropped)
 Conditions  a chain of layers called once and read once; dilation 1; square kernels and strides; the
             same output size with symmetric padding
@@ -87,9 +87,10 @@ class Streamline:
         conv = layers[0]
         assert isinstance(conv, nn.Conv2d)
         source, target = chain[0].all_input_nodes[0].meta["shape"], chain[-1].meta["shape"]
-        sizes = dict.fromkeys((conv.kernel_size[0], window.kernel))
+        sizes = range(conv.kernel_size[0], window.kernel + 1)
         fits = [k for k in sizes if padding_for(window, k, source[2:], target[2:]) is not None]
-        return [f"merge {k}x{k}" for k in fits] + options
+        ends = dict.fromkeys((*fits[:1], *(k for k in fits if k == window.kernel)))
+        return [f"merge {k}x{k}" for k in ends] + options
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
         conv = find(block, site.nodes[0])

@@ -1,21 +1,26 @@
-"""The ``plan`` command."""
+"""The ``plan`` command: select a plan, draw it, merge two."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from search import front, report, study, warmstart
+from search import front, picture, planfile, presets, report, study
 from search.commands import options
 from search.latency import Device, Latencies
 from search.planfile import PlanFile
 from search.setup import structure
 from search.space import to_plan
+from search.warmstart import lossless
 from training.errors import BadInputError
 
+_file = click.Path(exists=False, dir_okay=False, path_type=Path)
 
-@click.command(
+
+@click.group(
     "plan",
+    invoke_without_command=True,
     epilog="Example: python cli.py plan --study googlenet-arm-a57-digits-64 --max-drop 0.5 --out plan.json",
 )
 @click.option("--study", "name", help="Choose from this study:")
@@ -23,17 +28,31 @@ from training.errors import BadInputError
 @click.option("--max-drop", type=float, help="the fastest plan that loses at most so many points, or")
 @click.option("--max-latency", type=float, help="the most accurate plan of at most so many milliseconds, or")
 @click.option("--speedup", type=float, help="the most accurate plan at least so many times faster.")
-@click.option("--preset", help="Instead of a study, a hand-made plan by name: paper.")
+@click.option("--preset", help="Instead of a study: paper, paper:3 (its first 3 steps), paper-tucker, exact.")
 @options.file("--out", text="Write the plan as JSON.")
 @click.option(
     "--storage", envvar="OPTUNA_STORAGE", help="Study database URL.  [default: SQLite under --home]"
 )
 @options.structure
-def command(name: str | None, preset: str | None, out: Path | None, as_json: bool, **given: Any) -> None:
+@click.pass_context
+def command(
+    context: click.Context,
+    name: str | None,
+    preset: str | None,
+    out: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Select a plan from a study, or a preset, and say what it merges where."""
+    if context.invoked_subcommand is not None:
+        return
     if (name is None) == (preset is None):
         raise BadInputError("give either --study NAME or --preset NAME")
     found = _preset(str(preset), given) if preset else _of_study(str(name), given)
+    _answer(found, out, as_json)
+
+
+def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
     if out:
         found.save(out)
         report.note(f"plan written to {out}")
@@ -43,9 +62,11 @@ def command(name: str | None, preset: str | None, out: Path | None, as_json: boo
 
 def _preset(preset: str, given: dict[str, Any]) -> PlanFile:
     device = Device.named(given["target"], given["home"])
-    network = structure(given["model"], given["input_size"], given["classes"])
-    plan = to_plan(network, warmstart.preset(preset, network))
-    return PlanFile.of_plan(network, plan, given["target"], Latencies(network, device).score(plan.choice))
+    network = structure(given["model"], given["input_size"], given["classes"], low_rank=True)
+    latencies = Latencies(network, device)
+    choices = lossless(latencies) if preset == "exact" else presets.preset(preset, network)
+    plan = to_plan(network, choices)
+    return PlanFile.of_plan(network, plan, given["target"], latencies.score(plan.choice))
 
 
 def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
@@ -54,3 +75,32 @@ def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
         front.read(opened), given["trial"], given["max_drop"], given["max_latency"], given["speedup"]
     )
     return PlanFile.of_trial(opened, point)
+
+
+@command.command("show", epilog="Example: python cli.py plan show plan.json --svg plan.svg")
+@click.argument("path", type=_file)
+@options.file("--svg", required=True, text="Picture to write: the network before and after.")
+@options.home
+def show(path: Path, svg: Path, home: Path) -> None:
+    """Draw a plan's network before and after, with the latency of every kernel."""
+    plan = PlanFile.load(path)
+    latencies = planfile.latencies(plan, home)
+    picture.draw(latencies, plan, svg)
+    report.note(f"picture written to {svg}")
+
+
+@command.command("merge", epilog="Example: python cli.py plan merge stem.json modules.json --out both.json")
+@click.argument("first", type=_file)
+@click.argument("second", type=_file)
+@options.file("--out", text="Write the plan as JSON.")
+@options.home
+@options.as_json
+def merge(first: Path, second: Path, out: Path | None, home: Path, as_json: bool) -> None:
+    """Put two plans of one network together; they must not disagree about a site."""
+    _answer(planfile.merged(PlanFile.load(first), PlanFile.load(second), home), out, as_json)
+
+
+@command.command("schema", epilog="Example: python cli.py plan schema > plan.schema.json")
+def schema() -> None:
+    """Print the JSON schema of a plan's file."""
+    click.echo(json.dumps(PlanFile.model_json_schema(), indent=2))

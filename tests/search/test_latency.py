@@ -1,17 +1,17 @@
 """Latency of plans on targets."""
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from latency_models import build_tables
 from latency_models.cost import Cost
 from latency_models.table import LatencyTable
 from merges.graph import propagate_shapes
 from merges.network import Network, analyse
-from search import sites, warmstart
+from search import presets, sites, warmstart
 from search.latency import Device, Latencies
 from search.lower import lower
 from search.setup import structure
@@ -49,7 +49,7 @@ def test_untouched_alexnet_is_what_was_measured() -> None:
 
 
 def test_the_papers_plan_is_as_fast_as_the_paper_measured(bvlc: Latencies) -> None:
-    plan = to_plan(bvlc.network, warmstart.preset("paper", bvlc.network))
+    plan = to_plan(bvlc.network, presets.preset("paper", bvlc.network))
     assert 3.5 <= bvlc.score(plan.choice).speedup <= 4.3
     rules = [site.partition(":")[0] for site in plan.choice]
     assert {rule: rules.count(rule) for rule in set(rules)} == {"streamline": 2, "branch": 9, "reducer": 9}
@@ -93,16 +93,38 @@ def test_a_host_table_is_measured_once_kept_and_reused(tmp_path: Path) -> None:
     assert again.score({}).total.kind == "measured"
 
 
-@pytest.mark.parametrize("name", tomllib.loads((warmstart.PRESETS / "paper.toml").read_text()))
-def test_every_preset_fits_its_network_and_is_faster(name: str) -> None:
-    latencies = Latencies(structure(name), Device.named("arm-a57", Path("unused")))
-    plan = to_plan(latencies.network, warmstart.preset("paper", latencies.network))
-    assert latencies.score(plan.choice).speedup > 1.3
+@pytest.mark.parametrize(("name", "network"), presets.known())
+def test_every_step_of_every_preset_fits_its_network_and_makes_it_faster(name: str, network: str) -> None:
+    latencies = Latencies(structure(network, low_rank=True), Device.named("arm-a57", Path("unused")))
+    speedups = [1.0]
+    for number in range(1, len(presets.steps(name, network)) + 1):
+        choices = presets.preset(f"{name}:{number}", latencies.network)
+        plan = to_plan(latencies.network, choices)
+        assert plan.choice == choices
+        speedups.append(latencies.score(choices).speedup)
+    assert speedups == sorted(speedups)
+    assert presets.preset(name, latencies.network) == choices
+
+
+def test_the_exact_plan_pays_and_keeps_the_answers() -> None:
+    network = analyse("mixed", networks.mixed(), (3, 24, 24))
+    latencies = Latencies(network, Device.named("arm-a57", Path("unused")))
+    chosen = warmstart.lossless(latencies)
+    assert chosen
+    assert latencies.score(chosen).speedup > 1
+    x = torch.randn(2, 3, 24, 24)
+    with torch.no_grad():
+        wanted, got = network.teacher(x), network.merged(chosen)(x)
+    assert (got - wanted).abs().max() <= 1e-4 * wanted.abs().max()
+    assert chosen in list(warmstart.first_plans(latencies))
 
 
 def test_unknown_presets_and_networks_without_one_are_named() -> None:
     network = analyse("n", networks.fire(), (3, 16, 16))
     with pytest.raises(BadInputError, match=r"unknown preset 'mine'.*paper"):
-        warmstart.preset("mine", network)
+        presets.preset("mine", network)
     with pytest.raises(BadInputError, match="made for bvlc_googlenet"):
-        warmstart.preset("paper", network)
+        presets.preset("paper", network)
+    alexnet = structure("bvlc_alexnet")
+    with pytest.raises(BadInputError, match=r"no step '3'.*1 \(conv1\), 2 \(conv2\)"):
+        presets.preset("paper:3", alexnet)

@@ -1,0 +1,88 @@
+"""Every classification network of torchvision: sites by rule and predicted speed-ups, or the reason for none.
+
+python benchmarks/torchvision_sites.py [--target arm-a57] [MODEL ...]
+
+``exact`` takes the exact options that pay, ``everything`` the fastest option at every site (accuracy is not
+looked at). About five minutes on arm-a57; on host every kernel is measured first, about half an hour.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import torchvision
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from latency_models.predict import UnknownKernelError  # noqa: E402
+from merges.network import Network  # noqa: E402
+from search.latency import Device, Latencies  # noqa: E402
+from search.setup import structure  # noqa: E402
+from search.warmstart import fastest, lossless  # noqa: E402
+from training.errors import BadInputError  # noqa: E402
+
+_NUMBERS = ("seconds", "ms", "exact", "everything")
+
+
+def rows(model: str, device: Device) -> tuple[str, ...]:
+    """The cells of one network's row."""
+    start = time.perf_counter()
+    try:
+        network = structure(model, low_rank=True)
+    except BadInputError as error:
+        return "", f"{time.perf_counter() - start:.0f}", "", "", "", str(error)[:90]
+    sites = " ".join(f"{rule}:{n}" for rule, n in sorted(Counter(s.rule for s in network.sites).items()))
+    try:
+        cells = speedups(network, device)
+    except (UnknownKernelError, NotImplementedError) as error:
+        cells = ("", "", "", str(error).split(",")[0][:90])
+    if not network.sites:
+        cells = (*cells[:3], reason(network))
+    return sites, f"{time.perf_counter() - start:.0f}", *cells
+
+
+def speedups(network: Network, device: Device) -> tuple[str, str, str, str]:
+    latencies = Latencies(network, device)
+    untouched = latencies.score({})
+    exact = latencies.score(lossless(latencies))
+    everything = latencies.score(fastest(latencies, network.sites))
+    faster = (f"{score.speedup:.2f}x" for score in (exact, everything))
+    return f"{untouched.latency_ms:.1f}", *faster, ""
+
+
+def reason(network: Network) -> str:
+    """Why nothing can be merged."""
+    if not network.refused:
+        return "no layers that any rule knows stand together"
+    (rule, why), count = Counter((r.rule, r.reason) for r in network.refused).most_common(1)[0]
+    return f"{rule} ({count} places): {why}"[:90]
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--target", default="arm-a57")
+    parser.add_argument("models", nargs="*")
+    given = parser.parse_args()
+    table = Table(title=f"torchvision's classification networks on {given.target}")
+    for heading in ("network", "sites by rule", "seconds", "ms", "exact", "everything", "reason"):
+        table.add_column(
+            heading, justify="left" if heading in ("network", "sites by rule", "reason") else "right"
+        )
+    with tempfile.TemporaryDirectory() as home:
+        device = Device.named(given.target, Path(home))
+        for model in given.models or torchvision.models.list_models(module=torchvision.models):
+            table.add_row(model, *rows(model, device))
+            print(model, file=sys.stderr)
+    Console(width=200).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Hand-made plans by name: TOML files in this folder, each plan a list of steps that add up."""
+
+import tomllib
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from merges.network import Network
+from training.errors import BadInputError
+
+_FOLDER = Path(__file__).parent
+_TITLE = "step"
+
+
+def steps(name: str, network: str) -> list[dict[str, Any]]:
+    """The steps of a preset for a network: each its title under ``step``, and options by site pattern.
+
+    Raises
+    ------
+    BadInputError
+        There is no such preset, or it is not made for this network.
+    """
+    names = dict.fromkeys(preset for preset, _ in known())
+    if name not in names:
+        raise BadInputError(f"unknown preset {name!r}; expected {', '.join(names)} or exact")
+    plans = tomllib.loads((_FOLDER / f"{name}.toml").read_text())
+    if network not in plans:
+        raise BadInputError(
+            f"preset {name!r} is made for {', '.join(plans)}, not for {network!r}; use 'search'"
+        )
+    return list(plans[network])
+
+
+def preset(name: str, network: Network) -> dict[str, str]:
+    """The choices of a preset; ``name:N`` takes the first N steps.
+
+    Raises
+    ------
+    BadInputError
+        There is no such preset or step, it is not made for this network, or a pattern names no site.
+    """
+    base, _, count = name.partition(":")
+    found = steps(base, network.name)
+    if count and (not count.isdecimal() or not 1 <= int(count) <= len(found)):
+        titles = ", ".join(f"{i} ({step[_TITLE]})" for i, step in enumerate(found, 1))
+        raise BadInputError(f"preset {base!r} has no step {count!r} for {network.name}; expected {titles}")
+    chosen: dict[str, str] = {}
+    for step in found[: int(count) if count else None]:
+        for pattern, option in step.items():
+            sites = [site for site in network.sites if fnmatchcase(site.id, pattern)]
+            if pattern != _TITLE and not sites:
+                raise BadInputError(f"preset {base!r}: {network.name} has no site {pattern!r}")
+            chosen |= {site.id: option for site in sites}
+    return chosen
+
+
+def known() -> list[tuple[str, str]]:
+    """Every preset with every network that it is made for."""
+    files = sorted(_FOLDER.glob("*.toml"))
+    return [(path.stem, network) for path in files for network in tomllib.loads(path.read_text())]
