@@ -20,7 +20,7 @@ _ELEMENTWISE = {"relu", "relu6", "add"}
 def blocked(layers: Sequence[Layer], block: int, activations: Collection[str]) -> list[Layer]:
     """The kernels in blocked layout, with the copies between layouts (`block` channels; 0: no blocks)."""
     if block == 0:
-        return list(layers)
+        return [layer for layer in layers if layer.kernel.op != "part"]
     walk = _Walk(layers, block)
     for layer in layers:
         if not (walk.fuse_sum(layer) or walk.fuse_activation(layer, activations)):
@@ -28,7 +28,7 @@ def blocked(layers: Sequence[Layer], block: int, activations: Collection[str]) -
     end = walk.names.get(layers[-1].name, layers[-1].name)
     if end in walk.in_blocks:
         walk.copy(end, "reorder_out", layers[-1].kernel.out_shape)
-    return list(walk.made.values())
+    return [layer for layer in walk.made.values() if layer.kernel.op != "part"]
 
 
 class _Walk:

@@ -26,6 +26,8 @@ OPS = {
     "relu6": ["Clip"],
     "add": ["Add"],
     "concat": ["Concat"],
+    "narrow": ["Slice"],
+    "split": ["Split"],
     "reorder_in": ["ReorderInput"],
     "reorder_out": ["ReorderOutput"],
 }
@@ -148,6 +150,16 @@ def _kernel(made: OneKernel, kernel: Kernel) -> str:
             sides = kernel.out_shape[1:]
             parts = [made.fresh(f"x{i}", (c, *sides)) for i, c in enumerate(kernel.parts)]
             return made.node("Concat", parts, "y", axis=1)
+        case "narrow":
+            limits = {"start": 0, "stop": maps, "axis": 1}
+            made.constants += [numpy_helper.from_array(np.array([v]), n) for n, v in limits.items()]
+            return made.node("Slice", [made.fresh("x", kernel.in_shape), *limits], "y")
+        case "split":
+            made.constants.append(numpy_helper.from_array(np.array(kernel.parts), "parts"))
+            pieces = [f"y{number}" for number in range(len(kernel.parts))]
+            source = made.fresh("x", kernel.in_shape)
+            made.nodes.append(helper.make_node("Split", [source, "parts"], pieces, axis=1))
+            return made.node("Concat", pieces, "y", axis=1)
         case "reorder_in":
             return made.convolution(made.fresh("x", kernel.in_shape), channels, 1, "y", group=channels)
         case "reorder_out":

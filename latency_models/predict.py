@@ -29,6 +29,7 @@ _LIKE = {
     "batchnorm": ("concat", 7.0),
     "relu6": ("relu", 1.0),
     "narrow": ("concat", 1.0),
+    "split": ("concat", 1.0),
     "transpose": ("concat", 1.0),
 }
 _LIKE_ERROR = 0.5

@@ -29,17 +29,22 @@ class Block:
         picked = {site.id: plan.get(site.id, KEEP) for site in self.sites}
         return {site: option for site, option in picked.items() if option != KEEP}
 
+    def learned(self, choices: Mapping[str, str]) -> dict[str, str]:
+        """Those of some choices that decide what the block computes: without exact ones of the last stage."""
+        late = {site.id for site in self.sites if site.exact and site.stage is Stage.LAST}
+        return {site: option for site, option in choices.items() if site not in late}
+
     def keeps_outputs(self, choices: Mapping[str, str]) -> bool:
         """Whether some choices leave the block's function as it is."""
         return all(site.exact for site in self.sites if site.id in choices)
 
     def all_choices(self) -> Iterator[dict[str, str]]:
-        """Every combination of options in this block; factored layers one at a time, the others kept."""
-        factors = [site for site in self.sites if site.stage is Stage.FACTOR]
-        rest = [site for site in self.sites if site not in factors]
+        """Every combination of options in this block; those of the last stage one at a time."""
+        last = [site for site in self.sites if site.stage is Stage.LAST]
+        rest = [site for site in self.sites if site not in last]
         for options in itertools.product(*(site.options for site in rest)):
             yield self.choices({s.id: o for s, o in zip(rest, options, strict=True)})
-        yield from ({site.id: option} for site in factors for option in site.options[1:])
+        yield from ({site.id: option} for site in last for option in site.options[1:])
 
 
 def group_sites(

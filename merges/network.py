@@ -88,7 +88,7 @@ class Network:
         for pattern in (*only, *skip):
             if not any(named(site, [pattern]) for site in self.sites):
                 raise PatternError(f"no site of {self.name} is named {pattern!r}; 'cli.py sites' lists them")
-        wanted = [s for s in self.sites if low_rank or only or s.stage is not Stage.FACTOR]
+        wanted = [s for s in self.sites if low_rank or only or s.rule != "low_rank"]
         kept = [s for s in wanted if (not only or named(s, only)) and not named(s, skip)]
         return Network(self.name, self.input_shape, self.teacher, tuple(kept), self.refused, self.folded)
 
@@ -127,26 +127,33 @@ class Network:
     def outline(self, block: Block, choices: Mapping[str, str]) -> tuple[fx.GraphModule, dict[str, str]]:
         """As `rebuild`, without weights (on the meta device): quick, where only the structure matters."""
         with torch.device("meta"):
-            return self._apply(extract(self._structure, block.entry, block.exit), block, choices)
+            outline = extract(self._structure, block.entry, block.exit)
+            return outline, self.rewrite(outline, block, choices)
 
-    def rebuild(self, block: Block, choices: Mapping[str, str]) -> tuple[fx.GraphModule, dict[str, str]]:
+    def rebuild(
+        self, block: Block, choices: Mapping[str, str], energies: Mapping[str, Tensor] | None = None
+    ) -> tuple[fx.GraphModule, dict[str, str]]:
         """The block after the choices, and those of them that could be made.
 
         A choice whose layers an earlier one took away falls back to ``keep``: rules are applied in
-        one fixed order, so that the same conflict is always repaired in the same way.
+        one fixed order, so that the same conflict is always repaired in the same way. `energies` gives the
+        mean square of every channel that a node makes on real images, by node: rules that drop channels
+        then know which are lively.
         """
-        return self._apply(self.original(block), block, choices)
+        rebuilt = self.original(block)
+        for node in rebuilt.graph.nodes:
+            node.meta["energy"] = (energies or {}).get(node.name)
+        return rebuilt, self.rewrite(rebuilt, block, choices)
 
-    def _apply(
-        self, rebuilt: fx.GraphModule, block: Block, choices: Mapping[str, str]
-    ) -> tuple[fx.GraphModule, dict[str, str]]:
+    def rewrite(self, rebuilt: fx.GraphModule, block: Block, choices: Mapping[str, str]) -> dict[str, str]:
+        """Make choices in a block, in place; those that could be made."""
         made: dict[str, str] = {}
         for rule in discover().values():
             for site in (s for s in block.sites if s.rule == rule.name and s.id in choices):
                 if rule.apply(rebuilt, site, choices[site.id]):
                     made[site.id] = choices[site.id]
         propagate_shapes(rebuilt, self.shape_of(block.entry))
-        return rebuilt, {site.id: made[site.id] for site in block.sites if site.id in made}
+        return {site.id: made[site.id] for site in block.sites if site.id in made}
 
     def merged(
         self, plan: Mapping[str, str], weights: Mapping[str, Mapping[str, Tensor]] | None = None

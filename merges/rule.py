@@ -18,7 +18,7 @@ class Stage(IntEnum):
     ALWAYS = 0
     EXACT = 1
     REBIRTH = 2
-    FACTOR = 3
+    LAST = 3
 
 
 @dataclass(frozen=True)

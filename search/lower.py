@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from latency_models.kernel import Kernel, Layer, Shape
@@ -34,11 +35,33 @@ def lower(graph_module: fx.GraphModule, skip: frozenset[str] = frozenset()) -> l
     name. Nodes called in `skip` are left out (blocks that are lowered on their own).
     """
     names = _names(graph_module)
-    return [
-        Layer(names[node], _kernel(graph_module, node), tuple(names[n] for n in node.all_input_nodes))
-        for node in graph_module.graph.nodes
-        if node.op not in ("placeholder", "output", "get_attr") and names[node] not in skip
-    ]
+    made: list[Layer] = []
+    for node in graph_module.graph.nodes:
+        if node.op in ("placeholder", "output", "get_attr") or names[node] in skip:
+            continue
+        inputs = tuple(names[n] for n in node.all_input_nodes)
+        pieces = _pieces(node)
+        if pieces:
+            split = f"{names[pieces[0]]} (split)"
+            if node is pieces[0]:
+                source = _shape(node.all_input_nodes[0])
+                parts = tuple(_shape(piece)[0] for piece in pieces)
+                made.append(Layer(split, Kernel("split", source, source, parts=parts), inputs))
+            made.append(Layer(names[node], Kernel("part", _shape(node), _shape(node)), (split,)))
+        else:
+            made.append(Layer(names[node], _kernel(graph_module, node), inputs))
+    return made
+
+
+def _pieces(node: fx.Node) -> list[fx.Node]:
+    """Cuts that together take all of their source apart, which exporters write as one split; else none."""
+    if node.target is not torch.narrow or node.args[1] != 1:
+        return []
+    source = node.all_input_nodes[0]
+    cuts = [user for user in source.users if user.target is torch.narrow and user.args[1] == 1]
+    cuts.sort(key=lambda cut: cut.args[2])  # type: ignore[arg-type,return-value]
+    whole = len(cuts) > 1 and sum(_shape(cut)[0] for cut in cuts) == _shape(source)[0]
+    return cuts if whole else []
 
 
 def end_of(graph_module: fx.GraphModule) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from training.distill import learn_block
 from training.files import replacing
 from training.lesson import Lesson, Recipe
 from training.walk import walk
+
+_ENERGY_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Bank:
         self.recipe = recipe
         self.folder = home / f"{network.weights_fingerprint}-{data}"
         self.skeleton = network.skeleton()
+        self._energies: dict[str, dict[str, Tensor]] = {}
 
     @cached_property
     def features(self) -> dict[str, Tensor]:
@@ -74,10 +77,28 @@ class Bank:
         assert isinstance(teacher, fx.GraphModule)
         return Lesson(entered if inputs is None else inputs, entered, self.features[block.exit], teacher)
 
+    def energies(self, block: Block) -> dict[str, Tensor]:
+        """Mean square of every channel inside the teacher's block on some images, by node."""
+        if block.name not in self._energies:
+            lesson = self.lesson(block)
+            names = [node.name for node in lesson.teacher.graph.nodes if node.op != "output"]
+            values = walk(lesson.teacher, lesson.teacher_inputs[:_ENERGY_IMAGES], keep=names)
+            self._energies[block.name] = {
+                name: value.square().mean((0, 2, 3)) for name, value in values.items() if value.ndim == 4
+            }
+        return self._energies[block.name]
+
     def get(self, block: Block, choices: Mapping[str, str]) -> Entry:
         """The learned block for these choices; from disk where it is known."""
-        path = self._path(block, choices)
-        return _read(path) or self._learn(block, choices, path)
+        learned = block.learned(choices)
+        path = self._path(block, learned)
+        entry = _read(path) or self._learn(block, learned, path)
+        if len(learned) == len(choices):
+            return entry
+        student, _ = self.network.rebuild(block, learned)
+        student.load_state_dict(entry.weights)
+        self.network.rewrite(student, block, {s: o for s, o in choices.items() if s not in learned})
+        return replace(entry, weights=_weights(student))
 
     def _path(self, block: Block, choices: Mapping[str, str]) -> Path:
         text = json.dumps([block.name, sorted(choices.items()), asdict(self.recipe)])
@@ -85,12 +106,11 @@ class Bank:
 
     def _learn(self, block: Block, choices: Mapping[str, str], path: Path) -> Entry:
         start = time.perf_counter()
-        student, _ = self.network.rebuild(block, choices)
+        student, _ = self.network.rebuild(block, choices, self.energies(block))
         errors = [0.0, 0.0]
         if not block.keeps_outputs(choices):
             errors = learn_block(student, self.lesson(block), self.recipe)
-        weights = {name: value.contiguous() for name, value in student.state_dict().items()}
-        entry = Entry(weights, errors, time.perf_counter() - start)
+        entry = Entry(_weights(student), errors, time.perf_counter() - start)
         notes = {
             "block": block.name,
             "choices": json.dumps(dict(choices)),
@@ -99,8 +119,12 @@ class Bank:
             "recipe": json.dumps(asdict(self.recipe)),
         }
         with replacing(path) as temporary:
-            save_file(weights, temporary, metadata=notes)
+            save_file(entry.weights, temporary, metadata=notes)
         return entry
+
+
+def _weights(student: fx.GraphModule) -> dict[str, Tensor]:
+    return {name: value.contiguous() for name, value in student.state_dict().items()}
 
 
 def _read(path: Path) -> Entry | None:

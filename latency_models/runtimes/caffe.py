@@ -21,7 +21,7 @@ class Caffe:
         return self
 
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
-        kept = drop_free(layers, {"flatten", "identity"})
+        kept = drop_free(layers, {"flatten", "identity", "part"})
         return [replace(layer, kernel=_as_caffe(layer.kernel)) for layer in kept]
 
     def job(self, kernel: Kernel) -> Job | None:

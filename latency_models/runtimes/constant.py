@@ -14,7 +14,7 @@ class Constant:
         return self
 
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
-        return drop_free(layers, {"flatten", "identity", "dropout"})
+        return drop_free(layers, {"flatten", "identity", "part", "dropout"})
 
     def job(self, kernel: Kernel) -> Job | None:
         return Job({}, {"us": 1.0})

@@ -11,7 +11,7 @@ from latency_models.kernel import Kernel, Layer
 from latency_models.runtime import Job, Runtime, drop_free, fuse_activations
 from latency_models.target import Target
 
-_FREE = {"flatten", "identity", "dropout"}
+_FREE = {"flatten", "identity", "part", "dropout"}
 _MAGIC = "7767517"
 _FUSED = {"": "", "relu": "9=1", "relu6": "9=3 -23310=2,0.0,6.0"}
 _MAX, _AVERAGE, _VALID = 0, 1, 1

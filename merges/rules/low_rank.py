@@ -23,7 +23,7 @@ _MULTIPLE = 4
 class LowRank:
     name = "low_rank"
     exact = False
-    stage = Stage.FACTOR
+    stage = Stage.LAST
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)

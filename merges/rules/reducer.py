@@ -3,9 +3,10 @@
 Before      x -> Conv2d 1x1 (c maps) -> activation -> Conv2d k x k -> y
 After       x -> Conv2d 1x1 (f c maps) -> activation -> Conv2d k x k -> y
 Conditions  both convolutions called once and ungrouped; nothing else reads the reduced maps
-Formula     branch merging, DeepRebirth section 3.2 (the reducers are slimmed). Kept are the channels
-            with the largest product of weight norms on both sides; widths are multiples of 4, which
-            vector units fill
+Formula     branch merging, DeepRebirth section 3.2 (the reducers are slimmed). Kept are the channels with
+            the largest effect on the reader: how strongly they are active on real images (DropNet, Tan and
+            Motani 2020), or the norm of their weights where none were seen, times the norm of the
+            weights that read them. Widths are multiples of 4, which vector units fill
 """
 
 import torch
@@ -90,9 +91,9 @@ class Reducer:
         assert isinstance(reader, nn.Conv2d)
         if width is None:
             return False
-        effect = reducer.weight.detach().flatten(1).norm(dim=1) * reader.weight.detach().transpose(
-            0, 1
-        ).flatten(1).norm(dim=1)
+        energy = path[-2].meta.get("energy")
+        made = reducer.weight.detach().flatten(1).norm(dim=1) if energy is None else energy.sqrt()
+        effect = made * reader.weight.detach().transpose(0, 1).flatten(1).norm(dim=1)
         kept = torch.topk(effect, width).indices.sort().values
         reducer.weight = nn.Parameter(reducer.weight.detach()[kept])
         if reducer.bias is not None:

@@ -37,6 +37,8 @@ KERNELS = [
     Kernel("conv", (32, 6, 6), (32, 6, 6), (3, 3), (1, 1), (1, 1), activation="relu6"),
     Kernel("add", (8, 6, 6), (8, 6, 6)),
     Kernel("concat", (8, 6, 6), (8, 6, 6), parts=(3, 5)),
+    Kernel("split", (8, 6, 6), (8, 6, 6), parts=(3, 5)),
+    Kernel("narrow", (8, 6, 6), (4, 6, 6)),
 ]
 CHAIN = [
     Layer("conv", Kernel("conv", (3, 8, 8), (4, 8, 8), (3, 3), (1, 1), (1, 1)), ("x",)),

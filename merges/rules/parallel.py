@@ -1,0 +1,112 @@
+"""Run convolutions of the same input and geometry as one, and split its maps (exact).
+
+Before      x -> { Conv2d -> [ReLU] | Conv2d -> [ReLU] | ... }, each read on its own
+After       x -> Conv2d -> [ReLU] -> { narrow | narrow | ... }
+Conditions  the same kernel, stride and padding, ungrouped, called once; all followed by the same
+            activation or none; together they end in one place (a concatenation)
+Formula     rows of a matrix product are independent (horizontal fusion, as in TensorRT). Applied after all
+            other rules of a plan, to those convolutions that are left
+"""
+
+from collections import defaultdict
+
+import networkx
+import torch
+from torch import fx, nn
+
+from merges.convs import is_plain, make_conv
+from merges.graph import find, label, layer, shared_layers, tidy
+from merges.rule import KEEP, Refusal, Site, Stage
+
+_ONE = "one convolution, split"
+
+
+class Parallel:
+    name = "parallel"
+    exact = True
+    stage = Stage.LAST
+
+    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
+        shared = shared_layers(graph_module)
+        found: list[Site | Refusal] = []
+        for members in _alike(graph_module, list(graph_module.graph.nodes)):
+            labels = tuple(label(node) for node in members)
+            if shared & {node.name for node in members}:
+                found.append(Refusal(self.name, labels, "a layer is called more than once (shared)"))
+                continue
+            found.append(
+                Site(
+                    id=f"{self.name}:{labels[0]}",
+                    rule=self.name,
+                    nodes=tuple(node.name for node in members),
+                    labels=labels,
+                    entry=members[0].all_input_nodes[0].name,
+                    exit=_meeting_point(graph_module.graph, members),
+                    options=(KEEP, _ONE),
+                )
+            )
+        return found
+
+    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+        left = [node for node in (find(block, name) for name in site.nodes) if node is not None]
+        groups = _alike(block, left)
+        for members in groups:
+            _fuse(block, members)
+        tidy(block)
+        return bool(groups)
+
+
+def _alike(graph_module: fx.GraphModule, nodes: list[fx.Node]) -> list[list[fx.Node]]:
+    """Groups of convolutions that read the same maps in the same way and are followed alike."""
+    groups: dict[object, list[fx.Node]] = defaultdict(list)
+    for node in nodes:
+        conv = layer(graph_module, node)
+        if isinstance(conv, nn.Conv2d) and conv.groups == 1 and is_plain(conv):
+            geometry = (conv.kernel_size, conv.stride, conv.padding)
+            activation = layer(graph_module, _end(graph_module, node))
+            groups[(node.all_input_nodes[0], geometry, type(activation))].append(node)
+    return [members for members in groups.values() if len(members) > 1]
+
+
+def _end(graph_module: fx.GraphModule, conv: fx.Node) -> fx.Node:
+    """The activation that alone reads a convolution, or the convolution."""
+    reader = next(iter(conv.users)) if len(conv.users) == 1 else conv
+    return reader if isinstance(layer(graph_module, reader), (nn.ReLU, nn.ReLU6)) else conv
+
+
+def _meeting_point(graph: fx.Graph, members: list[fx.Node]) -> str:
+    """The first node through which everything that the members feed goes on."""
+    flow = networkx.DiGraph((user.name, node.name) for node in graph.nodes for user in node.users)
+    dominators = networkx.immediate_dominators(flow, next(n.name for n in graph.nodes if n.op == "output"))
+    paths = []
+    for node in members:
+        path = [node.name]
+        while dominators.get(path[-1], path[-1]) != path[-1]:
+            path.append(dominators[path[-1]])
+        paths.append(path)
+    return next(name for name in paths[0] if all(name in path for path in paths))
+
+
+def _fuse(block: fx.GraphModule, members: list[fx.Node]) -> None:
+    found = [layer(block, node) for node in members]
+    convs = [conv for conv in found if isinstance(conv, nn.Conv2d)]
+    biases = [c.weight.new_zeros(c.out_channels) if c.bias is None else c.bias.detach() for c in convs]
+    weight, first = torch.cat([conv.weight.detach() for conv in convs]), convs[0]
+    one = make_conv(weight, torch.cat(biases), first.stride, first.padding)  # type: ignore[arg-type]
+    block.set_submodule(str(members[0].target), one)
+    ends = [_end(block, node) for node in members]
+    readers = [list(end.users) for end in ends]
+    whole, start = ends[0], 0
+    after = whole
+    for end, conv, users in zip(ends, convs, readers, strict=True):
+        with block.graph.inserting_after(after):
+            cut = (whole, 1, start, conv.out_channels)
+            # A name of its own: nodes are known by name across blocks.
+            after = block.graph.create_node("call_function", torch.narrow, cut, name=f"{end.name}_part")
+        after.meta = dict(end.meta)
+        for user in users:
+            user.replace_input_with(end, after)
+        start += conv.out_channels
+
+
+RULE = Parallel()
