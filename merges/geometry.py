@@ -24,7 +24,7 @@ class Window:
         )
 
 
-def sides(value: int | tuple[int, ...]) -> tuple[int, int]:
+def sides(value: int | Sequence[int]) -> tuple[int, int]:
     """Both sides of a size that may be given as one number."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
@@ -37,7 +37,7 @@ def window_of(layers: Sequence[nn.Module | None]) -> Window | None:
             continue
         if isinstance(module.padding, str) or getattr(module, "padding_mode", "zeros") != "zeros":
             return None
-        if getattr(module, "dilation", 1) not in (1, (1, 1)):
+        if sides(getattr(module, "dilation", 1)) != (1, 1):
             return None
         pairs = [sides(v) for v in (module.kernel_size, module.stride, module.padding)]
         if any(a != b for a, b in pairs):

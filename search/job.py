@@ -62,4 +62,5 @@ def search(
 def _default_name(wanted: Wanted, size: int) -> str:
     kind, _, folder = wanted.setup.data.partition(":")
     model = wanted.setup.model.replace(":", ".")
+    model = Path(model).stem if model.endswith(".onnx") else model
     return f"{model}-{wanted.target}-{Path(folder).name or kind}-{size}"

@@ -1,6 +1,6 @@
 """From a model's name and a weights file to a network that can be evaluated.
 
-Names: a built-in (``training/networks``), any ``torchvision.models`` classifier, or
+Names: a built-in (``training/networks``), any ``torchvision.models`` classifier, an ONNX file, or
 ``package.module:factory``, a function without arguments that returns a trained network.
 """
 
@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from training import onnx_input
 from training.errors import BadInputError
 from training.preprocess import IMAGENET, Preprocess
 
@@ -59,7 +60,9 @@ def load(name: str, weights: str | None = None, classes: int | None = None, seed
     """
     state = read_weights(weights) if weights else None
     torch.manual_seed(seed)
-    if ":" in name:
+    if name.endswith(".onnx"):
+        (model, size), preprocess, trained = onnx_input.read(name), IMAGENET, True
+    elif ":" in name:
         model, preprocess, size, trained = _from_factory(name), IMAGENET, 224, True
     else:
         model, preprocess, size = _by_name(name, state, classes)
@@ -82,7 +85,7 @@ def _by_name(
         hint = f"did you mean {' or '.join(close)}?" if close else "'googlenet' is one"
         raise BadInputError(
             f"unknown model {name!r}; expected one of {', '.join(builtins())}, a torchvision.models "
-            f"name ({hint}), or package.module:factory"
+            f"name ({hint}), a .onnx file, or package.module:factory"
         )
     outputs = _outputs(_torchvision(name, DEFAULT_CLASSES), state) or classes or DEFAULT_CLASSES
     return _torchvision(name, outputs), IMAGENET, 224

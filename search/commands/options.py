@@ -43,7 +43,7 @@ model = click.option(
     "--model",
     default="googlenet",
     show_default=True,
-    help="bvlc_googlenet, a torchvision.models name, or package.module:factory.",
+    help="bvlc_googlenet, a torchvision.models name, a .onnx file, or package.module:factory.",
 )
 target = click.option(
     "--target", default="arm-a57", show_default=True, help="CPU to be fast on; 'targets' lists them."

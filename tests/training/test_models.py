@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from latency_models.kernel import Kernel
+from latency_models.onnx_model import one_kernel_model
+from merges.network import analyse
 from training import models
 from training.errors import BadInputError
+from training.export import to_onnx
 
 
 def test_builtin_torchvision_and_factory_models_load() -> None:
@@ -66,3 +71,25 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path, capsys: pytest.Captur
 def test_unknown_models_are_named_with_a_hint(name: str, words: str) -> None:
     with pytest.raises(BadInputError, match=words):
         models.load(name)
+
+
+def test_an_onnx_file_is_read_as_the_network_it_came_from(tmp_path: Path) -> None:
+    original = analyse("squeezenet1_1", models.load("squeezenet1_1", classes=7).model, (3, 64, 64))
+    to_onnx(original.merged({}), original.input_shape, tmp_path / "net.onnx")
+    loaded = models.load(str(tmp_path / "net.onnx"))
+    assert (loaded.input_size, loaded.trained) == (64, True)
+    again = analyse("net", loaded.model, (3, 64, 64))
+    images = torch.randn(3, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(again.teacher(images), original.teacher(images), atol=1e-4)
+    assert [(s.rule, s.options) for s in again.sites] == [(s.rule, s.options) for s in original.sites]
+
+
+def test_files_that_are_no_networks_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("not a network")
+    with pytest.raises(BadInputError, match="no ONNX model"):
+        models.load(str(tmp_path / "text.onnx"))
+    kernel = Kernel("conv", (8, 6, 6), (8, 6, 6), (3, 3), (1, 1), (1, 1))
+    onnx.save(one_kernel_model(kernel), tmp_path / "odd.onnx")
+    with pytest.raises(BadInputError, match="expected one square image"):
+        models.load(str(tmp_path / "odd.onnx"))
