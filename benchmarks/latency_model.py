@@ -20,11 +20,11 @@ from latency_models.build_tables import measurements, records
 from latency_models.calibrate import PLAIN
 from latency_models.predict import Predictor, UnknownKernelError
 from latency_models.table import LatencyTable, Measurement
+from merges.plan import Plan
 from search import presets
 from search.latency import Device, Latencies
 from search.report_network import layers_answer
 from search.setup import structure
-from search.space import to_plan
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
         )
     Console().print(table)
     latencies = Latencies(structure("bvlc_googlenet"), Device.named("arm-a57", Path("studies")))
-    plan = to_plan(latencies.network, presets.preset("paper", latencies.network))
+    plan = Plan.make(latencies.network, presets.preset("paper", latencies.network))
     untouched, merged = latencies.score({}), latencies.score(plan.choice)
     paper = Table(title="BVLC GoogLeNet on arm-a57")
     for heading in ("plan", "latency ms", "speed-up", "paper measured (Galaxy S6, same core)"):

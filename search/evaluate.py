@@ -11,6 +11,7 @@ from torch import Tensor
 from merges.plan import Plan
 from search.latency import Latencies, Score
 from search.setup import Workbench
+from search.warmstart import lossless
 from training.bank import Bank
 from training.finetune import Accuracy, assemble, evaluate, finetune
 from training.lesson import Recipe
@@ -127,6 +128,11 @@ class Evaluator:
         return max(self.proxy.finetune_steps * self.proxy.batch, self.proxy.batch)
 
     @cached_property
+    def exact(self) -> dict[str, str]:
+        """The exact choices that pay on the device: part of every plan."""
+        return lossless(self.latencies)
+
+    @cached_property
     def baseline(self) -> Accuracy:
         """The teacher's accuracy on the proxy split."""
         return self.bench.judge(self.bench.data.proxy)[0]
@@ -134,7 +140,8 @@ class Evaluator:
     def judge(self, plan: Plan, score: Score) -> Evaluation:
         """Train and evaluate a plan whose latency is known already."""
         start = time.perf_counter()
-        accuracy = self._learned(plan) if plan.choices else self.baseline
+        learned = any(not site.exact for site in self.bench.network.sites if site.id in plan.choice)
+        accuracy = self._learned(plan) if learned else self.baseline
         seconds = time.perf_counter() - start
         peak = self.latencies.peak_bytes(plan.choice)
         return Evaluation(score, accuracy, self.proxy.percent(accuracy), seconds, peak)

@@ -1,4 +1,7 @@
-"""Sites and options <-> Optuna parameters: one categorical parameter a site, always all of them."""
+"""Sites and options <-> Optuna parameters: one categorical parameter a learned site, always all of them.
+
+Exact options are not searched: they change no answer, so whether they pay is known from the latency alone.
+"""
 
 from collections.abc import Mapping
 
@@ -6,18 +9,19 @@ from optuna.distributions import CategoricalDistribution
 
 from merges.network import Network
 from merges.plan import Plan
+from merges.rule import KEEP
 
 
 def distributions(network: Network) -> dict[str, CategoricalDistribution]:
     """The fixed search space of a network."""
-    return {site.id: CategoricalDistribution(site.options) for site in network.sites}
+    return {site.id: CategoricalDistribution(site.options) for site in network.sites if not site.exact}
 
 
 def to_params(network: Network, choices: Mapping[str, str]) -> dict[str, str]:
     """A value for every parameter; sites that are not named are kept."""
-    return {site.id: choices.get(site.id, site.options[0]) for site in network.sites}
+    return {site.id: choices.get(site.id, KEEP) for site in network.sites if not site.exact}
 
 
-def to_plan(network: Network, params: Mapping[str, str]) -> Plan:
-    """The canonical plan; conflicts are repaired by the rules' fixed order."""
-    return Plan.make(network, params)
+def to_plan(network: Network, params: Mapping[str, str], exact: Mapping[str, str]) -> Plan:
+    """The canonical plan of a trial and of the exact choices that pay; conflicts are repaired in order."""
+    return Plan.make(network, {**exact, **params})

@@ -202,9 +202,10 @@ def _turn(study: optuna.Study, evaluator: Evaluator, seen: dict[str, int]) -> tu
     try:
         with uninterrupted():
             trial = study.ask(distributions(network))  # type: ignore[arg-type]
-        plan = to_plan(network, trial.params)
+        plan = to_plan(network, trial.params, evaluator.exact)
         if plan.plan_id in seen:
-            return _close(study, trial, TrialState.PRUNED, f"the same plan as trial {seen[plan.plan_id]}")
+            known, trial = trial, None  # closed here: an interrupt meanwhile must not close it again
+            return _close(study, known, TrialState.PRUNED, f"the same plan as trial {seen[plan.plan_id]}")
         score = evaluator.latencies.score(plan.choice)
         evaluation = evaluator.judge(plan, score)
         with uninterrupted():

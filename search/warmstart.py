@@ -14,16 +14,12 @@ _ANY_CHANGE = 0.02
 def first_plans(latencies: Latencies, progress: Progress = lambda _, __: None) -> Iterator[dict[str, str]]:
     """Choices to try before the sampler: from the untouched network to the fastest plan.
 
-    What is faster without any loss comes first and is part of all that follow but the paper's. Two ladders
-    add one site after the other, in a few steps: the gentle one takes the options that save most time for
-    the multiply-accumulates they give up (capacity is what accuracy needs), the steep one each site's
-    fastest option.
+    Two ladders add one site after the other, in a few steps: the gentle one takes the options that save most
+    time for the multiply-accumulates they give up (capacity is what accuracy needs), the steep one each
+    site's fastest option.
     """
     network = latencies.network
     yield {}
-    free = lossless(latencies)
-    if free:
-        yield free
     if ("paper", network.name) in known():
         yield preset("paper", network)
     exact = {site.id for site in network.sites if site.exact}
@@ -34,8 +30,7 @@ def first_plans(latencies: Latencies, progress: Progress = lambda _, __: None) -
             best[gain.site] = gain
         steps = sorted(best.values(), key=worth, reverse=True)
         for rung in range(1, _RUNGS + 1):
-            taken = steps[: -(-len(steps) * rung // _RUNGS)]
-            yield free | {gain.site: gain.option for gain in taken}
+            yield {gain.site: gain.option for gain in steps[: -(-len(steps) * rung // _RUNGS)]}
 
 
 def lossless(latencies: Latencies) -> dict[str, str]:

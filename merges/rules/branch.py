@@ -27,7 +27,8 @@ from merges.graph import (
     shared_layers,
     tidy,
 )
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 
 class Branch:
@@ -37,41 +38,25 @@ class Branch:
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
-        found = [
-            self._site(graph_module, node, shared)
-            for node in graph_module.graph.nodes
-            if len(concatenated(node) or []) > 1
-        ]
-        return [site for site in found if site is not None]
+        nodes = (node for node in graph_module.graph.nodes if len(concatenated(node) or []) > 1)
+        return [self._site(graph_module, node, shared) for node in nodes]
 
-    def _site(self, graph_module: fx.GraphModule, cat: fx.Node, shared: set[str]) -> Site | Refusal | None:
+    def _site(self, graph_module: fx.GraphModule, cat: fx.Node, shared: set[str]) -> Site | Refusal:
         chains = [chain_back(part) for part in concatenated(cat) or []]
         fork = chains[0][1]
         members = [node for nodes, _ in chains for node in nodes]
-        labels = (*(label(node) for node in members), label(cat))
-        reason = None
+        options: list[str] = []
         if any(start is not fork for _, start in chains):
             reason = "the branches do not start at one fork through single-user layers"
         elif any(not nodes for nodes, _ in chains):
             reason = "one branch is the fork itself"
-        elif shared & {node.name for node in members}:
-            reason = "a layer of a branch is called more than once (shared)"
-        if reason:
-            return Refusal(self.name, labels, reason)
-        options = list(groupings(arms_of(graph_module, cat)))
-        if not options:
-            return Refusal(self.name, labels, "no small branch stands next to a larger convolution")
+        else:
+            reason = "no small branch stands next to a larger convolution"
+            options = list(groupings(arms_of(graph_module, cat)))
         convs = [label(n) for n in members if isinstance(layer(graph_module, n), nn.Conv2d)]
-        place = _common_start([name.replace("/", ".").split(".") for name in convs])
-        return Site(
-            id=f"{self.name}:{'.'.join(place) or cat.name}",
-            rule=self.name,
-            nodes=(*(node.name for node in members), cat.name),
-            labels=labels,
-            entry=fork.name,
-            exit=cat.name,
-            options=(KEEP, *options),
-        )
+        start = _common_start([name.replace("/", ".").split(".") for name in convs])
+        nodes, name = (*members, cat), ".".join(start) or cat.name
+        return place(graph_module, self.name, nodes, options, shared, name=name, entry=fork, reason=reason)
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
         cat = find(block, site.nodes[-1])

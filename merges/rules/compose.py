@@ -14,7 +14,8 @@ from torch import fx, nn
 from merges.convs import composed, composed_weights, pooling_as_conv, why_not_composed
 from merges.geometry import sides
 from merges.graph import bypass, find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 _ONE, _SWAP = "one convolution", "pool first"
 _MOST_MACS = 2
@@ -35,24 +36,10 @@ class Compose:
             if pair is None:
                 continue
             first = node.all_input_nodes[0]
-            labels = (label(first), label(node))
-            options = _options(first, node, *pair)
-            if shared & {first.name, node.name}:
-                found.append(Refusal(self.name, labels, "a layer is called more than once (shared)"))
-            elif not options:
-                found.append(Refusal(self.name, labels, _reason(*pair)))
-            else:
-                found.append(
-                    Site(
-                        id=f"{self.name}:{labels[1]}",
-                        rule=self.name,
-                        nodes=(first.name, node.name),
-                        labels=labels,
-                        entry=first.all_input_nodes[0].name,
-                        exit=node.name,
-                        options=(KEEP, *options),
-                    )
-                )
+            options, name = _options(first, node, *pair), label(node)
+            nodes = (first, node)
+            reason = "" if options else _reason(*pair)
+            found.append(place(graph_module, self.name, nodes, options, shared, name=name, reason=reason))
         return found
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:

@@ -11,8 +11,9 @@ Formula     LayerMerge (Kim et al. 2024): without the activation the two are one
 from torch import fx, nn
 
 from merges.convs import composed, composed_weights, is_plain
-from merges.graph import bypass, find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.graph import bypass, find, layer, shared_layers, tidy
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 _DROP = "drop activation"
 
@@ -27,23 +28,8 @@ class Linearise:
         found: list[Site | Refusal] = []
         for node in graph_module.graph.nodes:
             chain = _chain(graph_module, node)
-            if chain is None:
-                continue
-            labels = tuple(label(member) for member in chain)
-            if shared & {chain[0].name, chain[2].name}:
-                found.append(Refusal(self.name, labels, "a layer is called more than once (shared)"))
-            elif _pays(graph_module, chain):
-                found.append(
-                    Site(
-                        id=f"{self.name}:{labels[0]}",
-                        rule=self.name,
-                        nodes=tuple(member.name for member in chain),
-                        labels=labels,
-                        entry=node.all_input_nodes[0].name,
-                        exit=chain[2].name,
-                        options=(KEEP, _DROP),
-                    )
-                )
+            if chain is not None and _pays(graph_module, chain):
+                found.append(place(graph_module, self.name, chain, [_DROP], shared))
         return found
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:

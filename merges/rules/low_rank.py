@@ -13,11 +13,13 @@ from torch import Tensor, fx, nn
 
 from merges.algebra import truncated_svd, tucker2
 from merges.convs import make_conv
-from merges.graph import find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.graph import find, layer, shared_layers, tidy
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 _SHARES = (0.5, 0.25)
 _MULTIPLE = 4
+_TOO_DEAR = "no rank needs fewer multiply-accumulates, or its channels are grouped"
 
 
 class LowRank:
@@ -33,24 +35,7 @@ class LowRank:
             if not isinstance(module, nn.Linear) and not _is_spatial(module):
                 continue
             options = [f"rank {share}" for share in _SHARES if _ranks(module, share)]
-            if node.name in shared:
-                reason = "the layer is called more than once (shared)"
-            elif not options:
-                reason = "no rank needs fewer multiply-accumulates, or its channels are grouped"
-            else:
-                found.append(
-                    Site(
-                        id=f"{self.name}:{label(node)}",
-                        rule=self.name,
-                        nodes=(node.name,),
-                        labels=(label(node),),
-                        entry=node.all_input_nodes[0].name,
-                        exit=node.name,
-                        options=(KEEP, *options),
-                    )
-                )
-                continue
-            found.append(Refusal(self.name, (label(node),), reason))
+            found.append(place(graph_module, self.name, (node,), options, shared, reason=_TOO_DEAR))
         return found
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:

@@ -15,8 +15,9 @@ import torch
 from torch import fx, nn
 
 from merges.convs import is_plain, make_conv
-from merges.graph import find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.graph import find, layer, shared_layers, tidy
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 _ONE = "one convolution, split"
 
@@ -30,21 +31,8 @@ class Parallel:
         shared = shared_layers(graph_module)
         found: list[Site | Refusal] = []
         for members in _alike(graph_module, list(graph_module.graph.nodes)):
-            labels = tuple(label(node) for node in members)
-            if shared & {node.name for node in members}:
-                found.append(Refusal(self.name, labels, "a layer is called more than once (shared)"))
-                continue
-            found.append(
-                Site(
-                    id=f"{self.name}:{labels[0]}",
-                    rule=self.name,
-                    nodes=tuple(node.name for node in members),
-                    labels=labels,
-                    entry=members[0].all_input_nodes[0].name,
-                    exit=_meeting_point(graph_module.graph, members),
-                    options=(KEEP, _ONE),
-                )
-            )
+            end = _meeting_point(graph_module.graph, members)
+            found.append(place(graph_module, self.name, members, [_ONE], shared, exit_=end))
         return found
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:

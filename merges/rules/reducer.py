@@ -13,7 +13,8 @@ import torch
 from torch import fx, nn
 
 from merges.graph import find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 _FRACTIONS = (0.75, 0.5, 0.25)
 _MULTIPLE = 4
@@ -35,28 +36,14 @@ class Reducer:
             if path is None:
                 found += self._refuse_readers(graph_module, node)
                 continue
-            labels = tuple(label(n) for n in path)
             consumer = layer(graph_module, path[-1])
             assert isinstance(consumer, nn.Conv2d)
-            if shared & {n.name for n in path}:
-                found.append(Refusal(self.name, labels, "a layer is called more than once (shared)"))
-            elif conv.groups > 1 or consumer.groups > 1:
-                found.append(Refusal(self.name, labels, "a grouped convolution ties its channels together"))
-            elif widths(conv.out_channels):
-                found.append(
-                    Site(
-                        id=f"{self.name}:{labels[0]}",
-                        rule=self.name,
-                        nodes=(path[0].name, path[-1].name),
-                        labels=(labels[0], labels[-1]),
-                        entry=node.all_input_nodes[0].name,
-                        exit=path[-1].name,
-                        options=(KEEP, *widths(conv.out_channels)),
-                    )
-                )
-            else:
-                reason = f"{conv.out_channels} channels are too few to cut"
-                found.append(Refusal(self.name, labels, reason))
+            options = list(widths(conv.out_channels))
+            reason = f"{conv.out_channels} channels are too few to cut"
+            if conv.groups > 1 or consumer.groups > 1:
+                options, reason = [], "a grouped convolution ties its channels together"
+            ends = (path[0], path[-1])
+            found.append(place(graph_module, self.name, ends, options, shared, reason=reason))
         return found
 
     def _path(self, graph_module: fx.GraphModule, conv: fx.Node) -> list[fx.Node] | None:

@@ -17,12 +17,15 @@ from merges.algebra import dense_kernel, embed_kernel
 from merges.convs import composed, identity_conv, is_plain, make_conv, summed
 from merges.geometry import padding_for, sides, window_of
 from merges.graph import chain_back, find, is_addition, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 _KERNELS = (7, 5, 3, 1)
 _MOST_OPTIONS = 2
 _IN_A_BRANCH = (nn.Conv2d, nn.ReLU, nn.ReLU6, nn.BatchNorm2d)
 _WITH = " with shortcut"
+_NO_CHAIN = "its branch is no chain of convolutions and activations from the start of the shortcut"
+_TOO_DEAR = "no single convolution with its output size needs fewer multiply-accumulates"
 
 
 @dataclass(frozen=True)
@@ -49,43 +52,23 @@ class Residual:
                 continue
             block = _residual(graph_module, node)
             if block is None:
-                reason = (
-                    "its branch is no chain of convolutions and activations from the start of the shortcut"
-                )
-                found.append(Refusal(self.name, (label(node),), reason))
+                found.append(Refusal(self.name, (label(node),), _NO_CHAIN))
                 continue
-            labels = (*(label(member) for member in block.branch), label(node))
-            options = _options(block, node)
-            if shared & {member.name for member in block.branch}:
-                found.append(Refusal(self.name, labels, "a layer is called more than once (shared)"))
-            elif not options:
-                reason = "no single convolution with its output size needs fewer multiply-accumulates"
-                found.append(Refusal(self.name, labels, reason))
-            else:
-                found.append(
-                    Site(
-                        id=f"{self.name}:{label(block.branch[0])}",
-                        rule=self.name,
-                        nodes=(*(member.name for member in block.branch), node.name),
-                        labels=labels,
-                        entry=block.fork.name,
-                        exit=node.name,
-                        options=(KEEP, *options),
-                    )
-                )
+            nodes, options = (*block.branch, node), _options(block, node)
+            found.append(place(graph_module, self.name, nodes, options, shared, reason=_TOO_DEAR))
         return found
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
         node = find(block, site.nodes[-1])
-        place = None if node is None else _residual(block, node)
-        if node is None or place is None or option not in _options(place, node):
+        found = None if node is None else _residual(block, node)
+        if node is None or found is None or option not in _options(found, node):
             return False
-        last = next(n for n in reversed(place.branch) if isinstance(layer(block, n), nn.Conv2d))
-        one = _one(place, node, int(option.removeprefix("one ")[0]))
+        last = next(n for n in reversed(found.branch) if isinstance(layer(block, n), nn.Conv2d))
+        one = _one(found, node, int(option.removeprefix("one ")[0]))
         if option.endswith(_WITH):
-            one = summed([one, place.shortcut_conv or identity_conv(one.in_channels)])
+            one = summed([one, found.shortcut_conv or identity_conv(one.in_channels)])
             node.replace_all_uses_with(last)
-        last.replace_input_with(last.all_input_nodes[0], place.fork)
+        last.replace_input_with(last.all_input_nodes[0], found.fork)
         block.set_submodule(str(last.target), one)
         tidy(block)
         return True

@@ -14,8 +14,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, fx, nn
 
-from merges.graph import bypass, find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.graph import bypass, find, layer, shared_layers, tidy
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 _Affine = tuple[Tensor | float, Tensor | float]  # scale and shift, a number or one a channel
 _NUMBERS: dict[Callable[..., object], Callable[[float, bool], _Affine]] = {
@@ -50,21 +51,8 @@ class Scale:
             partner = forwards or _linear_before(graph_module, node)
             if partner is None:
                 continue
-            labels = (label(node), label(partner))
-            if shared & {node.name, partner.name}:
-                found.append(Refusal(self.name, labels, "a layer is called more than once (shared)"))
-                continue
-            found.append(
-                Site(
-                    id=f"{self.name}:{label(node)}",
-                    rule=self.name,
-                    nodes=(node.name, partner.name),
-                    labels=labels,
-                    entry=node.all_input_nodes[0].name,
-                    exit=node.name,
-                    options=(KEEP, "fold"),
-                )
-            )
+            site = place(graph_module, self.name, (node, partner), ["fold"], shared, exit_=node.name)
+            found.append(site)
         return found
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:

@@ -14,7 +14,8 @@ from merges.algebra import fold_norm
 from merges.convs import identity_conv, is_plain, make_conv, summed
 from merges.geometry import sides
 from merges.graph import find, is_addition, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 _ONE = "one convolution"
 
@@ -32,22 +33,20 @@ class Shortcut:
             if source is None or _is_inner(node):
                 continue
             addends = _addends(node)
-            labels = (*(label(addend) for addend in addends if addend is not source), label(node))
-            convs = [layer(graph_module, a) for a in addends if isinstance(layer(graph_module, a), nn.Conv2d)]
-            if shared & {addend.name for addend in addends}:
-                found.append(Refusal(self.name, labels, "a layer is called more than once (shared)"))
-            elif _reason(graph_module, addends, source, node):
-                found.append(Refusal(self.name, labels, _reason(graph_module, addends, source, node)))
-            elif convs:
+            linear = [addend for addend in addends if addend is not source]
+            if any(isinstance(layer(graph_module, addend), nn.Conv2d) for addend in linear):
+                why = _reason(graph_module, addends, source, node)
+                nodes, options, name = (*linear, node), [] if why else [_ONE], label(node)
                 found.append(
-                    Site(
-                        id=f"{self.name}:{label(node)}",
-                        rule=self.name,
-                        nodes=(*(addend.name for addend in addends if addend is not source), node.name),
-                        labels=labels,
-                        entry=source.name,
-                        exit=node.name,
-                        options=(KEEP, _ONE),
+                    place(
+                        graph_module,
+                        self.name,
+                        nodes,
+                        options,
+                        shared,
+                        name=name,
+                        entry=source,
+                        reason=why,
                     )
                 )
         return found

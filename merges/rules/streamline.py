@@ -16,11 +16,13 @@ from torch import fx, nn
 from merges.algebra import embed_kernel, spread_kernel
 from merges.geometry import POOLS, padding_for, sides, window_of
 from merges.graph import bypass, find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6)
 _NORMS = (nn.LocalResponseNorm, nn.BatchNorm2d)
 DROP_NORM = "drop norm"
+_NO_SIZE = "no square, undilated convolution with symmetric padding has the same output size"
 
 
 class Streamline:
@@ -37,7 +39,8 @@ class Streamline:
                 if blocker is not None:
                     found.append(Refusal(self.name, tuple(label(n) for n in chain), blocker))
                 elif len(chain) > 1:
-                    found.append(self._site(graph_module, chain, shared))
+                    options = self._options(graph_module, chain)
+                    found.append(place(graph_module, self.name, chain, options, shared, reason=_NO_SIZE))
         return found
 
     def _chain(self, graph_module: fx.GraphModule, conv: fx.Node) -> tuple[list[fx.Node], str | None]:
@@ -56,26 +59,6 @@ class Streamline:
             names = ", ".join(label(u) for u in readers if u is not merging[0])
             return [*chain, merging[0]], f"{label(chain[-1])} also feeds {names}"
         return chain[:kept], None
-
-    def _site(self, graph_module: fx.GraphModule, chain: list[fx.Node], shared: set[str]) -> Site | Refusal:
-        labels = tuple(label(n) for n in chain)
-        options = self._options(graph_module, chain)
-        reason = None
-        if shared & {n.name for n in chain}:
-            reason = "a layer of the chain is called more than once (shared)"
-        elif not options:
-            reason = "no square, undilated convolution with symmetric padding has the same output size"
-        if reason:
-            return Refusal(self.name, labels, reason)
-        return Site(
-            id=f"{self.name}:{labels[0]}",
-            rule=self.name,
-            nodes=tuple(n.name for n in chain),
-            labels=labels,
-            entry=chain[0].all_input_nodes[0].name,
-            exit=chain[-1].name,
-            options=(KEEP, *options),
-        )
 
     def _options(self, graph_module: fx.GraphModule, chain: list[fx.Node]) -> list[str]:
         layers = [layer(graph_module, n) for n in chain]

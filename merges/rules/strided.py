@@ -12,7 +12,8 @@ from torch import fx, nn
 from merges.convs import make_conv
 from merges.geometry import POOLS, padding_for, window_of
 from merges.graph import bypass, chain_back, concatenated, find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.places import place
+from merges.rule import Refusal, Site, Stage
 
 _MOVE = "stride into branches"
 
@@ -35,29 +36,17 @@ class Strided:
                 continue
             forks = {chain_back(part)[1] for part in parts}
             ends = _ends(graph_module, pool)
-            labels = (label(cat), label(pool))
-            reason = None
+            reason = ""
             if len(cat.users) > 1:
                 reason = f"{label(cat)} feeds other layers too"
             elif len(forks) > 1 or cat in forks:
                 reason = "the branches do not start at one fork through single-user layers"
             elif ends is None:
                 reason = "not every branch ends in a convolution that keeps the size with a larger stride"
-            elif shared & {node.name for node in ends}:
-                reason = "a layer of a branch is called more than once (shared)"
-            if reason or ends is None:
-                found.append(Refusal(self.name, labels, reason or ""))
-                continue
+            nodes, options = (*(ends or ()), cat, pool), [] if reason else [_MOVE]
+            name, entry = label(pool), forks.pop()
             found.append(
-                Site(
-                    id=f"{self.name}:{label(pool)}",
-                    rule=self.name,
-                    nodes=(*(node.name for node in ends), cat.name, pool.name),
-                    labels=(*(label(node) for node in ends), *labels),
-                    entry=forks.pop().name,
-                    exit=pool.name,
-                    options=(KEEP, _MOVE),
-                )
+                place(graph_module, self.name, nodes, options, shared, name=name, entry=entry, reason=reason)
             )
         return found
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
+from merges.plan import Plan
 from search import front, picture, planfile, presets, report, study
 from search.commands import options
 from search.latency import Device, Latencies
 from search.planfile import PlanFile
 from search.setup import structure
-from search.space import to_plan
 from search.warmstart import lossless
 from training.errors import BadInputError
 
@@ -65,7 +65,7 @@ def _preset(preset: str, given: dict[str, Any]) -> PlanFile:
     network = structure(given["model"], given["input_size"], given["classes"], low_rank=True)
     latencies = Latencies(network, device)
     choices = lossless(latencies) if preset == "exact" else presets.preset(preset, network)
-    plan = to_plan(network, choices)
+    plan = Plan.make(network, choices)
     return PlanFile.of_plan(network, plan, given["target"], latencies.score(plan.choice))
 
 
