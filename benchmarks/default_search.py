@@ -1,4 +1,4 @@
-"""The README's first search in an empty home: seconds and front (about eight minutes on two cores).
+"""The README's first search in an empty home: seconds and front (about nine minutes on two cores).
 
 python benchmarks/default_search.py [BUDGET]
 """

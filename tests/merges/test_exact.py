@@ -213,3 +213,31 @@ def test_the_quick_local_response_norm_is_the_same_function(channels, size, beta
     norm = nn.LocalResponseNorm(size, 0.1, beta, k)
     wanted = norm(x)
     assert (FastLocalResponseNorm.like(norm)(x) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+class Joined(nn.Module):
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([branch(x) for branch in self.branches], 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 6), min_size=2, max_size=4),
+    kernel=st.sampled_from([1, 3]),
+    stride=st.sampled_from([1, 2]),
+    biases=st.lists(st.booleans(), min_size=4, max_size=4),
+    activated=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_parallel_convolutions_run_as_one_exactly(widths, kernel, stride, biases, activated, seed) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(seed)
+    branches: list[nn.Module] = []
+    for maps, bias in zip(widths, biases, strict=False):
+        conv = nn.Conv2d(4, maps, kernel, stride, kernel // 2, bias=bias)
+        after = nn.Conv2d(maps, maps, 3, padding=1)
+        branches.append(nn.Sequential(conv, nn.ReLU() if activated else nn.Identity(), after))
+    assert_exact(body(nn.ReLU(), Joined(*branches)), 4, "parallel")
