@@ -4,7 +4,7 @@ python benchmarks/torchvision_sites.py [--target arm-a57] [--low-rank] [MODEL ..
 
 ``exact`` takes the exact options that pay, ``everything`` the fastest option at every site (accuracy is not
 looked at); ``seconds`` are for finding the sites and scoring them, ``measuring s`` for timing their kernels
-where the target is this machine. About three minutes on arm-a57, half an hour on host.
+where the target is this machine. About seven minutes on arm-a57, half an hour on host.
 """
 
 import argparse

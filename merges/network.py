@@ -88,9 +88,11 @@ class Network:
         for pattern in (*only, *skip):
             if not any(named(site, [pattern]) for site in self.sites):
                 raise PatternError(f"no site of {self.name} is named {pattern!r}; 'cli.py sites' lists them")
-        wanted = [s for s in self.sites if low_rank or only or s.rule != "low_rank"]
-        kept = [s for s in wanted if (not only or named(s, only)) and not named(s, skip)]
-        return Network(self.name, self.input_shape, self.teacher, tuple(kept), self.refused, self.folded)
+        asked = {rule for rule in discover() if low_rank or only or rule != "low_rank"}
+        wanted = [s for s in self.sites if s.rule in asked and (not only or named(s, only))]
+        kept = tuple(s for s in wanted if not named(s, skip))
+        refused = tuple(r for r in self.refused if r.rule in asked)
+        return Network(self.name, self.input_shape, self.teacher, kept, refused, self.folded)
 
     @property
     def classes(self) -> int:

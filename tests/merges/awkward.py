@@ -13,13 +13,14 @@ Body = Callable[[nn.Module, Tensor], Tensor]
 class Case(NamedTuple):
     """A network for 3x20x28 images and what is expected of it.
 
-    `rules` must find a site; `refusal` are words of the error (where the network cannot be used at all) or
-    of a refused place.
+    `rules` must find a site; `refusal` are words of a refused place, or of the error where the `whole`
+    network cannot be used.
     """
 
     build: Callable[[], nn.Module]
     rules: tuple[str, ...] = ()
     refusal: str = ""
+    whole: bool = False
 
 
 def conv(channels: int, maps: int, kernel: int = 3, **options: object) -> nn.Conv2d:
@@ -269,10 +270,10 @@ def ceiling_averages() -> nn.Module:
 CASES = {
     "shared_conv": Case(shared_conv, refusal="shared"),
     "shared_norm": Case(shared_norm, refusal="shared"),
-    "two_heads": Case(TwoHeads, refusal="one vector of class scores"),
-    "two_inputs": Case(TwoInputs, refusal="2 inputs (x, mask)"),
-    "value_dependent": Case(ValueDependent, refusal="cannot be traced"),
-    "hidden_write": Case(hidden_write, refusal="mul_ writes into maps that other layers read"),
+    "two_heads": Case(TwoHeads, refusal="one vector of class scores", whole=True),
+    "two_inputs": Case(TwoInputs, refusal="2 inputs (x, mask)", whole=True),
+    "value_dependent": Case(ValueDependent, refusal="cannot be traced", whole=True),
+    "hidden_write": Case(hidden_write, refusal="mul_ writes into maps that other layers read", whole=True),
     "functional_weights": Case(Weights, rules=("low_rank",)),
     "list_of_blocks": Case(ListOfBlocks, rules=("residual",)),
     "shuffle": Case(Shuffle, refusal="do not start at one fork"),
