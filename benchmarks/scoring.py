@@ -34,7 +34,7 @@ def main() -> None:
             listed = time.perf_counter()
             latencies.learn(kernels)
             measured = time.perf_counter()
-            sites = latencies.network.sites
+            sites = [site for site in latencies.network.sites if not site.exact]  # what a search explores
             plans = [{site.id: rng.choice(site.options) for site in sites} for _ in range(_PLANS)]
             for block in latencies.network.blocks:  # every block's choices once: what a search soon knows
                 for choices in block.all_choices():
