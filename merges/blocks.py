@@ -9,9 +9,9 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from torch import fx, nn
+from torch import fx
 
-from merges.graph import Flow, find, layer
+from merges.graph import Flow, with_activation
 from merges.rule import KEEP, Refusal, Site, Stage
 
 
@@ -51,7 +51,8 @@ def group_sites(
     teacher: fx.GraphModule, sites: tuple[Site, ...]
 ) -> tuple[tuple[Block, ...], tuple[Refusal, ...]]:
     """Group sites whose layers overlap into closed blocks; sites that fit in none are refused."""
-    order = {node.name: i for i, node in enumerate(teacher.graph.nodes)}
+    nodes = {node.name: node for node in teacher.graph.nodes}
+    order = {name: i for i, name in enumerate(nodes)}
     flow = Flow(teacher.graph)
 
     def place(site: Site) -> tuple[int, int]:
@@ -64,21 +65,13 @@ def group_sites(
         overlapping = [block for block, inside in spans.items() if span & inside]
         entry = min([site.entry, *(b.entry for b in overlapping)], key=order.__getitem__)
         exit_ = max([site.exit, *(b.exit for b in overlapping)], key=order.__getitem__)
-        exit_ = _with_activation(teacher, exit_)
+        exit_ = with_activation(teacher, nodes[exit_]).name
         members = (*(s for b in overlapping for s in b.sites), site)
         inside = flow.between(entry, exit_)
         if flow.is_closed(inside, entry, exit_):
-            spans = {block: nodes for block, nodes in spans.items() if block not in overlapping}
+            spans = {block: names for block, names in spans.items() if block not in overlapping}
             spans[Block(f"block_{exit_}", entry, exit_, tuple(sorted(members, key=place)))] = inside
         else:
             others = ", ".join(s.id for s in members[:-1]) or "the layers around it"
             refused.append(Refusal(site.rule, site.labels, f"it cannot be rebuilt apart from {others}"))
     return tuple(sorted(spans, key=lambda b: order[b.exit])), tuple(refused)
-
-
-def _with_activation(teacher: fx.GraphModule, exit_: str) -> str:
-    """Move a block's exit past the activation that runtimes fuse into its last layer."""
-    node = find(teacher, exit_)
-    assert node is not None
-    follower = next(iter(node.users)) if len(node.users) == 1 else node
-    return follower.name if isinstance(layer(teacher, follower), (nn.ReLU, nn.ReLU6)) else exit_

@@ -12,6 +12,8 @@ import networkx
 import torch
 from torch import fx, nn
 
+ACTIVATIONS = (nn.ReLU, nn.ReLU6)
+
 
 class TraceError(ValueError):
     """The network cannot be written as a graph of layers; the message says why."""
@@ -95,6 +97,18 @@ def is_addition(node: fx.Node) -> bool:
     return (node.op == "call_function" and node.target in functions) or (
         node.op == "call_method" and node.target in ("add", "add_")
     )
+
+
+def with_activation(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node:
+    """The activation that alone reads a node, or the node."""
+    reader = next(iter(node.users)) if len(node.users) == 1 else node
+    return reader if isinstance(layer(graph_module, reader), ACTIVATIONS) else node
+
+
+def before_activation(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node:
+    """What an activation that is read once reads, or the node where it is none."""
+    activated = isinstance(layer(graph_module, node), ACTIVATIONS) and len(node.users) == 1
+    return node.all_input_nodes[0] if activated else node
 
 
 def chain_back(node: fx.Node) -> tuple[list[fx.Node], fx.Node]:

@@ -140,8 +140,8 @@ class Evaluator:
     def judge(self, plan: Plan, score: Score) -> Evaluation:
         """Train and evaluate a plan whose latency is known already."""
         start = time.perf_counter()
-        learned = any(not site.exact for site in self.bench.network.sites if site.id in plan.choice)
-        accuracy = self._learned(plan) if learned else self.baseline
+        exact = all(block.keeps_outputs(plan.choice) for block in self.bench.network.blocks)
+        accuracy = self.baseline if exact else self._learned(plan)
         seconds = time.perf_counter() - start
         peak = self.latencies.peak_bytes(plan.choice)
         return Evaluation(score, accuracy, self.proxy.percent(accuracy), seconds, peak)

@@ -7,11 +7,10 @@ from torch import Tensor, fx, nn
 
 from merges.algebra import ridge
 from merges.geometry import POOLS
-from merges.graph import bypass, concatenated, is_addition, layer, tidy
+from merges.graph import ACTIVATIONS, before_activation, bypass, concatenated, is_addition, layer, tidy
 from training.lesson import Lesson, Recipe
 from training.walk import outputs_of
 
-_ACTIVATIONS = (nn.ReLU, nn.ReLU6)
 _PENALTY = 0.03
 _LEAST_GAIN = 1e-3
 
@@ -79,19 +78,14 @@ def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, nn.Conv2d, in
 
     Yields the node, its layer and the number of its first channel in the output.
     """
-    end = _before_activation(block, _answer(block))
+    end = before_activation(block, _answer(block))
     first = 0
     for part in concatenated(end) or _summand(block, end) or [end]:
-        node = _before_activation(block, part)
+        node = before_activation(block, part)
         conv = layer(block, node)
         if isinstance(conv, nn.Conv2d) and conv.groups == 1 and len(node.users) == 1:
             yield node, conv, first
         first += part.meta["shape"][1]
-
-
-def _before_activation(block: fx.GraphModule, node: fx.Node) -> fx.Node:
-    activated = isinstance(layer(block, node), _ACTIVATIONS) and len(node.users) == 1
-    return node.all_input_nodes[0] if activated else node
 
 
 def _summand(block: fx.GraphModule, end: fx.Node) -> list[fx.Node]:
@@ -119,7 +113,7 @@ def _without_last_activation(teacher: fx.GraphModule) -> fx.GraphModule:
         if isinstance(module, (nn.Conv2d, nn.Linear)) or node.op == "placeholder" or len(node.users) > 1:
             continue
         waiting += node.all_input_nodes
-        if isinstance(module, _ACTIVATIONS):
+        if isinstance(module, ACTIVATIONS):
             bypass(linear, node)
     tidy(linear)
     return linear

@@ -47,10 +47,10 @@ class LowRank:
         factors = _factors(module, *ranks)
         end = node.all_input_nodes[0]
         for number, factor in enumerate(factors):
-            name = f"{node.target}_factor{number}"
-            block.add_submodule(name.replace(".", "_"), factor)
+            name = f"{node.target}_factor{number}".replace(".", "_")
+            block.add_submodule(name, factor)
             with block.graph.inserting_before(node):
-                end = block.graph.call_module(name.replace(".", "_"), (end,))
+                end = block.graph.call_module(name, (end,))
             end.meta = dict(node.meta)
         node.replace_all_uses_with(end)
         tidy(block)

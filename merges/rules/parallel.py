@@ -15,7 +15,7 @@ import torch
 from torch import fx, nn
 
 from merges.convs import is_plain, make_conv
-from merges.graph import find, layer, shared_layers, tidy
+from merges.graph import find, layer, shared_layers, tidy, with_activation
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
 
@@ -51,15 +51,9 @@ def _alike(graph_module: fx.GraphModule, nodes: list[fx.Node]) -> list[list[fx.N
         conv = layer(graph_module, node)
         if isinstance(conv, nn.Conv2d) and conv.groups == 1 and is_plain(conv):
             geometry = (conv.kernel_size, conv.stride, conv.padding)
-            activation = layer(graph_module, _end(graph_module, node))
+            activation = layer(graph_module, with_activation(graph_module, node))
             groups[(node.all_input_nodes[0], geometry, type(activation))].append(node)
     return [members for members in groups.values() if len(members) > 1]
-
-
-def _end(graph_module: fx.GraphModule, conv: fx.Node) -> fx.Node:
-    """The activation that alone reads a convolution, or the convolution."""
-    reader = next(iter(conv.users)) if len(conv.users) == 1 else conv
-    return reader if isinstance(layer(graph_module, reader), (nn.ReLU, nn.ReLU6)) else conv
 
 
 def _meeting_point(graph: fx.Graph, members: list[fx.Node]) -> str:
@@ -82,7 +76,7 @@ def _fuse(block: fx.GraphModule, members: list[fx.Node]) -> None:
     weight, first = torch.cat([conv.weight.detach() for conv in convs]), convs[0]
     one = make_conv(weight, torch.cat(biases), first.stride, first.padding)  # type: ignore[arg-type]
     block.set_submodule(str(members[0].target), one)
-    ends = [_end(block, node) for node in members]
+    ends = [with_activation(block, node) for node in members]
     readers = [list(end.users) for end in ends]
     whole, start = ends[0], 0
     after = whole

@@ -11,7 +11,17 @@ from torch import fx, nn
 
 from merges.convs import make_conv
 from merges.geometry import POOLS, padding_for, window_of
-from merges.graph import bypass, chain_back, concatenated, find, label, layer, shared_layers, tidy
+from merges.graph import (
+    before_activation,
+    bypass,
+    chain_back,
+    concatenated,
+    find,
+    label,
+    layer,
+    shared_layers,
+    tidy,
+)
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
 
@@ -69,9 +79,7 @@ def _ends(graph_module: fx.GraphModule, pool: fx.Node) -> list[fx.Node] | None:
     source = pool.all_input_nodes[0]
     ends: list[fx.Node] = []
     for part in concatenated(source) or [source]:
-        node = part
-        if isinstance(layer(graph_module, node), (nn.ReLU, nn.ReLU6)) and len(node.users) == 1:
-            node = node.all_input_nodes[0]
+        node = before_activation(graph_module, part)
         if len(node.users) != 1 or _strided(graph_module, node, pool) is None:
             return None
         ends.append(node)
