@@ -70,11 +70,12 @@ class Network:
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def restricted(self, only: Collection[str], skip: Collection[str], low_rank: bool = True) -> "Network":
+    def restricted(
+        self, only: Collection[str], skip: Collection[str], without: Collection[str] = ()
+    ) -> "Network":
         """The same network with fewer sites: those that `only` names (all where empty) and `skip` does not.
 
-        Both hold shell patterns for site ids. Without `low_rank`, layers are factored only where `only`
-        names them.
+        Both hold shell patterns for site ids; `without` names rules whose sites are not offered at all.
 
         Raises
         ------
@@ -88,10 +89,9 @@ class Network:
         for pattern in (*only, *skip):
             if not any(named(site, [pattern]) for site in self.sites):
                 raise PatternError(f"no site of {self.name} is named {pattern!r}; 'cli.py sites' lists them")
-        asked = {rule for rule in discover() if low_rank or only or rule != "low_rank"}
-        wanted = [s for s in self.sites if s.rule in asked and (not only or named(s, only))]
+        wanted = [s for s in self.sites if s.rule not in without and (not only or named(s, only))]
         kept = tuple(s for s in wanted if not named(s, skip))
-        refused = tuple(r for r in self.refused if r.rule in asked)
+        refused = tuple(r for r in self.refused if r.rule not in without)
         return Network(self.name, self.input_shape, self.teacher, kept, refused, self.folded)
 
     @property

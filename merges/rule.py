@@ -53,6 +53,11 @@ class Site:
         """Whether its options keep the network's outputs."""
         return discover()[self.rule].exact
 
+    @property
+    def inherits(self) -> bool:
+        """Whether its new layers are usable with the weights that they inherit, before any is learned."""
+        return discover()[self.rule].stage is Stage.LAST
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -1,6 +1,7 @@
 """From a plan to a deployed network: full fine-tuning, then ONNX checked and timed beside the original."""
 
 import json
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,7 @@ def _start(bench: Workbench, plan: Plan, home: Path, watch: Watch) -> fx.GraphMo
     return assemble(bank, plan.choice, _RELEARN_STEPS, watch("relearning merged blocks from bottom to top"))
 
 
-def export(run: Path, out: Path, threads: int, home: Path, watch: Watch) -> Exported:
+def export_run(run: Path, out: Path, threads: int, home: Path, watch: Watch) -> Exported:
     """Write a trained run as ONNX, check it on test images and time it beside the original.
 
     Raises
@@ -147,22 +148,58 @@ def export(run: Path, out: Path, threads: int, home: Path, watch: Watch) -> Expo
     plan_file, weights = _finished_run(run)
     assert plan_file.setup is not None
     bench = workbench(plan_file.setup, home, watch, plan_file.fitted)
-    plan = plan_file.fitted(bench.network)
-    merged = bench.network.merged(plan.choice)
+    merged = bench.network.merged(plan_file.fitted(bench.network).choice)
     merged.load_state_dict(weights)
-    images = bench.inputs(bench.data.test)(torch.arange(min(_CHECK_IMAGES, len(bench.data.test))))
+    return _export(bench, merged, out, threads)
+
+
+def export_plan(
+    plan_file: PlanFile, setup: Setup, out: Path, threads: int, home: Path, watch: Watch
+) -> Exported:
+    """As `export_run`, for a plan that needs no training: exact merges and factored layers.
+
+    Raises
+    ------
+    BadInputError
+        The plan has rebirth layers, which must be learned first.
+    ExportError
+        The file answers differently from the network; it is not left behind.
+    """
+    bench = workbench(setup, home, watch, plan_file.fitted)
+    plan = plan_file.fitted(bench.network)
+    unlearned = [s.id for s in bench.network.sites if s.id in plan.choice and not (s.exact or s.inherits)]
+    if unlearned:
+        raise BadInputError(
+            f"the plan's {unlearned[0]} needs weights that are not learned yet; run 'train' on it, "
+            "then 'export --run'"
+        )
+    return _export(bench, bench.network.merged(plan.choice), out, threads)
+
+
+def _export(bench: Workbench, merged: fx.GraphModule, out: Path, threads: int) -> Exported:
+    images = _check_images(bench)
     shape = bench.network.input_shape
-    original = run / "original.onnx"
     with replacing(out) as temporary:
         to_onnx(merged, shape, temporary)
         agreement = compare(merged, temporary, images)
         check(agreement)
-    to_onnx(bench.network.teacher, shape, original)
-    check(compare(bench.network.teacher, original, images))
+    with tempfile.TemporaryDirectory() as folder:
+        original = Path(folder) / "original.onnx"
+        to_onnx(bench.network.teacher, shape, original)
+        check(compare(bench.network.teacher, original, images))
+        sessions = [session_of(str(path), threads) for path in (original, out)]
     feeds = {"image": images[:1].numpy().astype(np.float32)}
-    sessions = [session_of(str(path), threads) for path in (original, out)]
     times = side_by_side([lambda s=s: s.run(None, feeds) for s in sessions])  # type: ignore[misc]
     return Exported(str(out), agreement, times[0][0] / 1000, times[1][0] / 1000, threads)
+
+
+def _check_images(bench: Workbench) -> torch.Tensor:
+    """Preprocessed test images; noise where there are none."""
+    if len(bench.data.test):
+        return bench.inputs(bench.data.test)(torch.arange(min(_CHECK_IMAGES, len(bench.data.test))))
+    generator = torch.Generator().manual_seed(bench.setup.seed)
+    size = (_CHECK_IMAGES, *bench.network.input_shape)
+    return bench.preprocess(torch.randint(256, size, generator=generator, dtype=torch.uint8))
 
 
 def _finished_run(run: Path) -> tuple[PlanFile, dict[str, torch.Tensor]]:

@@ -1,17 +1,19 @@
 """What a plan is worth: latency from the target's table, accuracy from a short proxy."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from merges.plan import Plan
-from search.latency import Latencies, Score
+from search.latency import Latencies, Progress, Score
 from search.setup import Workbench
-from search.warmstart import lossless
+from search.warmstart import first_plans, lossless
 from training.bank import Bank
 from training.finetune import Accuracy, assemble, evaluate, finetune
 from training.lesson import Recipe
@@ -60,7 +62,7 @@ class Evaluation:
     """A plan's objectives and everything that a trial records."""
 
     score: Score
-    accuracy: Accuracy
+    accuracy: Accuracy | None
     percent: float
     seconds: float
     peak_bytes: int
@@ -69,7 +71,7 @@ class Evaluation:
         """Values for the study database."""
         return (
             score_attributes(self.score)
-            | accuracy_attributes(self.accuracy)
+            | (accuracy_attributes(self.accuracy) if self.accuracy else {})
             | {
                 "seconds": self.seconds,
                 "peak_activation_bytes": self.peak_bytes,
@@ -98,6 +100,8 @@ def score_attributes(score: Score) -> dict[str, Any]:
 
 class Evaluator:
     """Judges plans of one workbench on one device."""
+
+    enumerates = False  # whether its first plans are all that there are
 
     def __init__(self, bench: Workbench, latencies: Latencies, proxy: Proxy, home: Path) -> None:
         self.bench = bench
@@ -136,6 +140,19 @@ class Evaluator:
     def baseline(self) -> Accuracy:
         """The teacher's accuracy on the proxy split."""
         return self.bench.judge(self.bench.data.proxy)[0]
+
+    def untouched(self) -> dict[str, float]:
+        """What the untouched network is worth."""
+        worth = self.proxy.percent(self.baseline)
+        return {"accuracy": worth} | accuracy_attributes(self.baseline)
+
+    def describe(self) -> str:
+        """How plans are judged, in one sentence for people."""
+        return self.proxy.describe()
+
+    def first_plans(self, count: int, progress: Progress) -> Iterator[dict[str, str]]:
+        """Choices to try before the sampler, `count` at most."""
+        return islice(first_plans(self.latencies, progress), count)
 
     def judge(self, plan: Plan, score: Score) -> Evaluation:
         """Train and evaluate a plan whose latency is known already."""

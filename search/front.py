@@ -9,13 +9,15 @@ import optuna
 from search.study import finished
 from training.errors import BadInputError
 
+_BASELINE = ("latency_ms", "accuracy", "top1")
+
 
 @dataclass(frozen=True)
 class Point:
     """One finished trial. Accuracies and drops in percent (points), latency in milliseconds.
 
-    `accuracy` and `drop` are of the study's metric; `top1` is always there. `kind` is the weakest that the
-    latency rests on, `latency_error` its expected relative error.
+    `accuracy` and `drop` are of the study's metric; `top1` is there where images judged. `kind` is the
+    weakest that the latency rests on, `latency_error` its expected relative error.
     """
 
     trial: int
@@ -24,8 +26,8 @@ class Point:
     speedup: float
     accuracy: float
     drop: float
-    top1: float
-    top1_standard_error: float
+    top1: float | None
+    top1_standard_error: float | None
     macs: int
     parameters: int
     kind: str
@@ -40,6 +42,7 @@ class Front:
     network: str
     target: str
     metric: str
+    zero_shot: bool
     latency_source: str
     latency_basis: str
     trials: int
@@ -65,7 +68,7 @@ def read(study: optuna.Study) -> Front:
     notes = study.user_attrs
     if "baseline" not in notes:
         raise BadInputError(f"study {study.study_name!r} was not made by this program's 'search'")
-    baseline = {key: float(notes["baseline"][key]) for key in ("latency_ms", "accuracy", "top1")}
+    baseline = {key: float(notes["baseline"][key]) for key in _BASELINE if key in notes["baseline"]}
     points = [_point(trial, baseline) for trial in finished(study)]
     if not points:
         raise BadInputError(f"study {study.study_name!r} has no finished trial; run 'search' on it")
@@ -75,6 +78,7 @@ def read(study: optuna.Study) -> Front:
         network=notes["network"],
         target=notes["target"],
         metric=notes["proxy"]["metric"],
+        zero_shot=notes.get("zero_shot", False),
         latency_source=notes["latency_source"],
         latency_basis=notes["baseline"]["latency_basis"],
         trials=len(points),
@@ -93,8 +97,8 @@ def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float]) -> Point
         speedup=baseline["latency_ms"] / latency_ms,
         accuracy=accuracy,
         drop=baseline["accuracy"] - accuracy,
-        top1=trial.user_attrs["top1"],
-        top1_standard_error=trial.user_attrs["top1_standard_error"],
+        top1=trial.user_attrs.get("top1"),
+        top1_standard_error=trial.user_attrs.get("top1_standard_error"),
         macs=trial.user_attrs["macs"],
         parameters=trial.user_attrs["parameters"],
         kind=trial.user_attrs["latency_kind"],

@@ -1,6 +1,7 @@
 """A plan on disk: JSON with a version, checked when it is loaded and against its network."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,22 @@ class PlanFile(BaseModel):
     def factors(self) -> bool:
         """Whether layers are factored (such sites are offered only where they are asked for)."""
         return any(site.startswith("low_rank:") for site in self.choices)
+
+    def setup_with(self, path: Path, given: Mapping[str, Any]) -> Setup:
+        """What to load for this plan: its own setup with what the user gave in its place.
+
+        Raises
+        ------
+        BadInputError
+            The plan has no setup (a preset), and no data is given.
+        """
+        if self.setup is None and given["data"] is None:
+            raise BadInputError(
+                f"plan {path} names no data; give --data, and --weights for a trained network"
+            )
+        own = self.setup or Setup(model=self.network, input_size=self.input_shape[1])
+        changed = {key: value for key, value in given.items() if value is not None}
+        return own.model_copy(update=changed | {"low_rank": self.factors, "zero_shot": False})
 
     def save(self, path: Path) -> None:
         """Write the plan in one step."""

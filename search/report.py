@@ -24,7 +24,11 @@ from search.planfile import PlanFile
 from training.files import replacing
 
 _notes = Console(stderr=True, highlight=False)
-_METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5"}
+_METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5", "kept": "kept weights"}
+_JUDGED = (
+    " on the proxy split",
+    " (squared, of the layers that can be factored): no image was seen, no accuracy is known",
+)
 
 
 def note(text: str) -> None:
@@ -64,7 +68,8 @@ def front_table(front: Front) -> Table:
     table = Table(
         title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
         f"(study {front.study})",
-        caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric} on the proxy split",
+        caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric}"
+        + _JUDGED[front.metric == "kept"],
     )
     for heading in (
         "trial",
@@ -80,7 +85,7 @@ def front_table(front: Front) -> Table:
     ):
         table.add_column(heading, justify="left" if heading == "plan" else "right")
     base = front.baseline
-    accuracies = (f"{base['accuracy']:.2f}", "0.00", f"{base['top1']:.2f}")
+    accuracies = (f"{base['accuracy']:.2f}", "0.00", f"{base['top1']:.2f}" if "top1" in base else "-")
     untouched = (f"{base['latency_ms']:.2f}", "1.00x", *accuracies)
     table.add_row("-", "untouched", *untouched, style="dim", end_section=True)
     for p in front.points:
@@ -91,7 +96,7 @@ def front_table(front: Front) -> Table:
             f"{p.speedup:.2f}x",
             f"{p.accuracy:.2f}",
             f"{p.drop:+.2f}",
-            f"{p.top1:.2f} +-{p.top1_standard_error:.2f}",
+            "-" if p.top1 is None else f"{p.top1:.2f} +-{p.top1_standard_error:.2f}",
             f"{p.macs / 1e6:.1f}",
             f"{p.parameters / 1e6:.2f}",
             f"{p.kind}, +-{100 * p.latency_error:.0f} %",
@@ -101,15 +106,11 @@ def front_table(front: Front) -> Table:
 
 def next_commands(front: Front, extra: str = "") -> str:
     """The commands that lead from this front to a deployed network."""
-    name = front.study
-    return "\n".join(
-        [
-            "Next:",
-            f"  python cli.py plan --study {name} --max-drop 1 --out plan.json{extra}",
-            "  python cli.py train --plan plan.json --epochs 10 --out runs/merged",
-            "  python cli.py export --run runs/merged --out model.onnx",
-        ]
-    )
+    select = f"  python cli.py plan --study {front.study} --max-drop 1 --out plan.json{extra}"
+    if front.zero_shot:
+        return f"Next:\n{select}\n  python cli.py export --plan plan.json --out model.onnx"
+    train = "  python cli.py train --plan plan.json --epochs 10 --out runs/merged"
+    return f"Next:\n{select}\n{train}\n  python cli.py export --run runs/merged --out model.onnx"
 
 
 def write_csv(front: Front, path: Path) -> None:

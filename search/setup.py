@@ -10,8 +10,9 @@ from torch import Tensor
 
 from merges.graph import TraceError
 from merges.network import Network, PatternError, analyse
+from merges.rule import discover
 from training import models, teacher
-from training.data import Data, DataSpec, Images
+from training.data import NO_DATA, Data, DataSpec, Images
 from training.data import load as load_images
 from training.errors import BadInputError
 from training.finetune import Accuracy, evaluate
@@ -21,6 +22,7 @@ Progress = Callable[[int, int], None]
 Watch = Callable[[str], Progress]
 _DIGITS_SIZE = 64
 _DIGITS_EPOCHS, _PHOTO_EPOCHS = 8, 20
+_FACTORING = "low_rank"
 
 
 class Setup(BaseModel):
@@ -30,6 +32,7 @@ class Setup(BaseModel):
 
     model: str = "googlenet"
     weights: str | None = None
+    preprocess: str | None = None
     data: str = "digits"
     eval_data: str | None = None
     labels: str | None = None
@@ -40,6 +43,14 @@ class Setup(BaseModel):
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     low_rank: bool = False
+    zero_shot: bool = False
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Rules that are not offered: factoring unless it is asked for; without training, the learned."""
+        if self.zero_shot:
+            return tuple(name for name, rule in discover().items() if not rule.exact and name != _FACTORING)
+        return () if self.low_rank or self.only else (_FACTORING,)
 
     def data_spec(self, input_size: int) -> DataSpec:
         """The part that decides which images are seen."""
@@ -81,7 +92,8 @@ def structure(
         The model is unknown, cannot be traced, or refuses the input size.
     """
     loaded = models.load(model, weights, classes)
-    return _analysed(loaded, input_size or loaded.input_size, only, skip, low_rank)
+    setup = Setup(only=tuple(only), skip=tuple(skip), low_rank=low_rank)
+    return _analysed(loaded, input_size or loaded.input_size, setup)
 
 
 def workbench(
@@ -99,13 +111,16 @@ def workbench(
     BadInputError
         The model, the weights or the data are not usable, or do not fit each other.
     """
-    loaded = models.load(setup.model, setup.weights, seed=setup.seed)
+    loaded = models.load(setup.model, setup.weights, seed=setup.seed, preprocess=setup.preprocess)
+    if setup.data == NO_DATA and not loaded.trained:
+        raise BadInputError(
+            f"{setup.model} has no weights and nothing to learn them from; give --weights FILE"
+        )
     size = setup.input_size or (_DIGITS_SIZE if setup.data == "digits" else loaded.input_size)
     images = load_images(setup.data_spec(size), watch("reading images"))
     if not loaded.trained:
-        loaded = models.load(setup.model, None, len(images.classes), setup.seed)
-    sites = setup.only, setup.skip, setup.low_rank
-    untrained = _analysed(loaded, size, *sites)
+        loaded = models.load(setup.model, None, len(images.classes), setup.seed, setup.preprocess)
+    untrained = _analysed(loaded, size, setup)
     _check_outputs(untrained, images)
     check(untrained)
     epochs = setup.teacher_epochs
@@ -126,15 +141,14 @@ def workbench(
             watch(f"training the teacher ({epochs} epochs)"),
         )
         assert trained is loaded.model
-    network = _analysed(loaded, size, *sites) if epochs else untrained
+    network = _analysed(loaded, size, setup) if epochs else untrained
     return Workbench(setup, network, images, loaded.preprocess)
 
 
-def _analysed(
-    loaded: models.LoadedModel, size: int, only: Collection[str], skip: Collection[str], low_rank: bool
-) -> Network:
+def _analysed(loaded: models.LoadedModel, size: int, setup: Setup) -> Network:
     try:
-        return analyse(loaded.name, loaded.model, (3, size, size)).restricted(only, skip, low_rank)
+        found = analyse(loaded.name, loaded.model, (3, size, size))
+        return found.restricted(setup.only, setup.skip, setup.left_out)
     except (TraceError, PatternError) as error:
         raise BadInputError(str(error)) from error
 
@@ -142,7 +156,7 @@ def _analysed(
 def _check_outputs(network: Network, images: Data) -> None:
     with torch.no_grad():
         outputs = network.teacher(torch.zeros(1, *network.input_shape)).shape[1]
-    if outputs != len(images.classes):
+    if images.classes and outputs != len(images.classes):
         raise BadInputError(
             f"{network.name} has {outputs} outputs but {images.spec} has {len(images.classes)} classes; "
             "give --labels FILE, a line a class in the order of the outputs"

@@ -13,11 +13,10 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.evaluate import Evaluator, accuracy_attributes, score_attributes
+from search.evaluate import Evaluator, score_attributes
 from search.interrupts import noticed, uninterrupted
 from search.setup import Watch
 from search.space import distributions, to_params, to_plan
-from search.warmstart import first_plans
 from training.errors import BadInputError, SearchFailedError
 
 SAMPLERS = ("auto", "tpe", "nsga2", "random")
@@ -87,9 +86,15 @@ def open_study(name: str, storage: str) -> optuna.Study:
 
 
 def start(
-    name: str, storage: str, evaluator: Evaluator, sampler: str, arguments: dict[str, Any], watch: Watch
+    name: str,
+    storage: str,
+    evaluator: Evaluator,
+    sampler: str,
+    budget: int,
+    arguments: dict[str, Any],
+    watch: Watch,
 ) -> optuna.Study:
-    """Create a study or continue the one of that name.
+    """Create a study or continue the one of that name; its first plans wait to be tried.
 
     Raises
     ------
@@ -107,20 +112,28 @@ def start(
         "only": list(bench.setup.only),
         "skip": list(bench.setup.skip),
         "low_rank": bench.setup.low_rank,
+        "zero_shot": bench.setup.zero_shot,
     }
     with _database(storage):
         if name in optuna.get_all_study_names(storage):
             study = optuna.load_study(study_name=name, storage=storage)
             _check_identity(study, identity)
+            if evaluator.enumerates:
+                _enqueue(study, evaluator, budget, watch)
         else:
             description = _description(evaluator, identity, arguments)
-            plans = list(first_plans(evaluator.latencies, watch("scoring every option")))
             with uninterrupted():
                 study = _create(name, storage, description)
-                for choices in plans:
-                    study.enqueue_trial(to_params(bench.network, choices), skip_if_exists=True)
+            _enqueue(study, evaluator, budget, watch)
         study.sampler = make_sampler(sampler, bench.setup.seed + len(study.trials))
     return study
+
+
+def _enqueue(study: optuna.Study, evaluator: Evaluator, count: int, watch: Watch) -> None:
+    plans = list(evaluator.first_plans(count, watch("scoring every option")))
+    with uninterrupted():
+        for choices in plans:
+            study.enqueue_trial(to_params(evaluator.bench.network, choices), skip_if_exists=True)
 
 
 def _create(name: str, storage: str, description: dict[str, Any]) -> optuna.Study:
@@ -155,9 +168,8 @@ def _description(evaluator: Evaluator, identity: dict[str, Any], arguments: dict
             "arguments": arguments,
             "baseline": {
                 "latency_ms": score.latency_ms,
-                "accuracy": evaluator.proxy.percent(evaluator.baseline),
                 **score_attributes(score),
-                **accuracy_attributes(evaluator.baseline),
+                **evaluator.untouched(),
             },
             "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -185,6 +197,9 @@ def run(study: optuna.Study, evaluator: Evaluator, budget: int, progress: Callab
     progress(len(seen), budget)
     with noticed() as asked:
         while len(seen) < budget and repeats < _REPEATS_BEFORE_GIVING_UP:
+            if evaluator.enumerates and not study.get_trials(False, (TrialState.WAITING,)):
+                progress(len(seen), len(seen))
+                break
             state, reason = _turn(study, evaluator, seen)
             if asked:
                 raise KeyboardInterrupt

@@ -22,6 +22,7 @@ from torchvision.transforms import functional as transforms
 from training.errors import BadInputError
 
 Progress = Callable[[int, int], None]
+NO_DATA = "none"
 _RESIZE = 256 / 224  # short side before the centre crop, as ImageNet networks are evaluated
 _SEED_OFFSET = 20180202
 
@@ -88,6 +89,7 @@ def load(spec: DataSpec, progress: Progress = lambda _, __: None) -> Data:
     A folder with ``train`` and ``val`` in it is split as it says: ``val`` is the test split, a tenth
     of ``train`` becomes the proxy split. Other folders are split 70 / 15 / 15. With ``eval_data``,
     all of ``data`` is learned on, and the evaluation images judge plans and give the final accuracy.
+    ``none`` has no images to learn on (nor any, without ``eval_data``).
 
     Raises
     ------
@@ -96,16 +98,23 @@ def load(spec: DataSpec, progress: Progress = lambda _, __: None) -> Data:
     """
     if spec.data == "digits":
         return _digits(spec)
-    folder = _folder(spec.data)
+    nothing = Images(
+        torch.empty(0, 3, spec.input_size, spec.input_size, dtype=torch.uint8), torch.empty(0).long()
+    )
+    if spec.data == NO_DATA and spec.eval_data is None:
+        return Data(spec.data, nothing, nothing, nothing, (), test_is_proxy=True)
     if spec.eval_data is not None:
-        train, names, bad = _read(folder, spec, progress)
         judged, judged_names, also_bad = _read(_folder(spec.eval_data), spec, progress)
+        if spec.data == NO_DATA:
+            return Data(spec.data, nothing, judged, judged, judged_names, also_bad, test_is_proxy=True)
+        train, names, bad = _read(_folder(spec.data), spec, progress)
         if not spec.labels and judged_names != names:
             raise BadInputError(
                 f"the classes of {spec.eval_data} are not those of {spec.data}; give --labels FILE, "
                 "a line a class in the order of the network's outputs"
             )
         return Data(spec.data, train, judged, judged, names, bad + also_bad, test_is_proxy=True)
+    folder = _folder(spec.data)
     if (folder / "train").is_dir() and (folder / "val").is_dir():
         images, names, bad = _read(folder / "train", spec, progress)
         test, test_names, also_bad = _read(folder / "val", spec, progress)

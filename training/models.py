@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from training import onnx_input
 from training.errors import BadInputError
-from training.preprocess import IMAGENET, Preprocess
+from training.preprocess import BY_NAME, IMAGENET, Preprocess
 
 # Training-only heads: torchvision networks are built without them, their weights are left aside.
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.", "aux_classifier.")
@@ -45,13 +45,20 @@ def builtins() -> list[str]:
     ]
 
 
-def load(name: str, weights: str | None = None, classes: int | None = None, seed: int = 0) -> LoadedModel:
+def load(
+    name: str,
+    weights: str | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+    preprocess: str | None = None,
+) -> LoadedModel:
     """Build a network and load its weights.
 
     Parameters
     ----------
     weights : a ``.safetensors`` file or a PyTorch state dict; None leaves random weights
     classes : outputs of a network without weights; with weights, their own number counts
+    preprocess : ``imagenet`` or ``caffe``; None is what the network's name implies
 
     Raises
     ------
@@ -61,15 +68,16 @@ def load(name: str, weights: str | None = None, classes: int | None = None, seed
     state = read_weights(weights) if weights else None
     torch.manual_seed(seed)
     if name.endswith(".onnx"):
-        (model, size), preprocess, trained = onnx_input.read(name), IMAGENET, True
+        (model, size), implied, trained = onnx_input.read(name), IMAGENET, True
     elif ":" in name:
-        model, preprocess, size, trained = _from_factory(name), IMAGENET, 224, True
+        model, implied, size, trained = _from_factory(name), IMAGENET, 224, True
     else:
-        model, preprocess, size = _by_name(name, state, classes)
+        model, implied, size = _by_name(name, state, classes)
         trained = state is not None
     if state is not None:
         _fill(name, model, state, str(weights))
-    return LoadedModel(name, model.eval(), preprocess, size, trained)
+    chosen = implied if preprocess is None else BY_NAME[preprocess]
+    return LoadedModel(name, model.eval(), chosen, size, trained)
 
 
 def _by_name(

@@ -28,3 +28,5 @@ class Preprocess:
 
 
 IMAGENET = Preprocess()
+CAFFE = Preprocess(mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0), scale=255.0, bgr=True)
+BY_NAME = {"imagenet": IMAGENET, "caffe": CAFFE}

@@ -17,7 +17,7 @@ from merges.graph import find, layer, shared_layers, tidy
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
 
-_SHARES = (0.5, 0.25)
+_SHARES = (0.75, 0.5, 0.25)
 _MULTIPLE = 4
 _TOO_DEAR = "no rank needs fewer multiply-accumulates, or its channels are grouped"
 
@@ -41,7 +41,7 @@ class LowRank:
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
         node = find(block, site.nodes[0])
         module = None if node is None else layer(block, node)
-        ranks = _ranks(module, float(option.removeprefix("rank ")))
+        ranks = _ranks(module, _share(option))
         if node is None or ranks is None:
             return False
         factors = _factors(module, *ranks)
@@ -55,6 +55,27 @@ class LowRank:
         node.replace_all_uses_with(end)
         tidy(block)
         return True
+
+
+def lost_energy(graph_module: fx.GraphModule, site: Site, option: str) -> float:
+    """The share of a layer's squared weights that its factors at this rank do not hold (0 to 1)."""
+    node = find(graph_module, site.nodes[0])
+    assert node is not None
+    module = layer(graph_module, node)
+    ranks = _ranks(module, _share(option))
+    assert ranks is not None
+    assert isinstance(module, (nn.Linear, nn.Conv2d))
+    weight = module.weight.detach()
+    if isinstance(module, nn.Linear):
+        left, right = truncated_svd(weight, ranks[0])
+        kept = ((left.T @ left) * (right @ right.T)).sum()
+    else:
+        kept = tucker2(weight, *ranks)[1].square().sum()
+    return max(0.0, 1 - float(kept / weight.square().sum().clamp_min(1e-30)))
+
+
+def _share(option: str) -> float:
+    return float(option.removeprefix("rank "))
 
 
 def _is_spatial(module: nn.Module | None) -> bool:

@@ -1,21 +1,45 @@
 """The ``export`` command."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from search import deploy, report
 from search.commands import options
+from search.planfile import PlanFile
+from training.data import NO_DATA
+from training.errors import BadInputError
 
 
 @click.command("export", epilog="Example: python cli.py export --run runs/merged --out model.onnx")
-@options.folder("--run", required=True, text="Folder of a finished run, as 'train --out' made it.")
+@options.folder("--run", text="Folder of a finished run, as 'train --out' made it.")
+@options.file("--plan", text="Instead of a run: a plan that needs no training (exact, or of --zero-shot).")
 @options.file("--out", required=True, text="ONNX file to write.")
 @options.number("--threads", 1, "Threads for the timing.", default=1)
+@options.learning
 @options.home
 @options.as_json
-def command(run: Path, out: Path, threads: int, home: Path, as_json: bool) -> None:
-    """Write a trained network as ONNX, check its answers on real images, time it beside the original."""
+def command(
+    run: Path | None, plan: Path | None, out: Path, threads: int, home: Path, as_json: bool, **given: Any
+) -> None:
+    """Write a network as ONNX, check its answers, time it beside the original on this machine.
+
+    Answers are checked on the run's test images; on noise where a plan names no images. A preset's plan
+    needs --weights.
+    """
+    if (run is None) == (plan is None):
+        raise BadInputError("give either --run FOLDER or --plan FILE")
+    if run and any(value is not None for value in given.values()):
+        raise BadInputError("--weights, --data, --eval-data and --labels go with --plan; a run knows its own")
     with report.bars() as watch:
-        exported = deploy.export(run, out, threads, home, watch)
+        if run:
+            exported = deploy.export_run(run, out, threads, home, watch)
+        else:
+            assert plan is not None
+            loaded = PlanFile.load(plan)
+            if loaded.setup is None and given["data"] is None:
+                given["data"] = NO_DATA
+            setup = loaded.setup_with(plan, given)
+            exported = deploy.export_plan(loaded, setup, out, threads, home, watch)
     options.say(exported.answer(), as_json, report.exported_table(exported))

@@ -69,6 +69,11 @@ learning = combine(
         "--weights", help="Trained weights: .safetensors or a state dict.  [default: train a teacher]"
     ),
     click.option(
+        "--preprocess",
+        type=click.Choice(["imagenet", "caffe"]),
+        help="imagenet: RGB, 0-1, standardised; caffe: BGR, 0-255, less the mean.  [default: the model's]",
+    ),
+    click.option(
         "--data", help="'digits', or imagefolder:DIR with a folder of images a class.  [default: digits]"
     ),
     click.option("--eval-data", help="imagefolder:DIR that judges plans; all of --data is then learned on."),

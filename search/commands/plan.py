@@ -56,7 +56,10 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
     if out:
         found.save(out)
         report.note(f"plan written to {out}")
-    command = f"Next:\n  python cli.py train --plan {out or 'plan.json'} --epochs 10 --out runs/merged"
+    path = out or "plan.json"
+    train = f"Next:\n  python cli.py train --plan {path} --epochs 10 --out runs/merged"
+    export = f"Next:\n  python cli.py export --plan {path} --out model.onnx"
+    command = export if found.setup and found.setup.zero_shot else train
     options.say(found.model_dump(mode="json"), as_json, report.plan_table(found), command)
 
 

@@ -10,6 +10,8 @@ from search.commands import options
 from search.evaluate import METRICS, Proxy
 from search.setup import Setup
 from search.study import SAMPLERS
+from search.zero_shot import KEPT
+from training.data import NO_DATA
 
 
 @click.command("search", epilog="Example: python cli.py search --target arm-a57 --budget 100")
@@ -27,6 +29,12 @@ from search.study import SAMPLERS
     default=Proxy.metric,
     show_default=True,
     help="Accuracy that counts; expected: the mean probability of the right class, finer than top-1.",
+)
+@click.option(
+    "--zero-shot",
+    is_flag=True,
+    help="No training: exact merges, then layers factored with the weights that they have. Needs no data; "
+    "with --eval-data, plans are judged on it.",
 )
 @options.number("--bank-images", 10, "Images that blocks are learned on.", default=Proxy.bank_images)
 @options.number("--bank-steps", 0, "Steps with which a block is learned once.", default=Proxy.bank_steps)
@@ -47,12 +55,16 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
     Without other arguments: GoogLeNet on scikit-learn's handwritten digits, trained first. The same
     command again continues the study; the budget counts all its finished trials.
     """
+    metric = given["metric"]
+    if given["zero_shot"] and given["data"] is None:
+        given["data"] = NO_DATA
+        metric = metric if given["eval_data"] else KEPT
     proxy = Proxy(
         bank_images=given["bank_images"],
         bank_steps=given["bank_steps"],
         relearn_steps=given["relearn_steps"],
         finetune_steps=given["proxy_steps"],
-        metric=given["metric"],
+        metric=metric,
     )
     wanted = job.Wanted(
         setup=Setup(**{k: v for k, v in given.items() if k in Setup.model_fields and v is not None}),

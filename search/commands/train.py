@@ -8,7 +8,7 @@ import click
 from search import deploy, report
 from search.commands import options
 from search.planfile import PlanFile
-from search.setup import Setup
+from training.data import NO_DATA
 from training.errors import BadInputError
 
 
@@ -28,11 +28,9 @@ def command(path: Path, epochs: int, out: Path, home: Path, as_json: bool, **giv
     a preset needs --data (and --weights).
     """
     plan = PlanFile.load(path)
-    if plan.setup is None and given["data"] is None:
-        raise BadInputError(f"plan {path} names no data; give --data, and --weights for a trained network")
-    setup = plan.setup or Setup(model=plan.network, input_size=plan.input_shape[1])
-    changed = {k: v for k, v in given.items() if v is not None}
-    setup = setup.model_copy(update=changed | {"low_rank": plan.factors})
+    setup = plan.setup_with(path, given)
+    if setup.data == NO_DATA:
+        raise BadInputError(f"plan {path} names no images to learn on; give --data")
     with report.bars() as watch:
         trained = deploy.train(plan, setup, epochs, out, home, watch)
     command = f"Next:\n  python cli.py export --run {out} --out model.onnx"

@@ -58,6 +58,7 @@ FRONT = Front(
     "n",
     "t",
     "top1",
+    False,
     "",
     "",
     4,

@@ -7,9 +7,9 @@ mean (104, 117, 123).
 import torch
 from torch import Tensor, nn
 
-from training.preprocess import Preprocess
+from training.preprocess import CAFFE
 
-PREPROCESS = Preprocess(mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0), scale=255.0, bgr=True)
+PREPROCESS = CAFFE
 INPUT_SIZE = 227
 CLASSES = 1000
 
