@@ -22,7 +22,7 @@ from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
 from training.finetune import Accuracy, assemble, evaluate
-from training.fit import Fit, fit
+from training.fit import Fit, fit, half_pays
 from training.lesson import Recipe
 
 _PLAN, _WEIGHTS, _CHECKPOINT, _RESULT = (
@@ -73,8 +73,12 @@ class Exported:
         }
 
 
-def train(plan_file: PlanFile, setup: Setup, epochs: int, out: Path, home: Path, watch: Watch) -> Trained:
+def train(
+    plan_file: PlanFile, setup: Setup, epochs: int, augment: bool, out: Path, home: Path, watch: Watch
+) -> Trained:
     """Fine-tune a plan's network fully; checkpoints and the result land in `out`.
+
+    With `augment`, random parts of the images are learned on, half of them mirrored.
 
     Raises
     ------
@@ -87,14 +91,14 @@ def train(plan_file: PlanFile, setup: Setup, epochs: int, out: Path, home: Path,
     bench = workbench(setup, home, watch, plan_file.fitted)
     plan = plan_file.fitted(bench.network)
     plan_file.model_copy(update={"setup": setup}).save(out / _PLAN)
-    train_images = bench.inputs(bench.data.train)
     merged = _start(bench, plan, home, watch)
-    teacher_logits = bench.judge(bench.data.train)[1]
-    how = Fit(epochs, seed=setup.seed)
+    how = Fit(epochs, half=half_pays(), seed=setup.seed)
     losses = fit(
         merged,
-        train_images,
-        teacher_logits,
+        bench.network.skeleton(),
+        [block.name for block in bench.network.blocks if block.choices(plan.choice)],
+        bench.changed if augment else bench.inputs(bench.data.train),
+        len(bench.data.train),
         how,
         out / _CHECKPOINT,
         watch(f"fine-tuning ({epochs} epochs)"),

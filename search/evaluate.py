@@ -8,12 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import optuna
 from torch import Tensor
 
 from merges.plan import Plan
 from search.latency import Latencies, Progress, Score
+from search.limits import Limits
+from search.samplers import make_sampler
 from search.setup import Workbench
-from search.warmstart import first_plans, lossless
+from search.space import distributions
+from search.warmstart import Worths, first_plans, lossless, weigh
 from training.bank import Bank
 from training.finetune import Accuracy, assemble, evaluate, finetune
 from training.lesson import Recipe
@@ -108,6 +112,7 @@ class Evaluator:
         self.latencies = latencies
         self.proxy = proxy
         self.home = home
+        self.worths: Worths = {}
 
     @cached_property
     def bank(self) -> Bank:
@@ -150,9 +155,32 @@ class Evaluator:
         """How plans are judged, in one sentence for people."""
         return self.proxy.describe()
 
-    def first_plans(self, count: int, progress: Progress) -> Iterator[dict[str, str]]:
-        """Choices to try before the sampler, `count` at most."""
-        return islice(first_plans(self.latencies, progress), count)
+    def known_harms(self) -> dict[str, dict[str, float]] | None:
+        """What options are known to harm before any trial, by site, in a unit that adds up."""
+        return None
+
+    def weigh(self, progress: Progress) -> None:
+        """Find out what every option saves and may harm."""
+        self.worths = weigh(self.latencies, self.known_harms(), progress)
+
+    def first_plans(self, count: int) -> Iterator[tuple[str, dict[str, str]]]:
+        """Choices to try before the sampler, `count` at most, each with its preset's name or an empty one."""
+        return islice(first_plans(self.latencies, self.worths), count)
+
+    def sampler(self, name: str, seed: int, limits: Limits) -> optuna.samplers.BaseSampler:
+        """What proposes plans after the first.
+
+        Raises
+        ------
+        BadInputError
+            There is no such sampler, or the space is too large for it.
+        """
+        start = self.latencies.score(self.exact).latency_ms
+        space = distributions(self.bench.network)
+        accuracy = self.untouched()["accuracy"]
+        slowest = limits.latency_ms(self.latencies.score({}).latency_ms)
+        least = 0.0 if limits.drop is None else accuracy - limits.drop
+        return make_sampler(name, seed, space, self.worths, start, accuracy, slowest, least)
 
     def judge(self, plan: Plan, score: Score) -> Evaluation:
         """Train and evaluate a plan whose latency is known already."""

@@ -6,9 +6,11 @@ from typing import Any
 
 import optuna
 
+from search.area import dominated
 from search.study import finished
 from training.errors import BadInputError
 
+METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5", "kept": "kept weights"}
 _BASELINE = ("latency_ms", "accuracy", "top1")
 
 
@@ -117,11 +119,7 @@ def pareto(points: Sequence[Point]) -> list[Point]:
 
 def hypervolume(points: Sequence[Point], baseline: dict[str, float]) -> float:
     """Area that the front dominates, as a share of the area below the untouched network."""
-    area, floor = 0.0, 0.0
-    for point in reversed(pareto(points)):
-        if point.latency_ms < baseline["latency_ms"] and point.accuracy > floor:
-            area += (baseline["latency_ms"] - point.latency_ms) * (point.accuracy - floor)
-            floor = point.accuracy
+    area = dominated([(p.latency_ms, p.accuracy) for p in points], baseline["latency_ms"])
     return area / (baseline["latency_ms"] * baseline["accuracy"])
 
 

@@ -1,19 +1,25 @@
 """The main job: load, measure, search. Reads top to bottom."""
 
+import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import optuna
+import torch
 
-from search import study
+from search import crew, study
 from search.evaluate import Evaluator, Proxy
 from search.latency import Device, Latencies
+from search.ledger import Ledger, open_engine
+from search.limits import Limits, reachable
 from search.setup import Setup, Watch, workbench
+from search.trials import Worker
 from search.zero_shot import ZeroShot
 from training.data import NO_DATA
 
 _GUESSING = 1.5
+_SEEDS_APART = 1009
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Wanted:
     budget: int
     sampler: str
     name: str | None = None
+    workers: int = 1
+    limits: Limits = field(default_factory=Limits)
 
 
 def search(
@@ -37,12 +45,65 @@ def search(
     ------
     BadInputError, TargetError, UnknownKernelError
         Something that was asked for cannot be had; nothing was trained.
+    SearchFailedError
+        Trials fail again and again, or the database was lost.
     """
-    device = Device.named(wanted.target, home)
-    study.make_sampler(wanted.sampler, 0)
     study.check_storage(storage)
     if wanted.name:
         study.check_same(wanted.name, storage, network=wanted.setup.model, target=wanted.target)
+    evaluator = _evaluator(wanted, home, watch, note)
+    name = wanted.name or _default_name(wanted, evaluator.bench.network.input_shape[1])
+    arguments = {
+        "budget": wanted.budget,
+        "sampler": wanted.sampler,
+        "target": wanted.target,
+        "proxy": asdict(wanted.proxy),
+        "limits": asdict(wanted.limits),
+    }
+    note(reachable(evaluator.latencies, evaluator.worths, evaluator.exact, wanted.limits))
+    running = study.start(name, storage, evaluator, wanted.budget, arguments)
+    running.sampler = evaluator.sampler(
+        wanted.sampler, wanted.setup.seed + len(running.trials), wanted.limits
+    )
+    note(f"study {name}: {evaluator.describe()}")
+    warn_of_guessing(running.user_attrs["baseline"], evaluator.bench.network.classes, note)
+    progress = watch("trials")
+    with study.kept(storage):
+        if wanted.workers == 1 or evaluator.enumerates:
+            _worker(running, evaluator, wanted, storage).run(wanted.budget, progress)
+        else:
+            crew.run(wanted.workers, work, (wanted, name, storage, home), _watcher(running, wanted, progress))
+    return running
+
+
+def work(wanted: Wanted, name: str, storage: str, home: Path, number: int) -> None:
+    """Take part in a study that has been started, as one of several workers of this machine."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // wanted.workers))
+    evaluator = _evaluator(wanted, home, lambda what: lambda done, total: None, lambda text: None)
+    running = study.open_study(name, storage)
+    seed = wanted.setup.seed + len(running.trials) + _SEEDS_APART * number
+    running.sampler = evaluator.sampler(wanted.sampler, seed, wanted.limits)
+    _worker(running, evaluator, wanted, storage).run(wanted.budget, lambda done, total: None)
+
+
+def _worker(running: optuna.Study, evaluator: Evaluator, wanted: Wanted, storage: str) -> Worker:
+    return Worker(running, evaluator, Ledger(open_engine(storage), running.study_name), wanted.limits)
+
+
+def _watcher(
+    running: optuna.Study, wanted: Wanted, progress: Callable[[int, int], None]
+) -> Callable[[], bool]:
+    def done() -> bool:
+        count = study.patiently(lambda: len(study.finished(running)))
+        progress(count, wanted.budget)
+        return count >= wanted.budget
+
+    return done
+
+
+def _evaluator(wanted: Wanted, home: Path, watch: Watch, note: Callable[[str], None]) -> Evaluator:
+    """What judges plans: images, teacher, and a table that knows every kernel."""
+    device = Device.named(wanted.target, home)
     bench = workbench(wanted.setup, home, watch, lambda network: Latencies(network, device).score({}))
     if bench.data.dropped:
         names = ", ".join(bench.data.dropped[:3]) + (" ..." if len(bench.data.dropped) > 3 else "")
@@ -51,18 +112,8 @@ def search(
     latencies.learn_all(watch)
     judge = ZeroShot if wanted.setup.zero_shot else Evaluator
     evaluator = judge(bench, latencies, wanted.proxy, home)
-    name = wanted.name or _default_name(wanted, bench.network.input_shape[1])
-    arguments = {
-        "budget": wanted.budget,
-        "sampler": wanted.sampler,
-        "target": wanted.target,
-        "proxy": asdict(wanted.proxy),
-    }
-    running = study.start(name, storage, evaluator, wanted.sampler, wanted.budget, arguments, watch)
-    note(f"study {name}: {evaluator.describe()}")
-    warn_of_guessing(running.user_attrs["baseline"], bench.network.classes, note)
-    study.run(running, evaluator, wanted.budget, watch("trials"))
-    return running
+    evaluator.weigh(watch("scoring every option"))
+    return evaluator
 
 
 def warn_of_guessing(baseline: dict[str, float], classes: int, note: Callable[[str], None]) -> None:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-import plotly.graph_objects as plotly
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,12 +18,11 @@ from rich.progress import (
 from rich.table import Table
 
 from search.deploy import Exported, Trained
-from search.front import Front, hypervolume
+from search.front import METRICS, Front
 from search.planfile import PlanFile
 from training.files import replacing
 
 _notes = Console(stderr=True, highlight=False)
-_METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5", "kept": "kept weights"}
 _JUDGED = (
     " on the proxy split",
     " (squared, of the layers that can be factored): no image was seen, no accuracy is known",
@@ -64,7 +62,7 @@ def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
 
 def front_table(front: Front) -> Table:
     """The front, slowest plan first."""
-    metric = _METRICS[front.metric]
+    metric = METRICS[front.metric]
     table = Table(
         title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
         f"(study {front.study})",
@@ -119,47 +117,10 @@ def write_csv(front: Front, path: Path) -> None:
         pd.DataFrame([vars(point) for point in front.points]).to_csv(temporary, index=False)
 
 
-def write_html(front: Front, path: Path) -> None:
-    """One page that works offline: the front among all trials, and the untouched network."""
-    figure = plotly.Figure()
-    metric = _METRICS[front.metric]
-    for name, points, mode in (
-        ("other trials", front.others, "markers"),
-        ("front", front.points, "lines+markers"),
-    ):
-        figure.add_scatter(
-            x=[p.latency_ms for p in points],
-            y=[p.accuracy for p in points],
-            mode=mode,
-            name=name,
-            text=[
-                f"trial {p.trial}, plan {p.plan_id}<br>{p.speedup:.2f}x, drop {p.drop:+.2f}" for p in points
-            ],
-            hovertemplate="%{text}<br>%{x:.2f} ms, %{y:.2f} %<extra></extra>",
-        )
-    base = front.baseline
-    figure.add_scatter(
-        x=[base["latency_ms"]],
-        y=[base["accuracy"]],
-        mode="markers",
-        name="untouched",
-        marker_symbol="star",
-    )
-    figure.update_layout(
-        title=f"{front.network} on {front.target}: {len(front.points)} plans on the front "
-        f"of {front.trials} trials, hypervolume {hypervolume(front.points, base):.3f}",
-        xaxis_title=f"latency (ms; untouched: {front.latency_basis})",
-        yaxis_title=f"{metric} (%)",
-        template="plotly_white",
-    )
-    with replacing(path) as temporary:
-        figure.write_html(temporary, include_plotlyjs=True, default_height="95vh")
-
-
 def plan_table(plan: PlanFile) -> Table:
     """What a plan merges where."""
     accuracy = (
-        f", {_METRICS[plan.metric]} {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.metric else ""
+        f", {METRICS[plan.metric]} {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.metric else ""
     )
     table = Table(
         title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "

@@ -12,6 +12,7 @@ from merges.graph import TraceError
 from merges.network import Network, PatternError, analyse
 from merges.rule import discover
 from training import models, teacher
+from training.augment import changed
 from training.data import NO_DATA, Data, DataSpec, Images
 from training.data import load as load_images
 from training.errors import BadInputError
@@ -69,6 +70,10 @@ class Workbench:
     def inputs(self, images: Images) -> Callable[[Tensor], Tensor]:
         """Preprocessed images by index."""
         return lambda index: self.preprocess(images.pixels[index])
+
+    def changed(self, index: Tensor) -> Tensor:
+        """Preprocessed training images by index, each changed at random."""
+        return self.preprocess(changed(self.data.train.pixels[index]))
 
     def judge(self, images: Images) -> tuple[Accuracy, Tensor]:
         """Accuracy and answers of the teacher."""

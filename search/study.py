@@ -7,22 +7,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
+import tenacity
 from optuna.trial import TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from search.evaluate import Evaluator, score_attributes
-from search.interrupts import noticed, uninterrupted
-from search.setup import Watch
-from search.space import distributions, to_params, to_plan
+from search.interrupts import uninterrupted
+from search.ledger import engine_options
+from search.space import PRESET, to_params
 from training.errors import BadInputError, SearchFailedError
 
-SAMPLERS = ("auto", "tpe", "nsga2", "random")
 _OBJECTIVES = ["latency (ms)", "accuracy (%)"]
-_REPEATS_BEFORE_GIVING_UP = 200
-_FAILURES_BEFORE_GIVING_UP = 3
+_PATIENCE_SECONDS = 60
+_T = TypeVar("_T")
 _PACKAGES = ("torch", "torchvision", "optuna", "onnxruntime", "numpy")
 
 
@@ -44,16 +44,46 @@ def _database(storage: str) -> Iterator[None]:
         ) from error
 
 
-def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler by name; ``auto`` is TPE, Optuna's default for several objectives."""
-    match name:
-        case "auto" | "tpe":
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True)
-        case "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=seed, population_size=24)
-        case "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-    raise BadInputError(f"unknown sampler {name!r}; expected one of {', '.join(SAMPLERS)}")
+def _away(error: BaseException) -> bool:
+    """Whether a database server cannot be reached (files are never away)."""
+    cause = error if isinstance(error, DBAPIError) else error.__cause__
+    lost = isinstance(cause, (OperationalError, InterfaceError))
+    return lost and not type(cause.orig).__module__.startswith("sqlite3")  # type: ignore[union-attr]
+
+
+def patiently(action: Callable[[], _T]) -> _T:
+    """Do something with a study's database; while its server is away, try again for a minute."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_away),
+        stop=tenacity.stop_after_delay(_PATIENCE_SECONDS),
+        wait=tenacity.wait_fixed(1),
+        reraise=True,
+    )(action)
+
+
+def storage_of(url: str) -> optuna.storages.BaseStorage:
+    """The database as Optuna opens it, for several processes at once."""
+    return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=engine_options(url)))
+
+
+@contextmanager
+def kept(storage: str) -> Iterator[None]:
+    """Say clearly that a database was lost in the middle of a search, and what is left of the work.
+
+    Raises
+    ------
+    SearchFailedError
+        The database cannot be used any more.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
+        raise SearchFailedError(
+            f"the study database {storage} was lost ({reason}); finished trials are kept: "
+            "once it is back, the same command continues"
+        ) from error
 
 
 def check_storage(storage: str) -> None:
@@ -66,7 +96,7 @@ def check_same(name: str, storage: str, **identity: str) -> None:
     """Refuse early to continue a study of another network or target."""
     with _database(storage):
         if name in optuna.get_all_study_names(storage):
-            _check_identity(optuna.load_study(study_name=name, storage=storage), identity)
+            _check_identity(optuna.load_study(study_name=name, storage=storage_of(storage)), identity)
 
 
 def open_study(name: str, storage: str) -> optuna.Study:
@@ -79,7 +109,7 @@ def open_study(name: str, storage: str) -> optuna.Study:
     """
     with _database(storage):
         try:
-            return optuna.load_study(study_name=name, storage=storage)
+            return optuna.load_study(study_name=name, storage=storage_of(storage))
         except KeyError as error:
             known = ", ".join(optuna.get_all_study_names(storage)) or "none yet"
             raise BadInputError(f"no study {name!r} in {storage}; it holds: {known}") from error
@@ -89,10 +119,8 @@ def start(
     name: str,
     storage: str,
     evaluator: Evaluator,
-    sampler: str,
     budget: int,
     arguments: dict[str, Any],
-    watch: Watch,
 ) -> optuna.Study:
     """Create a study or continue the one of that name; its first plans wait to be tried.
 
@@ -116,28 +144,29 @@ def start(
     }
     with _database(storage):
         if name in optuna.get_all_study_names(storage):
-            study = optuna.load_study(study_name=name, storage=storage)
+            study = optuna.load_study(study_name=name, storage=storage_of(storage))
             _check_identity(study, identity)
             if evaluator.enumerates:
-                _enqueue(study, evaluator, budget, watch)
+                _enqueue(study, evaluator, budget)
         else:
             description = _description(evaluator, identity, arguments)
             with uninterrupted():
                 study = _create(name, storage, description)
-            _enqueue(study, evaluator, budget, watch)
-        study.sampler = make_sampler(sampler, bench.setup.seed + len(study.trials))
+            _enqueue(study, evaluator, budget)
     return study
 
 
-def _enqueue(study: optuna.Study, evaluator: Evaluator, count: int, watch: Watch) -> None:
-    plans = list(evaluator.first_plans(count, watch("scoring every option")))
+def _enqueue(study: optuna.Study, evaluator: Evaluator, count: int) -> None:
+    plans = list(evaluator.first_plans(count))
     with uninterrupted():
-        for choices in plans:
-            study.enqueue_trial(to_params(evaluator.bench.network, choices), skip_if_exists=True)
+        for name, choices in plans:
+            params, notes = to_params(evaluator.bench.network, choices), {PRESET: name} if name else {}
+            study.enqueue_trial(params, user_attrs=notes, skip_if_exists=True)
 
 
 def _create(name: str, storage: str, description: dict[str, Any]) -> optuna.Study:
-    study = optuna.create_study(study_name=name, storage=storage, directions=["minimize", "maximize"])
+    database = storage_of(storage)
+    study = optuna.create_study(study_name=name, storage=database, directions=["minimize", "maximize"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(_OBJECTIVES)
@@ -180,72 +209,3 @@ def _description(evaluator: Evaluator, identity: dict[str, Any], arguments: dict
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Trials that count against the budget."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-
-
-def run(study: optuna.Study, evaluator: Evaluator, budget: int, progress: Callable[[int, int], None]) -> None:
-    """Run trials until `budget` of them have finished; no plan is trained twice.
-
-    An interrupted trial is recorded as failed with its reason; finished ones are kept as they are.
-
-    Raises
-    ------
-    SearchFailedError
-        Several trials in a row failed.
-    """
-    seen = {trial.user_attrs["plan_id"]: trial.number for trial in finished(study)}
-    repeats = failures = 0
-    progress(len(seen), budget)
-    with noticed() as asked:
-        while len(seen) < budget and repeats < _REPEATS_BEFORE_GIVING_UP:
-            if evaluator.enumerates and not study.get_trials(False, (TrialState.WAITING,)):
-                progress(len(seen), len(seen))
-                break
-            state, reason = _turn(study, evaluator, seen)
-            if asked:
-                raise KeyboardInterrupt
-            repeats = repeats + 1 if state == TrialState.PRUNED else 0
-            failures = failures + 1 if state == TrialState.FAIL else 0
-            if failures >= _FAILURES_BEFORE_GIVING_UP:
-                raise SearchFailedError(f"{failures} trials in a row failed, the last with: {reason}")
-            progress(len(seen), budget)
-
-
-def _turn(study: optuna.Study, evaluator: Evaluator, seen: dict[str, int]) -> tuple[TrialState, str]:
-    """Ask for one trial, judge its plan unless it is known, and record how it ended and why."""
-    network = evaluator.bench.network
-    trial: optuna.Trial | None = None
-    try:
-        with uninterrupted():
-            trial = study.ask(distributions(network))  # type: ignore[arg-type]
-        plan = to_plan(network, trial.params, evaluator.exact)
-        if plan.plan_id in seen:
-            known, trial = trial, None  # closed here: an interrupt meanwhile must not close it again
-            return _close(study, known, TrialState.PRUNED, f"the same plan as trial {seen[plan.plan_id]}")
-        score = evaluator.latencies.score(plan.choice)
-        evaluation = evaluator.judge(plan, score)
-        with uninterrupted():
-            notes = {"plan": plan.choice, "plan_id": plan.plan_id}
-            for key, value in (notes | score_attributes(score) | evaluation.attributes()).items():
-                trial.set_user_attr(key, value)
-            study.tell(trial, [score.latency_ms, evaluation.percent])
-            seen[plan.plan_id], trial = trial.number, None
-        return TrialState.COMPLETE, ""
-    except KeyboardInterrupt:
-        if trial is not None:
-            _close(study, trial, TrialState.FAIL, "interrupted")
-        raise
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
-        raise
-    except Exception as error:
-        if trial is None:
-            raise
-        return _close(study, trial, TrialState.FAIL, f"{type(error).__name__}: {error}")
-
-
-def _close(
-    study: optuna.Study, trial: optuna.Trial, state: TrialState, reason: str
-) -> tuple[TrialState, str]:
-    with uninterrupted():
-        trial.set_user_attr("reason", reason)
-        study.tell(trial, state=state)
-    return state, reason

@@ -1,36 +1,35 @@
-"""Plans worth trying first: the untouched network, the paper's plan, and a ladder of quick wins."""
+"""Plans worth trying first, and what is known of every option before any of them is trained."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
 from merges.rule import KEEP, Site
+from search.knapsack import Worth, least_harm, spread
 from search.latency import Latencies, Progress
 from search.presets import known, preset
 
-_RUNGS = 4
+RUNGS = 8
 _ANY_CHANGE = 0.02
+_LEAST_SAVED = 1e-4
+Worths = dict[str, dict[str, Worth]]
 
 
-def first_plans(latencies: Latencies, progress: Progress = lambda _, __: None) -> Iterator[dict[str, str]]:
-    """Choices to try before the sampler: from the untouched network to the fastest plan.
+def first_plans(latencies: Latencies, worths: Worths) -> Iterator[tuple[str, dict[str, str]]]:
+    """Choices to try before the sampler: the untouched network, the paper's plan where there is one, and
+    exact solutions of the additive problem, from the fastest plan over the middle to ever finer steps.
 
-    Two ladders add one site after the other, in a few steps: the gentle one takes the options that save most
-    time for the multiply-accumulates they give up (capacity is what accuracy needs), the steep one each
-    site's fastest option.
+    Each with the name of its preset, where it has one.
     """
-    network = latencies.network
-    yield {}
-    if ("paper", network.name) in known():
-        yield preset("paper", network)
-    exact = {site.id for site in network.sites if site.exact}
-    gains = [gain for gain in _gains(latencies, progress) if gain.site not in exact]
-    for worth in (Gain.gentleness, Gain.saved):
-        best: dict[str, Gain] = {}
-        for gain in sorted(gains, key=worth):
-            best[gain.site] = gain
-        steps = sorted(best.values(), key=worth, reverse=True)
-        for rung in range(1, _RUNGS + 1):
-            yield {gain.site: gain.option for gain in steps[: -(-len(steps) * rung // _RUNGS)]}
+    yield "", {}
+    if ("paper", latencies.network.name) in known():
+        yield "paper", preset("paper", latencies.network)
+    yield from (("", plan) for plan in ladder(worths, RUNGS))
+
+
+def ladder(worths: Worths, rungs: int) -> Iterator[dict[str, str]]:
+    """The plans that harm least at spread-out latencies, the fastest first."""
+    most = sum(max([0.0, *(worth.saved_ms for worth in found.values())]) for found in worths.values())
+    for fraction in spread(rungs):
+        yield least_harm(worths, fraction * most)
 
 
 def lossless(latencies: Latencies) -> dict[str, str]:
@@ -49,32 +48,32 @@ def fastest(latencies: Latencies, sites: Iterable[Site]) -> dict[str, str]:
     return chosen
 
 
-@dataclass(frozen=True)
-class Gain:
-    """What one option alone saves (milliseconds), and the share of its layers' MACs it gives up."""
-
-    site: str
-    option: str
-    saved_ms: float
-    lost: float
-
-    def saved(self) -> float:
-        return self.saved_ms
-
-    def gentleness(self) -> float:
-        """Milliseconds for harm: a constant for any change, and the lost share squared.
-
-        Halving layers costs more than twice what cutting a quarter does.
-        """
-        return self.saved_ms / (_ANY_CHANGE + max(self.lost, 0.0) ** 2)
-
-
-def _gains(latencies: Latencies, progress: Progress) -> Iterator[Gain]:
-    """The options that make the network faster when they alone are chosen."""
+def weigh(
+    latencies: Latencies, harms: Mapping[str, Mapping[str, float]] | None, progress: Progress
+) -> Worths:
+    """What every option that is searched saves when it alone is chosen, and harms (a guess where no `harms`
+    are known); those that save nothing are left out.
+    """
     untouched = latencies.score({})
-    macs = {site.id: latencies.macs_of(site) for site in latencies.network.sites}
-    for site, scores in latencies.score_options(progress).items():
-        for option, score in scores.items():
-            if score.latency_ms < untouched.latency_ms:
-                lost = (untouched.macs - score.macs) / max(macs[site], 1)
-                yield Gain(site, option, untouched.latency_ms - score.latency_ms, lost)
+    sites = [site for site in latencies.network.sites if not site.exact]
+    worths: Worths = {}
+    for done, site in enumerate(sites):
+        macs = max(latencies.macs_of(site), 1)
+        worths[site.id] = {}
+        for option in site.options:
+            score = latencies.score({site.id: option})
+            saved_ms = untouched.latency_ms - score.latency_ms
+            lost = (untouched.macs - score.macs) / macs
+            harm = harms[site.id].get(option, 0.0) if harms else guessed_harm(lost)
+            if saved_ms > _LEAST_SAVED * untouched.latency_ms:
+                worths[site.id][option] = Worth(saved_ms, harm)
+        progress(done + 1, len(sites))
+    return worths
+
+
+def guessed_harm(lost: float) -> float:
+    """Harm in proportion to a constant, as for any change, and the lost share of the layers' MACs, squared.
+
+    Capacity is what accuracy needs; halving layers costs more than twice what cutting a quarter does.
+    """
+    return _ANY_CHANGE + max(lost, 0.0) ** 2

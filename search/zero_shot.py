@@ -4,6 +4,7 @@ After Deep Learning Approximation (Pratt et al. 2018): what loses nothing comes 
 loses least of the layers' own weights, along one knob: how much time is saved.
 """
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -11,13 +12,13 @@ from merges.plan import Plan
 from merges.rule import KEEP
 from merges.rules.low_rank import lost_energy
 from search.evaluate import Evaluation, Evaluator
-from search.knapsack import Worth, least_harm, spread
-from search.latency import Progress, Score
+from search.latency import Score
+from search.warmstart import ladder
 from training.finetune import Accuracy, evaluate
 
 KEPT = "kept"
+_MOST = 1 - 1e-9
 _TRIES = 8
-_LEAST_SAVED = 1e-3
 
 
 class ZeroShot(Evaluator):
@@ -39,8 +40,8 @@ class ZeroShot(Evaluator):
     def judge(self, plan: Plan, score: Score) -> Evaluation:
         if self.sees_images:
             return super().judge(plan, score)
-        harm = sum(self.harms[site].get(option, 0.0) for site, option in plan.choices if site in self.harms)
-        kept = 100 * (1 - harm / max(len(self.harms), 1))
+        harm = sum(self.losses[site].get(option, 0.0) for site, option in plan.choices if site in self.losses)
+        kept = 100 * (1 - harm / max(len(self.losses), 1))
         return Evaluation(score, None, kept, 0.0, self.latencies.peak_bytes(plan.choice))
 
     def _learned(self, plan: Plan) -> Accuracy:
@@ -51,35 +52,28 @@ class ZeroShot(Evaluator):
         return "no training: exact merges, then layers factored with the weights that they have"
 
     @cached_property
-    def harms(self) -> dict[str, dict[str, float]]:
+    def losses(self) -> dict[str, dict[str, float]]:
         """The share of a layer's squared weights that factoring loses, by site and option."""
         network = self.bench.network
+        sites = [site for site in network.sites if not site.exact]
         return {
-            site.id: {
-                option: lost_energy(network.teacher, site, option)
-                for option in site.options
-                if option != KEEP
-            }
-            for site in network.sites
-            if not site.exact
+            site.id: {o: lost_energy(network.teacher, site, o) for o in site.options if o != KEEP}
+            for site in sites
         }
 
-    def first_plans(self, count: int, progress: Progress) -> Iterator[dict[str, str]]:
+    def known_harms(self) -> dict[str, dict[str, float]]:
+        """What is kept multiplies from layer to layer, so that its logarithm adds up."""
+        return {
+            site: {option: -math.log1p(-min(lost, _MOST)) for option, lost in found.items()}
+            for site, found in self.losses.items()
+        }
+
+    def first_plans(self, count: int) -> Iterator[tuple[str, dict[str, str]]]:
         """The exact plan, then plans that save more or less time at the least loss, each another one."""
-        scores = self.latencies.score_options(progress)
-        untouched = self.latencies.score({}).latency_ms
-        worths: dict[str, dict[str, Worth]] = {}
-        for site, harms in self.harms.items():
-            saved = {option: untouched - scores[site][option].latency_ms for option in harms}
-            worths[site] = {
-                o: Worth(saved[o], harms[o]) for o in harms if saved[o] > _LEAST_SAVED * untouched
-            }
-        most = sum(max([0.0, *(worth.saved_ms for worth in found.values())]) for found in worths.values())
         plans: list[dict[str, str]] = [{}]
-        for fraction in spread(count * _TRIES):
-            plan = least_harm(worths, fraction * most)
+        for plan in ladder(self.worths, count * _TRIES):
             if plan not in plans:
                 plans.append(plan)
             if len(plans) >= count:
                 break
-        yield from plans
+        yield from (("", plan) for plan in plans)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from search import front, report, study
+from search import front, page, report, study
 from search.commands import options
 
 
@@ -20,11 +20,12 @@ def command(
     name: str, storage: str | None, home: Path, csv: Path | None, html: Path | None, as_json: bool
 ) -> None:
     """Show the Pareto front of a study, from its database alone."""
-    found = front.read(study.open_study(name, options.database(storage, home)))
+    opened = study.open_study(name, options.database(storage, home))
+    found = front.read(opened)
     if csv:
         report.write_csv(found, csv)
         report.note(f"front written to {csv}")
     if html:
-        report.write_html(found, html)
+        page.write(opened, found, html)
         report.note(f"front written to {html}")
     options.say(found.answer(), as_json, report.front_table(found), report.next_commands(found))

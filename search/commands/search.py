@@ -8,8 +8,9 @@ import click
 from search import front, job, report
 from search.commands import options
 from search.evaluate import METRICS, Proxy
+from search.limits import Limits
+from search.samplers import SAMPLERS
 from search.setup import Setup
-from search.study import SAMPLERS
 from search.zero_shot import KEPT
 from training.data import NO_DATA
 
@@ -46,6 +47,11 @@ from training.data import NO_DATA
 )
 @options.number("--teacher-epochs", 0, "Passes over the data for a teacher that has no weights.")
 @options.number("--max-images", 10, "Images of a folder that are used at most.", default=20000)
+@click.option("--max-latency", help="Plans may take so long at most: 40ms, or 50% of the untouched network.")
+@click.option("--max-drop", type=float, help="Look for plans that lose at most so many points.")
+@click.option("--max-memory", type=float, help="MiB that a plan's maps may take at once.")
+@click.option("--max-params", type=float, help="Parameters that a plan may have, in millions.")
+@options.number("--workers", 1, "Processes of this machine that share the budget.", default=1)
 @options.number("--seed", 0, "Decides splits, learning and sampling.", default=0)
 @options.storage
 @options.as_json
@@ -73,6 +79,8 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
         budget=given["budget"],
         sampler=given["sampler"],
         name=given["name"],
+        workers=given["workers"],
+        limits=Limits(given["max_latency"], given["max_drop"], given["max_memory"], given["max_params"]),
     )
     with report.bars() as watch:
         study = job.search(wanted, options.database(storage, home), home, watch, report.note)

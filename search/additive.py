@@ -1,0 +1,161 @@
+"""A sampler that knows the problem: latency adds up, and harm nearly does.
+
+What an option harms is learned from the finished trials by Bayesian regression: the logarithm of the
+accuracy that a plan keeps is the sum of its options' harms, each with a prior mean in proportion to what is
+known of it before any trial. For every trial harms are drawn from what is believed of them (Thompson 1933),
+the additive problem is solved exactly at several latencies, and the plan that would add most to the front is
+tried next.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from merges.rule import KEEP
+from search.area import dominated
+from search.knapsack import Worth, least_harm
+
+_LATENCIES = 12
+_DOUBT = 2.0  # standard deviation of an option's harm, in prior means
+_NOISE, _SATURATION = 0.02, 0.3  # of a measured harm: its least error, and its error as a share of itself
+_LARGEST_HARM = 4.0
+_FIRST_SCALE, _LEAST_SCALE = 1.0, 1e-3
+_LEAST_HARM = 1e-6
+Worths = Mapping[str, Mapping[str, Worth]]
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed of the options' harms: a normal distribution over all of them."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    @classmethod
+    def of(cls, prior: np.ndarray, chosen: np.ndarray, harms: np.ndarray) -> "Belief":
+        """From prior means up to a common scale (options,), what was chosen (trials, options) and its harm.
+
+        A trial weighs less the larger its harm: large harms saturate and do not add up.
+        """
+        weights = 1 / (_NOISE**2 + (_SATURATION * harms) ** 2)
+        expected = chosen @ prior
+        power = float(expected @ expected)
+        scale = max(float(expected @ harms) / power, _LEAST_SCALE) if power > 0 else _FIRST_SCALE
+        precision = np.diag(1 / (_DOUBT * scale * prior) ** 2) + (chosen.T * weights) @ chosen
+        covariance = np.linalg.inv(precision)
+        mean = scale * prior + covariance @ (chosen.T @ (weights * (harms - chosen @ (scale * prior))))
+        return cls(mean, covariance)
+
+    def draw(self, random: np.random.Generator) -> np.ndarray:
+        """Harms that could be true; none is negative."""
+        drawn = random.multivariate_normal(self.mean, self.covariance, method="cholesky")
+        return np.maximum(drawn, 0.0)
+
+
+class AdditiveSampler(optuna.samplers.BaseSampler):
+    """Proposes plans for two objectives, latency and accuracy.
+
+    Parameters
+    ----------
+    space : Optuna's distributions, by site
+    worths : by site and option the time saved and the prior harm, in any unit; others are rarely tried
+    baseline_ms, accuracy : of the untouched network
+    slowest_ms, least_accuracy : limits; plans outside count for nothing
+    """
+
+    def __init__(
+        self,
+        space: dict[str, Any],
+        worths: Worths,
+        baseline_ms: float,
+        accuracy: float,
+        seed: int,
+        slowest_ms: float | None = None,
+        least_accuracy: float = 0.0,
+    ) -> None:
+        self.space = space
+        self.worths = worths
+        self.items = [(site, option) for site, found in worths.items() for option in found]
+        self.saved = np.array([worths[s][o].saved_ms for s, o in self.items])
+        self.prior = np.array([max(worths[s][o].harm, _LEAST_HARM) for s, o in self.items])
+        self.baseline_ms, self.accuracy = baseline_ms, accuracy
+        self.slowest_ms = min(baseline_ms, slowest_ms or baseline_ms)
+        self.least_accuracy = least_accuracy
+        self.random = np.random.default_rng(seed)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self.space
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        others = study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.PRUNED))
+        tried = [(t.params, t.values[0], t.values[1]) for t in finished]
+        plan = self.propose(tried, [t.params for t in others])
+        return {site: plan.get(site, KEEP) for site in self.space}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return KEEP
+
+    def propose(
+        self,
+        tried: Sequence[tuple[Mapping[str, str], float, float]],
+        others: Sequence[Mapping[str, str]] = (),
+    ) -> dict[str, str]:
+        """The plan to try next.
+
+        `tried` are plans with their latencies (ms) and accuracies (percent), `others` plans that are at work
+        or were found to be the same as a tried one.
+        """
+        known = [_changed(plan) for plan in (*(plan for plan, _, _ in tried), *others)]
+        chosen = np.array([self._chosen(plan) for plan, _, _ in tried]).reshape(len(tried), len(self.items))
+        kept = np.clip([accuracy / self.accuracy for _, _, accuracy in tried], 1e-9, None)
+        harms = np.minimum(-np.log(kept), _LARGEST_HARM)
+        harm = Belief.of(self.prior, chosen, harms).draw(self.random)
+        front = [(latency, accuracy) for _, latency, accuracy in tried]
+        best, most = self._neighbour(known), self._area(front)
+        for plan in self._solutions(harm):
+            taken = self._chosen(plan)
+            point = self.baseline_ms - self.saved @ taken, self.accuracy * np.exp(-harm @ taken)
+            area = self._area([*front, point])
+            if plan not in known and area > most:
+                best, most = plan, area
+        return best
+
+    def _solutions(self, harm: np.ndarray) -> Iterator[dict[str, str]]:
+        """The plans that harm least at several latencies, would these harms be true."""
+        worths: dict[str, dict[str, Worth]] = {site: {} for site in self.worths}
+        for (site, option), saved, harmed in zip(self.items, self.saved, harm, strict=True):
+            worths[site][option] = Worth(float(saved), float(harmed))
+        most = sum(max([0.0, *(w.saved_ms for w in found.values())]) for found in worths.values())
+        for fraction in (np.arange(_LATENCIES) + self.random.random()) / _LATENCIES:
+            yield least_harm(worths, float(fraction) * most)
+
+    def _area(self, plans: Iterable[tuple[float, float]]) -> float:
+        """What plans within the limits dominate."""
+        within = [p for p in plans if p[0] <= self.slowest_ms and p[1] >= self.least_accuracy]
+        return dominated(within, self.baseline_ms)
+
+    def _neighbour(self, known: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        """A known plan with another choice at one site: to try where no solution promises more."""
+        plan = dict(known[int(self.random.integers(len(known)))]) if known else {}
+        site = str(self.random.choice(list(self.space)))
+        plan[site] = str(self.random.choice([o for o in self.space[site].choices if o != plan.get(site)]))
+        return _changed(plan)
+
+    def _chosen(self, plan: Mapping[str, str]) -> np.ndarray:
+        return np.array([plan.get(site) == option for site, option in self.items], dtype=float)
+
+
+def _changed(plan: Mapping[str, str]) -> dict[str, str]:
+    return {site: option for site, option in plan.items() if option != KEEP}

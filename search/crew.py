@@ -1,0 +1,62 @@
+"""Several workers on this machine, each a process of its own."""
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from training.errors import SearchFailedError
+
+_POLL = 0.5
+_PATIENCE_SECONDS = 3.0
+
+
+def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], watch: Callable[[], bool]) -> None:
+    """Start ``work(*arguments, number)`` in `count` processes, and wait until all have ended.
+
+    `watch` is called now and then and says whether the work is done. A worker that dies leaves its work to
+    the others.
+
+    Raises
+    ------
+    SearchFailedError
+        All workers ended before the work was done.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_quietly, args=(work, *arguments, number)) for number in range(count)]
+    for worker in workers:
+        worker.start()
+    try:
+        while any(worker.is_alive() for worker in workers):
+            watch()
+            time.sleep(_POLL)
+    except KeyboardInterrupt:
+        _end(workers)
+        raise
+    if not watch() and all(worker.exitcode for worker in workers):
+        codes = ", ".join(str(worker.exitcode) for worker in workers)
+        raise SearchFailedError(
+            f"all {count} workers ended before the budget was met (exit codes {codes}); "
+            "finished trials are kept, the same command goes on"
+        )
+
+
+def _quietly(work: Callable[..., None], *arguments: Any) -> None:
+    """Ctrl-C reaches every process of a terminal: a worker closes its trial and ends without a word."""
+    try:
+        work(*arguments)
+    except KeyboardInterrupt:
+        raise SystemExit(1) from None
+
+
+def _end(workers: Sequence[BaseProcess]) -> None:
+    """Ask those that have not heard it themselves to stop; give them a moment to close their trials."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for worker in workers:
+        worker.join(_PATIENCE_SECONDS / len(workers))
+    for worker in workers:
+        if worker.is_alive():
+            worker.terminate()
+            worker.join()

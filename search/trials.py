@@ -1,0 +1,179 @@
+"""Trials: taken from a study one by one, judged, and recorded with how they ended and why."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from merges.plan import Plan
+from search.evaluate import Evaluation, Evaluator
+from search.interrupts import noticed, uninterrupted
+from search.ledger import Ledger
+from search.limits import Limits
+from search.space import distributions, to_plan
+from search.study import finished, patiently
+from training.errors import SearchFailedError
+
+Progress = Callable[[int, int], None]
+_REPEATS_BEFORE_GIVING_UP = 200
+_FAILURES_BEFORE_GIVING_UP = 3
+_POLL = 0.5
+_TAKEN_OVER = "another worker took over what this one left for too long"
+_SLOT, _PLAN = "slot", "plan"
+_Outcome = tuple[TrialState, str]
+
+
+class Worker:
+    """Fills slots of a study's budget, one after the other, beside other workers or alone."""
+
+    def __init__(self, study: optuna.Study, evaluator: Evaluator, ledger: Ledger, limits: Limits) -> None:
+        self.study = study
+        self.evaluator = evaluator
+        self.ledger = ledger
+        self.limits = limits
+        self.space: Any = distributions(evaluator.bench.network)
+        self.repeats = self.failures = 0
+
+    def run(self, budget: int, progress: Progress) -> None:
+        """Run trials until `budget` of them have finished, here or elsewhere; no plan is trained twice.
+
+        An interrupted trial is recorded as failed with its reason; finished ones are kept as they are.
+
+        Raises
+        ------
+        SearchFailedError
+            Several trials in a row failed.
+        """
+        with noticed() as asked, self.ledger.alive():
+            while (done := patiently(lambda: len(finished(self.study)))) < budget:
+                progress(done, budget)
+                slot = patiently(lambda: self._take(budget))
+                if slot is None:
+                    time.sleep(_POLL)
+                elif not self._fill(slot):
+                    self.ledger.release(_SLOT, slot)
+                    progress(done, done)
+                    break
+                if asked:
+                    raise KeyboardInterrupt
+            else:
+                progress(done, budget)
+
+    def _take(self, budget: int) -> str | None:
+        """A slot of the budget that nobody fills; None where others are at work on all that are left."""
+        rows = self.ledger.rows(_SLOT)
+        states = {trial.number: trial.state for trial in self.study.get_trials(deepcopy=False)}
+        self._bury_forgotten({trial for trial, _, _ in rows.values()})
+        for slot in map(str, range(budget)):
+            trial, done, lives = rows.get(slot, (None, False, False))
+            if done or (slot in rows and lives):
+                continue
+            if trial is not None and states.get(trial) == TrialState.COMPLETE:
+                self.ledger.settle(_SLOT, slot, trial)
+            elif self.ledger.claim(_SLOT, slot):
+                self._bury(trial)
+                return slot
+        return None
+
+    def _bury_forgotten(self, known: set[int | None]) -> None:
+        """Close trials that run by the database but belong to no claim (killed before they were claimed)."""
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+            if trial.number not in known and started < time.time() - self.ledger.grace:
+                self._bury(trial.number)
+
+    def _bury(self, number: int | None) -> None:
+        """Close the trial of a worker that died; its plan will be tried again."""
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in (t for t in running if t.number == number):
+            with uninterrupted():
+                self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+                if set(trial.params) == set(self.space):
+                    self.study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+
+    def _fill(self, slot: str) -> bool:
+        """Run trials until one finishes; False where no plan is left that was not tried.
+
+        Raises
+        ------
+        SearchFailedError
+            Several trials in a row failed.
+        """
+        while self.repeats < _REPEATS_BEFORE_GIVING_UP:
+            if self.evaluator.enumerates and not self.study.get_trials(False, (TrialState.WAITING,)):
+                return False
+            state, reason = self._turn(slot)
+            self.repeats = self.repeats + 1 if state == TrialState.PRUNED else 0
+            self.failures = self.failures + 1 if state == TrialState.FAIL else 0
+            if self.failures >= _FAILURES_BEFORE_GIVING_UP:
+                raise SearchFailedError(f"{self.failures} trials in a row failed, the last with: {reason}")
+            if state == TrialState.COMPLETE:
+                return True
+        return False
+
+    def _turn(self, slot: str) -> _Outcome:
+        """Ask for one trial, judge its plan unless it is known, and record how it ended and why."""
+        network = self.evaluator.bench.network
+        trial: optuna.Trial | None = None
+        plan: Plan | None = None
+        try:
+            with uninterrupted():
+                trial = patiently(lambda: self.study.ask(self.space))
+                self._note(_SLOT, slot, trial)
+            plan = to_plan(network, trial.params, self.evaluator.exact)
+            if not self._claim(plan, trial):
+                known, trial = trial, None  # closed here: an interrupt meanwhile must not close it again
+                return self._close(known, TrialState.PRUNED, self._known_as(plan))
+            score = self.evaluator.latencies.score(plan.choice)
+            broken = self.limits.broken(score, self.evaluator.latencies.peak_bytes(plan.choice))
+            if broken:
+                refused, trial = trial, None
+                return self._close(refused, TrialState.PRUNED, broken)
+            evaluation = self.evaluator.judge(plan, score)
+            with uninterrupted():
+                judged, trial = trial, None
+                return self._record(slot, judged, plan, evaluation)
+        except KeyboardInterrupt:
+            if trial is not None:
+                self._close(trial, TrialState.FAIL, "interrupted")
+            raise
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
+            raise
+        except Exception as error:
+            if trial is None:
+                raise
+            if plan is not None:
+                self.ledger.release(_PLAN, plan.plan_id)
+            return self._close(trial, TrialState.FAIL, f"{type(error).__name__}: {error}")
+
+    def _record(self, slot: str, trial: optuna.Trial, plan: Plan, evaluation: Evaluation) -> _Outcome:
+        if not (self._note(_SLOT, slot, trial) and self._note(_PLAN, plan.plan_id, trial)):
+            return self._close(trial, TrialState.PRUNED, _TAKEN_OVER)
+        notes = {"plan": plan.choice, "plan_id": plan.plan_id} | evaluation.attributes()
+        for key, value in notes.items():
+            patiently(partial(trial.set_user_attr, key, value))
+        values = [evaluation.score.latency_ms, evaluation.percent]
+        patiently(lambda: self.study.tell(trial, values, skip_if_finished=True))
+        patiently(lambda: self.ledger.finish(_SLOT, slot))
+        patiently(lambda: self.ledger.finish(_PLAN, plan.plan_id))
+        return TrialState.COMPLETE, ""
+
+    def _close(self, trial: optuna.Trial, state: TrialState, reason: str) -> _Outcome:
+        with uninterrupted():
+            patiently(lambda: trial.set_user_attr("reason", reason))
+            patiently(lambda: self.study.tell(trial, state=state, skip_if_finished=True))
+        return state, reason
+
+    def _note(self, kind: str, key: str, trial: optuna.Trial) -> bool:
+        return patiently(lambda: self.ledger.note_trial(kind, key, trial.number))
+
+    def _claim(self, plan: Plan, trial: optuna.Trial) -> bool:
+        return patiently(lambda: self.ledger.claim(_PLAN, plan.plan_id, trial.number))
+
+    def _known_as(self, plan: Plan) -> str:
+        trial, *_ = patiently(lambda: self.ledger.rows(_PLAN)).get(plan.plan_id, (None,))
+        return f"the same plan as trial {trial}"

@@ -1,0 +1,98 @@
+"""The sampler on problems that it was made for, and on one that breaks its assumptions."""
+
+import itertools
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution
+
+from search.additive import AdditiveSampler, Belief
+from search.area import dominated
+from search.knapsack import Worth
+from search.samplers import SAMPLERS, make_sampler
+from training.errors import BadInputError
+
+SITES, OPTIONS = 6, ("keep", "a", "b")
+BASE_MS, BASE = 100.0, 90.0
+SPACE = {f"s{n}": CategoricalDistribution(OPTIONS) for n in range(SITES)}
+
+
+def problem(seed: int, pairs: float) -> tuple[dict[str, dict[str, Worth]], dict[str, dict[str, float]]]:
+    """What options save, with guessed harms, and the true harms."""
+    random = np.random.default_rng(seed)
+    worths = {s: {o: Worth(float(random.uniform(1, 14)), 0.1) for o in OPTIONS[1:]} for s in SPACE}
+    harms = {s: {"keep": 0.0} | {o: float(random.exponential(pairs)) for o in OPTIONS[1:]} for s in SPACE}
+    return worths, harms
+
+
+def search(name: str, seed: int, trials: int) -> float:
+    """Share of the exact hypervolume; two options in a row harm more than their sum."""
+    worths, harms = problem(seed, 0.15)
+
+    def values(plan: dict[str, str]) -> tuple[float, float]:
+        saved = sum(worths[s][o].saved_ms for s, o in plan.items() if o != "keep")
+        harm = sum(harms[s][o] for s, o in plan.items())
+        rows = sum(plan[a] != "keep" != plan[b] for a, b in itertools.pairwise(plan))
+        return BASE_MS - saved, BASE * float(np.exp(-harm - 0.05 * rows))
+
+    sampler = make_sampler(name, seed, SPACE, worths, BASE_MS, BASE)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
+    found = [values(dict.fromkeys(SPACE, "keep"))]
+    for _ in range(trials):
+        trial = study.ask(SPACE)  # type: ignore[arg-type]
+        found.append(values(trial.params))
+        study.tell(trial, found[-1])
+    every = [
+        values(dict(zip(SPACE, options, strict=True))) for options in itertools.product(OPTIONS, repeat=SITES)
+    ]
+    return dominated(found, BASE_MS) / dominated(every, BASE_MS)
+
+
+def test_it_comes_close_to_the_exact_front_and_beats_chance() -> None:
+    ours = [search("auto", seed, 40) for seed in range(3)]
+    chance = [search("random", seed, 40) for seed in range(3)]
+    assert min(ours) > 0.95
+    assert sum(ours) > sum(chance)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "auto"])
+def test_every_sampler_proposes_plans_of_the_space(name: str) -> None:
+    assert 0 < search(name, 0, 5) <= 1
+
+
+def test_one_seed_one_way() -> None:
+    assert search("auto", 3, 12) == search("auto", 3, 12)
+
+
+def test_nothing_is_proposed_twice_while_there_is_something_new() -> None:
+    worths, _ = problem(0, 0.1)
+    sampler = AdditiveSampler(SPACE, worths, BASE_MS, BASE, seed=0)
+    tried: list[tuple[dict[str, str], float, float]] = []
+    for _ in range(30):
+        plan = sampler.propose(tried)
+        assert plan not in [known for known, _, _ in tried]
+        tried.append((plan, BASE_MS - len(plan), BASE - len(plan)))
+
+
+def test_limits_turn_it_to_plans_within() -> None:
+    worths, _ = problem(0, 0.1)
+    most = sum(max(w.saved_ms for w in found.values()) for found in worths.values())
+    limit = BASE_MS - 0.8 * most
+    sampler = AdditiveSampler(SPACE, worths, BASE_MS, BASE, seed=0, slowest_ms=limit)
+    for _ in range(5):
+        plan = sampler.propose([({}, BASE_MS, BASE)])
+        assert BASE_MS - sum(worths[s][o].saved_ms for s, o in plan.items()) <= limit
+
+
+def test_trials_correct_what_was_believed() -> None:
+    prior = np.array([0.1, 0.1])
+    chosen = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    belief = Belief.of(prior, chosen, np.array([0.01, 0.4, 0.41]))
+    assert belief.mean[0] < 0.05 < 0.3 < belief.mean[1]
+
+
+def test_a_grid_that_is_too_large_is_refused() -> None:
+    space = {f"s{n}": CategoricalDistribution(OPTIONS) for n in range(40)}
+    with pytest.raises(BadInputError, match="--only"):
+        make_sampler("grid", 0, space, {}, BASE_MS, BASE)

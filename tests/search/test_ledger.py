@@ -1,0 +1,66 @@
+"""Claims: one holder each, taken over only from the dead."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from search.ledger import Ledger, open_engine
+
+GRACE = 0.2
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return open_engine(f"sqlite:///{tmp_path / 'claims.db'}")
+
+
+def test_one_of_many_gets_a_claim(engine: Engine) -> None:
+    workers = [Ledger(engine, "s") for _ in range(8)]
+    won: list[str] = []
+
+    def grab(worker: Ledger) -> None:
+        won.extend(key for key in map(str, range(10)) if worker.claim("slot", key))
+
+    threads = [threading.Thread(target=grab, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won, key=int) == [str(n) for n in range(10)]
+
+
+def test_a_silent_worker_loses_its_claim_and_learns_of_it(engine: Engine) -> None:
+    dead, heir = Ledger(engine, "s", GRACE), Ledger(engine, "s", GRACE)
+    assert dead.claim("plan", "p", 3)
+    assert not heir.claim("plan", "p", 4)
+    time.sleep(2 * GRACE)
+    assert heir.claim("plan", "p", 4)
+    assert not dead.note_trial("plan", "p", 3)
+    assert not dead.finish("plan", "p")
+    assert heir.finish("plan", "p")
+    time.sleep(2 * GRACE)
+    assert not dead.claim("plan", "p", 5), "what is done stays done"
+
+
+def test_the_living_keep_their_claims_and_give_up_the_rest_at_the_end(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.ledger._BEAT", GRACE / 4)
+    worker, other = Ledger(engine, "s", GRACE), Ledger(engine, "s", GRACE)
+    with worker.alive():
+        assert worker.claim("slot", "0", 1)
+        assert worker.claim("slot", "1", 2)
+        worker.finish("slot", "0")
+        time.sleep(3 * GRACE)
+        assert not other.claim("slot", "1")
+    assert other.claim("slot", "1")
+    assert not other.claim("slot", "0")
+
+
+def test_studies_do_not_share_claims(engine: Engine) -> None:
+    assert Ledger(engine, "a").claim("slot", "0")
+    assert Ledger(engine, "b").claim("slot", "0")
+    assert Ledger(engine, "a").rows("plan") == {}

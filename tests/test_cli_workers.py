@@ -1,0 +1,117 @@
+"""Many workers on one study: the budget is met exactly, whoever dies."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from search.study import storage_of
+from tests.postgres import Postgres
+from tests.program import ROOT
+
+NAME = "crew"
+SMALL = ("--model", "tests.networks:mixed", "--input-size", "24", "--teacher-epochs", "1")
+PROXY = ("--bank-steps", "2", "--bank-images", "30", "--proxy-steps", "2", "--relearn-steps", "1")
+
+
+def start(home: Path, budget: int, workers: int, storage: str) -> subprocess.Popen[str]:
+    options = ("--budget", str(budget), "--workers", str(workers), "--storage", storage, "--home", str(home))
+    command = [sys.executable, str(ROOT / "cli.py"), "search", *SMALL, *PROXY, "--study", NAME, *options]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def workers_of(program: subprocess.Popen[str]) -> list[int]:
+    """Processes that the program has spawned to do its trials."""
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def trials(storage: str, *states: TrialState) -> list[optuna.trial.FrozenTrial]:
+    names = optuna.get_all_study_names(storage)
+    if NAME not in names:
+        return []
+    study = optuna.load_study(study_name=NAME, storage=storage_of(storage))
+    return study.get_trials(deepcopy=False, states=states or None)
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 240) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.2)
+
+
+def check_whole(storage: str, budget: int) -> None:
+    finished = trials(storage, TrialState.COMPLETE)
+    assert len(finished) == budget
+    assert len({trial.user_attrs["plan_id"] for trial in finished}) == budget
+    assert not trials(storage, TrialState.RUNNING)
+
+
+def ended(programs: list[subprocess.Popen[str]]) -> None:
+    for program in programs:
+        output, errors = program.communicate(timeout=400)
+        assert program.returncode == 0, errors
+        assert "Traceback" not in errors
+        assert "Pareto front" in output
+
+
+def test_sqlite_serves_four_workers(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'studies.db'}"
+    program = start(tmp_path, 60, 4, storage)
+    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 3)
+    os.kill(workers_of(program)[0], signal.SIGKILL)
+    ended([program])
+    check_whole(storage, 60)
+
+
+def test_ctrl_c_stops_all_workers_soon(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'studies.db'}"
+    program = start(tmp_path, 500, 2, storage)
+    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 2)
+    pids = [program.pid, *workers_of(program)]
+    before = time.monotonic()
+    for pid in pids:  # a terminal sends it to all of them
+        os.kill(pid, signal.SIGINT)
+    _, errors = program.communicate(timeout=30)
+    assert time.monotonic() - before < 5
+    assert program.returncode == 1
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert not trials(storage, TrialState.RUNNING)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    programs = Postgres.programs_here()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    server = Postgres(programs)
+    yield server
+    server.remove()
+
+
+def test_postgres_serves_two_crews_through_deaths_and_a_restart(tmp_path: Path, postgres: Postgres) -> None:
+    budget, dice = 60, random.Random(0)
+    first = start(tmp_path, budget, 4, postgres.url)
+    wait_for(lambda: len(trials(postgres.url, TrialState.COMPLETE)) >= 1)
+    programs = [first, start(tmp_path, budget, 4, postgres.url)]
+    wait_for(lambda: len(workers_of(programs[1])) == 4)
+    for program in (first, first, programs[1]):
+        time.sleep(dice.uniform(0.5, 3))
+        os.kill(dice.choice(workers_of(program)), signal.SIGKILL)
+    before = {trial.number for trial in trials(postgres.url, TrialState.COMPLETE)}
+    postgres.stop()
+    time.sleep(2)
+    postgres.start()
+    ended(programs)
+    check_whole(postgres.url, budget)
+    assert before <= {trial.number for trial in trials(postgres.url, TrialState.COMPLETE)}
