@@ -50,7 +50,7 @@ def choices_of(block: Block) -> dict[str, dict[str, str]]:
 
 def tabulate(home: Path) -> dict[str, object]:
     """Latency and accuracy of every plan, and what each option alone saves and gives up."""
-    with report.bars() as watch, torch.no_grad():
+    with report.bars() as watch:
         bench = workbench(Setup(), home, watch)
         latencies = Latencies(bench.network, Device.named("arm-a57", home))
         evaluator = Evaluator(bench, latencies, Proxy(), home)
@@ -60,8 +60,7 @@ def tabulate(home: Path) -> dict[str, object]:
             choices = choices_of(block)[option]
             rebuilt, _ = bench.network.rebuild(block, choices)
             if choices:
-                with torch.enable_grad():
-                    rebuilt.load_state_dict(evaluator.bank.get(block, choices).weights)
+                rebuilt.load_state_dict(evaluator.bank.get(block, choices).weights)
             learned[block.name, option] = rebuilt
         skeleton = bench.network.skeleton()
         nodes = [n for n in skeleton.graph.nodes if n.op not in ("placeholder", "output")]
@@ -85,7 +84,8 @@ def tabulate(home: Path) -> dict[str, object]:
             yield " ".join(plan), accuracy(value, bench.data.proxy.labels).expected
 
         images = bench.inputs(bench.data.proxy)(torch.arange(len(bench.data.proxy)))
-        accuracies = dict(leaves(0, images, ()))
+        with torch.no_grad():
+            accuracies = dict(leaves(0, images, ()))
         scores = {
             f"{block.name} {option}": latencies.score(choices_of(block)[option])
             for block in blocks

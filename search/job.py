@@ -9,6 +9,7 @@ import optuna
 import torch
 
 from search import crew, study
+from search.database import patiently
 from search.evaluate import Evaluator, Proxy
 from search.latency import Device, Latencies
 from search.ledger import Ledger, open_engine
@@ -94,7 +95,7 @@ def _watcher(
     running: optuna.Study, wanted: Wanted, progress: Callable[[int, int], None]
 ) -> Callable[[], bool]:
     def done() -> bool:
-        count = study.patiently(lambda: len(study.finished(running)))
+        count = patiently(lambda: len(study.finished(running)))
         progress(count, wanted.budget)
         return count >= wanted.budget
 

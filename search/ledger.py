@@ -22,7 +22,6 @@ from sqlalchemy import (
     String,
     Table,
     and_,
-    create_engine,
     delete,
     insert,
     or_,
@@ -31,9 +30,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from search.database import engine_of
+
 GRACE = 30.0
 _BEAT = 5.0
-_WAIT_FOR_LOCKS = 100.0
 
 _metadata = MetaData()
 _claims = Table(
@@ -49,18 +49,9 @@ _claims = Table(
 )
 
 
-def engine_options(storage: str) -> dict[str, object]:
-    """How to open a database that several processes use: wait for locks, notice lost connections."""
-    if storage.startswith("sqlite"):
-        return {"connect_args": {"timeout": _WAIT_FOR_LOCKS}}
-    return {"pool_pre_ping": True}
-
-
 def open_engine(storage: str) -> Engine:
-    """The database, with the table of claims."""
-    engine = create_engine(storage, **engine_options(storage))
-    _metadata.create_all(engine)
-    return engine
+    """The study database, with the table of claims."""
+    return engine_of(storage, _metadata)
 
 
 class Ledger:

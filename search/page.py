@@ -20,6 +20,7 @@ from training.files import replacing
 _TEMPLATE = Path(__file__).with_name("page.html")
 _ENOUGH_TRIALS = 10
 _BARS = 15
+_SHADES = [[0, "rgba(128,128,128,0.1)"], [0.01, "#a6c8e4"], [1, "#1a5a96"]]
 
 
 def write(study: optuna.Study, front: Front, path: Path) -> None:
@@ -135,12 +136,13 @@ def _importances(study: optuna.Study, trials: Sequence[FrozenTrial]) -> plotly.F
         few = f"{_ENOUGH_TRIALS} finished trials are needed, {len(trials)} are there"
         return figure.update_layout(title=few)
     shares: dict[str, dict[str, float]] = {}
+    judge = optuna.importance.FanovaImportanceEvaluator(seed=0)
     for axis, name in enumerate(("latency", "accuracy")):
 
         def target(trial: FrozenTrial, axis: int = axis) -> float:
             return float(trial.values[axis])
 
-        shares[name] = optuna.importance.get_param_importances(study, target=target)
+        shares[name] = optuna.importance.get_param_importances(study, evaluator=judge, target=target)
     sites = sorted(shares["accuracy"], key=lambda site: shares["accuracy"][site] + shares["latency"][site])
     for name, found in shares.items():
         shown = sites[-_BARS:]
@@ -169,7 +171,7 @@ def _sites(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
         text=text,
         hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>",
         showscale=False,
-        colorscale="Blues",
+        colorscale=_SHADES,
         xgap=1,
         ygap=1,
     )

@@ -3,26 +3,23 @@
 import platform
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
 import optuna
-import tenacity
 from optuna.trial import TrialState
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
+from search.database import storage_of
 from search.evaluate import Evaluator, score_attributes
 from search.interrupts import uninterrupted
-from search.ledger import engine_options
 from search.space import PRESET, to_params
 from training.errors import BadInputError, SearchFailedError
 
 _OBJECTIVES = ["latency (ms)", "accuracy (%)"]
-_PATIENCE_SECONDS = 60
-_T = TypeVar("_T")
 _PACKAGES = ("torch", "torchvision", "optuna", "onnxruntime", "numpy")
 
 
@@ -42,28 +39,6 @@ def _database(storage: str) -> Iterator[None]:
         raise BadInputError(
             f"the study database {storage} needs a driver that is not installed ({error})"
         ) from error
-
-
-def _away(error: BaseException) -> bool:
-    """Whether a database server cannot be reached (files are never away)."""
-    cause = error if isinstance(error, DBAPIError) else error.__cause__
-    lost = isinstance(cause, (OperationalError, InterfaceError))
-    return lost and not type(cause.orig).__module__.startswith("sqlite3")  # type: ignore[union-attr]
-
-
-def patiently(action: Callable[[], _T]) -> _T:
-    """Do something with a study's database; while its server is away, try again for a minute."""
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_away),
-        stop=tenacity.stop_after_delay(_PATIENCE_SECONDS),
-        wait=tenacity.wait_fixed(1),
-        reraise=True,
-    )(action)
-
-
-def storage_of(url: str) -> optuna.storages.BaseStorage:
-    """The database as Optuna opens it, for several processes at once."""
-    return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=engine_options(url)))
 
 
 @contextmanager
@@ -89,13 +64,13 @@ def kept(storage: str) -> Iterator[None]:
 def check_storage(storage: str) -> None:
     """Refuse a database that cannot be used, before any work is done for it."""
     with _database(storage):
-        optuna.get_all_study_names(storage)
+        optuna.get_all_study_names(storage_of(storage))
 
 
 def check_same(name: str, storage: str, **identity: str) -> None:
     """Refuse early to continue a study of another network or target."""
     with _database(storage):
-        if name in optuna.get_all_study_names(storage):
+        if name in optuna.get_all_study_names(storage_of(storage)):
             _check_identity(optuna.load_study(study_name=name, storage=storage_of(storage)), identity)
 
 
@@ -111,7 +86,7 @@ def open_study(name: str, storage: str) -> optuna.Study:
         try:
             return optuna.load_study(study_name=name, storage=storage_of(storage))
         except KeyError as error:
-            known = ", ".join(optuna.get_all_study_names(storage)) or "none yet"
+            known = ", ".join(optuna.get_all_study_names(storage_of(storage))) or "none yet"
             raise BadInputError(f"no study {name!r} in {storage}; it holds: {known}") from error
 
 
@@ -143,7 +118,7 @@ def start(
         "zero_shot": bench.setup.zero_shot,
     }
     with _database(storage):
-        if name in optuna.get_all_study_names(storage):
+        if name in optuna.get_all_study_names(storage_of(storage)):
             study = optuna.load_study(study_name=name, storage=storage_of(storage))
             _check_identity(study, identity)
             if evaluator.enumerates:

@@ -10,12 +10,13 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from merges.plan import Plan
+from search.database import patiently
 from search.evaluate import Evaluation, Evaluator
 from search.interrupts import noticed, uninterrupted
 from search.ledger import Ledger
 from search.limits import Limits
 from search.space import distributions, to_plan
-from search.study import finished, patiently
+from search.study import finished
 from training.errors import SearchFailedError
 
 Progress = Callable[[int, int], None]

@@ -144,7 +144,7 @@ def test_an_interrupted_search_loses_no_finished_trial(home: Path, tmp_path: Pat
                 break
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=60)
-    assert running.returncode == 1
+    assert running.returncode == 1, errors
     assert "Traceback" not in errors
     assert "interrupted" in errors
     states = [t.state for t in opened(tmp_path).trials]

@@ -13,7 +13,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search.study import storage_of
+from search.database import storage_of
 from tests.postgres import Postgres
 from tests.program import ROOT
 

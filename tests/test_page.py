@@ -1,0 +1,81 @@
+"""The page about a study, in a real browser where there is one."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import optuna
+import pytest
+
+from search import front, page
+from search.space import PRESET
+
+BROWSER = next(
+    (name for name in ("chromium", "chromium-browser", "google-chrome") if shutil.which(name)), None
+)
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+TRIALS = 14
+
+
+@pytest.fixture(scope="module")
+def study() -> optuna.Study:
+    """A study as a search leaves it, without the search."""
+    made = optuna.create_study(directions=["minimize", "maximize"], study_name="</script> & co")
+    sizes = {"latency_by_class_ms": {"conv": 8.0, "lrn": 2.0}, "latency_basis": "2 kernels measured"}
+    baseline = {"latency_ms": 10.0, "accuracy": 90.0, "top1": 89.0}
+    notes = {"network": "net", "target": "t", "proxy": {"metric": "top1"}, "latency_source": "source"}
+    for key, value in (notes | {"baseline": baseline | sizes}).items():
+        made.set_user_attr(key, value)
+    options = optuna.distributions.CategoricalDistribution(["keep", "merged"])
+    for number in range(TRIALS):
+        trial = made.ask({f"site{bit}": options for bit in range(4)})
+        plan = {site: option for site, option in trial.params.items() if option != "keep"}
+        values = [10.0 - 2 * len(plan) + 0.01 * number, 90.0 - len(plan) - 0.02 * number]
+        told = {"plan": plan, "plan_id": f"p{number}", "macs": 5, "parameters": 7, "latency_kind": "measured"}
+        told |= {"latency_error": 0.01, "latency_by_class_ms": {"conv": values[0]}, "top1": values[1]}
+        for key, value in (told | ({PRESET: "paper"} if number == 3 else {})).items():
+            trial.set_user_attr(key, value)
+        made.tell(trial, values)
+    return made
+
+
+@pytest.fixture(scope="module")
+def written(study: optuna.Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "front.html"
+    page.write(study, front.read(study), path)
+    return path
+
+
+def test_the_page_asks_the_network_for_nothing(written: Path) -> None:
+    text = written.read_text()
+    assert "default-src 'none'" in text
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=.?https?:", text)
+    assert "<title>net on t</title>" in text
+
+
+@pytest.mark.parametrize("size", ["1200,900", "500,900"])
+def test_it_shows_every_finished_trial_without_an_error(
+    written: Path, study: optuna.Study, size: str, tmp_path: Path
+) -> None:
+    if BROWSER is None:
+        pytest.skip("no Chromium is installed")
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", *QUIET, f"--window-size={size}"]
+    command += ["--enable-logging=stderr", "--dump-dom", f"--user-data-dir={tmp_path}", written.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    plot = done.stdout.split('id="front"')[1].split('id="growth"')[0]
+    found = front.read(study)
+    untouched = papers = 1
+    points = len(re.findall(r'<path class="point', plot))
+    assert points == len(found.points) + len(found.others) + untouched + papers == TRIALS + 2
+    assert plot.count("<tr>") == len(found.points) + 1
+
+
+def test_few_trials_give_a_page_that_says_so(tmp_path: Path, study: optuna.Study) -> None:
+    few = optuna.create_study(directions=["minimize", "maximize"], study_name="few")
+    for key, value in study.user_attrs.items():
+        few.set_user_attr(key, value)
+    few.add_trials(study.get_trials()[:2])
+    page.write(few, front.read(few), tmp_path / "few.html")
+    assert "finished trials are needed" in (tmp_path / "few.html").read_text()
