@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from training.bank import Bank
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
-from training.finetune import Accuracy, assemble, evaluate
+from training.finetune import Accuracy, assemble, by_class, evaluate
 from training.fit import Fit, fit, half_pays
 from training.lesson import Recipe
 
@@ -37,16 +38,25 @@ _CHECK_IMAGES = 64
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run: accuracies on the test split, agreement with the teacher in percent."""
+    """A finished run: accuracies on the test split, agreement with the teacher in percent.
+
+    `classes` gives for every class that has test images how many, and top-1 of teacher and merged network.
+    """
 
     teacher: Accuracy
     merged: Accuracy
     agreement: float
     losses: list[float]
     test_is_proxy: bool
+    classes: dict[str, tuple[int, float, float]]
 
     def answer(self) -> dict[str, Any]:
-        return asdict(self) | {"drop": self.teacher.top1 - self.merged.top1}
+        """The ``--json`` form."""
+        values = asdict(self) | {"drop": self.teacher.top1 - self.merged.top1}
+        for name, reached in (("teacher", self.teacher), ("merged", self.merged)):
+            for metric in ("top1", "top5"):
+                values[name][f"{metric}_interval"] = reached.interval(getattr(reached, metric))
+        return values
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,14 @@ class Exported:
 
 
 def train(
-    plan_file: PlanFile, setup: Setup, epochs: int, augment: bool, out: Path, home: Path, watch: Watch
+    plan_file: PlanFile,
+    setup: Setup,
+    epochs: int,
+    augment: bool,
+    out: Path,
+    home: Path,
+    watch: Watch,
+    note: Callable[[str], None],
 ) -> Trained:
     """Fine-tune a plan's network fully; checkpoints and the result land in `out`.
 
@@ -89,6 +106,8 @@ def train(
         raise BadInputError(f"--epochs is {epochs}; expected 0 or more")
     _claim(out, plan_file, setup)
     bench = workbench(setup, home, watch, plan_file.fitted)
+    for remark in bench.data.remarks():
+        note(remark)
     plan = plan_file.fitted(bench.network)
     plan_file.model_copy(update={"setup": setup}).save(out / _PLAN)
     merged = _start(bench, plan, home, watch)
@@ -106,7 +125,9 @@ def train(
     teacher, wanted = bench.judge(bench.data.test)
     reached, answers = evaluate(merged, bench.inputs(bench.data.test), bench.data.test.labels)
     same = 100 * float((wanted.argmax(1) == answers.argmax(1)).float().mean())
-    trained = Trained(teacher, reached, same, losses, bench.data.test_is_proxy)
+    found = by_class([wanted, answers], bench.data.test.labels)
+    classes = {bench.data.classes[n]: (count, *shares) for n, (count, shares) in found.items()}
+    trained = Trained(teacher, reached, same, losses, bench.data.test_is_proxy, classes)  # type: ignore[arg-type]
     with replacing(out / _WEIGHTS) as temporary:
         save_file({k: v.contiguous() for k, v in merged.state_dict().items()}, temporary)
     with replacing(out / _RESULT) as temporary:

@@ -106,9 +106,8 @@ def _evaluator(wanted: Wanted, home: Path, watch: Watch, note: Callable[[str], N
     """What judges plans: images, teacher, and a table that knows every kernel."""
     device = Device.named(wanted.target, home)
     bench = workbench(wanted.setup, home, watch, lambda network: Latencies(network, device).score({}))
-    if bench.data.dropped:
-        names = ", ".join(bench.data.dropped[:3]) + (" ..." if len(bench.data.dropped) > 3 else "")
-        note(f"{len(bench.data.dropped)} unreadable image(s) left out: {names}")
+    for remark in bench.data.remarks():
+        note(remark)
     latencies = Latencies(bench.network, device)
     latencies.learn_all(watch)
     judge = ZeroShot if wanted.setup.zero_shot else Evaluator

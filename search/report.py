@@ -21,7 +21,9 @@ from search.deploy import Exported, Trained
 from search.front import METRICS, Front
 from search.planfile import PlanFile
 from training.files import replacing
+from training.finetune import Accuracy
 
+_LOSERS = 5
 _notes = Console(stderr=True, highlight=False)
 _JUDGED = (
     " on the proxy split",
@@ -138,15 +140,26 @@ def plan_table(plan: PlanFile) -> Table:
 
 
 def trained_table(trained: Trained) -> Table:
-    """Test accuracy of teacher and merged network."""
+    """Test accuracy of teacher and merged network, and the classes that lose most."""
     where = "the evaluation images that also chose the plan" if trained.test_is_proxy else "the test split"
-    table = Table(title=f"accuracy on {where} ({trained.merged.images} images)")
+    table = Table(
+        title=f"accuracy on {where} ({trained.merged.images} images)", caption="in brackets: 95 % confidence"
+    )
     for heading in ("network", "top-1 %", "top-5 %"):
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for name, reached in (("teacher", trained.teacher), ("merged", trained.merged)):
-        table.add_row(name, f"{reached.top1:.2f} +- {reached.error:.2f}", f"{reached.top5:.2f}")
-    table.add_row("same answer", f"{trained.agreement:.2f}", "")
+        table.add_row(name, *(_with_interval(reached, share) for share in (reached.top1, reached.top5)))
+    table.add_row("same answer", f"{trained.agreement:.2f}", "", end_section=True)
+    losers = sorted(trained.classes.items(), key=lambda item: item[1][2] - item[1][1])
+    for name, (count, teacher, merged) in losers[:_LOSERS]:
+        if merged < teacher:
+            table.add_row(f"{name} ({count} images)", f"{teacher:.1f} -> {merged:.1f}", "", style="dim")
     return table
+
+
+def _with_interval(reached: Accuracy, percent: float) -> str:
+    low, high = reached.interval(percent)
+    return f"{percent:.2f} ({low:.1f} - {high:.1f})"
 
 
 def exported_table(exported: Exported) -> Table:

@@ -13,10 +13,11 @@ from merges.network import Network, PatternError, analyse
 from merges.rule import discover
 from training import models, teacher
 from training.augment import changed
-from training.data import NO_DATA, Data, DataSpec, Images
+from training.data import NO_DATA, DataSpec
 from training.data import load as load_images
 from training.errors import BadInputError
 from training.finetune import Accuracy, evaluate
+from training.images import Data, Images
 from training.preprocess import Preprocess
 
 Progress = Callable[[int, int], None]

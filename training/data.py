@@ -4,7 +4,6 @@ Images are decoded once, resized and kept in memory as bytes; a file that cannot
 out, named and counted.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,55 +19,12 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional as transforms
 
 from training.errors import BadInputError
+from training.images import Data, Images
 
 Progress = Callable[[int, int], None]
 NO_DATA = "none"
 _RESIZE = 256 / 224  # short side before the centre crop, as ImageNet networks are evaluated
 _SEED_OFFSET = 20180202
-
-
-@dataclass(frozen=True)
-class Images:
-    """Bytes (n, 3, size, size), RGB, and class numbers (n,)."""
-
-    pixels: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def take(self, indices: Sequence[int] | Tensor) -> "Images":
-        index = torch.as_tensor(indices)
-        return Images(self.pixels[index], self.labels[index])
-
-
-@dataclass(frozen=True)
-class Data:
-    """Three splits of a data set.
-
-    Attributes
-    ----------
-    train : for learning
-    proxy : for judging plans during a search
-    test : for the final accuracy; the same images as `proxy` where `test_is_proxy`
-    classes : names in the order of the outputs
-    dropped : files that could not be decoded
-    """
-
-    spec: str
-    train: Images
-    proxy: Images
-    test: Images
-    classes: tuple[str, ...]
-    dropped: tuple[str, ...] = ()
-    test_is_proxy: bool = False
-
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the images that are learned on."""
-        digest = hashlib.sha256(str(tuple(self.train.pixels.shape)).encode())
-        digest.update(self.train.pixels.numpy().tobytes())
-        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -91,11 +47,18 @@ def load(spec: DataSpec, progress: Progress = lambda _, __: None) -> Data:
     all of ``data`` is learned on, and the evaluation images judge plans and give the final accuracy.
     ``none`` has no images to learn on (nor any, without ``eval_data``).
 
+    Evaluation images that are also among those to learn on are left out.
+
     Raises
     ------
     BadInputError
-        The data cannot be had, or does not fit the labels.
+        The data cannot be had, does not fit the labels, or leaves nothing to judge on.
     """
+    found = _load(spec, progress)
+    return found.apart() if len(found.proxy) else found
+
+
+def _load(spec: DataSpec, progress: Progress) -> Data:
     if spec.data == "digits":
         return _digits(spec)
     nothing = Images(

@@ -1,9 +1,10 @@
 """Make a plan's network whole: bank, a pass from bottom to top, then the teacher's answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from scipy.stats import binomtest
 from torch import Tensor, fx, nn
 
 from training.bank import Bank
@@ -29,6 +30,11 @@ class Accuracy:
     images: int
     expected: float
 
+    def interval(self, percent: float) -> tuple[float, float]:
+        """95 % confidence interval of a share of the images, in percent (Wilson 1927)."""
+        found = binomtest(round(percent * self.images / 100), self.images).proportion_ci(method="wilson")
+        return 100 * float(found.low), 100 * float(found.high)
+
     @property
     def error(self) -> float:
         """Standard error of top-1, in points."""
@@ -45,6 +51,16 @@ def accuracy(logits: Tensor, labels: Tensor) -> Accuracy:
         len(labels),
         100 * float(logits.softmax(dim=1).gather(1, labels[:, None]).mean()),
     )
+
+
+def by_class(answers: Collection[Tensor], labels: Tensor) -> dict[int, tuple[int, list[float]]]:
+    """For every class that has images: how many, and the top-1 of several networks' answers, in percent."""
+    right = torch.stack([(logits.argmax(1) == labels).float() for logits in answers])
+    found: dict[int, tuple[int, list[float]]] = {}
+    for number in labels.unique().tolist():
+        of_class = labels == number
+        found[number] = int(of_class.sum()), [100 * float(r[of_class].mean()) for r in right]
+    return found
 
 
 def assemble(

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from training.data import Data
 from training.files import replacing
+from training.images import Data
 from training.models import LoadedModel
 from training.optim import batches
 

@@ -40,6 +40,6 @@ def command(
         raise BadInputError(f"plan {path} names no images to learn on; give --data")
     with report.bars() as watch:
         changing = setup.data != "digits" if augment is None else augment
-        trained = deploy.train(plan, setup, epochs, changing, out, home, watch)
+        trained = deploy.train(plan, setup, epochs, changing, out, home, watch, report.note)
     command = f"Next:\n  python cli.py export --run {out} --out model.onnx"
     options.say(trained.answer(), as_json, report.trained_table(trained), command)
