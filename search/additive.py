@@ -57,6 +57,36 @@ class Belief:
         return np.maximum(drawn, 0.0)
 
 
+class Surrogate:
+    """Predicts the accuracy of plans from the worths of options and from tried plans."""
+
+    def __init__(self, worths: Worths, accuracy: float) -> None:
+        self.items = [(site, option) for site, found in worths.items() for option in found]
+        self.prior = np.array([max(worths[s][o].harm, _LEAST_HARM) for s, o in self.items])
+        self.accuracy = accuracy
+
+    def chosen(self, plan: Mapping[str, str]) -> np.ndarray:
+        """Which options a plan takes, as ones among zeros."""
+        return np.array([plan.get(site) == option for site, option in self.items], dtype=float)
+
+    def belief(self, tried: Sequence[tuple[Mapping[str, str], float]]) -> Belief:
+        """What plans with their accuracies (percent) teach about harms."""
+        chosen = np.array([self.chosen(plan) for plan, _ in tried]).reshape(len(tried), len(self.items))
+        kept = np.clip([accuracy / self.accuracy for _, accuracy in tried], 1e-9, None)
+        return Belief.of(self.prior, chosen, np.minimum(-np.log(kept), _LARGEST_HARM))
+
+    def predict(self, belief: Belief, plan: Mapping[str, str]) -> float:
+        """Accuracy to expect of a plan, in percent."""
+        return self.accuracy * float(np.exp(-self.chosen(plan) @ belief.mean))
+
+    def left_out(self, tried: Sequence[tuple[Mapping[str, str], float]]) -> list[float]:
+        """The accuracy that is predicted for every plan from all the others."""
+        return [
+            self.predict(self.belief([*tried[:n], *tried[n + 1 :]]), plan)
+            for n, (plan, _) in enumerate(tried)
+        ]
+
+
 class AdditiveSampler(optuna.samplers.BaseSampler):
     """Proposes plans for two objectives, latency and accuracy.
 
@@ -80,9 +110,9 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
     ) -> None:
         self.space = space
         self.worths = worths
-        self.items = [(site, option) for site, found in worths.items() for option in found]
+        self.surrogate = Surrogate(worths, accuracy)
+        self.items = self.surrogate.items
         self.saved = np.array([worths[s][o].saved_ms for s, o in self.items])
-        self.prior = np.array([max(worths[s][o].harm, _LEAST_HARM) for s, o in self.items])
         self.baseline_ms, self.accuracy = baseline_ms, accuracy
         self.slowest_ms = min(baseline_ms, slowest_ms or baseline_ms)
         self.least_accuracy = least_accuracy
@@ -118,14 +148,11 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         or were found to be the same as a tried one.
         """
         known = [_changed(plan) for plan in (*(plan for plan, _, _ in tried), *others)]
-        chosen = np.array([self._chosen(plan) for plan, _, _ in tried]).reshape(len(tried), len(self.items))
-        kept = np.clip([accuracy / self.accuracy for _, _, accuracy in tried], 1e-9, None)
-        harms = np.minimum(-np.log(kept), _LARGEST_HARM)
-        harm = Belief.of(self.prior, chosen, harms).draw(self.random)
+        harm = self.surrogate.belief([(plan, reached) for plan, _, reached in tried]).draw(self.random)
         front = [(latency, accuracy) for _, latency, accuracy in tried]
         best, most = self._neighbour(known), self._area(front)
         for plan in self._solutions(harm):
-            taken = self._chosen(plan)
+            taken = self.surrogate.chosen(plan)
             point = self.baseline_ms - self.saved @ taken, self.accuracy * np.exp(-harm @ taken)
             area = self._area([*front, point])
             if plan not in known and area > most:
@@ -152,9 +179,6 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         site = str(self.random.choice(list(self.space)))
         plan[site] = str(self.random.choice([o for o in self.space[site].choices if o != plan.get(site)]))
         return _changed(plan)
-
-    def _chosen(self, plan: Mapping[str, str]) -> np.ndarray:
-        return np.array([plan.get(site) == option for site, option in self.items], dtype=float)
 
 
 def _changed(plan: Mapping[str, str]) -> dict[str, str]:

@@ -5,12 +5,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
+from scipy.stats import spearmanr
 
+from search.additive import Surrogate
 from search.area import dominated
+from search.knapsack import Worth
 from search.study import finished
 from training.errors import BadInputError
 
 METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5", "kept": "kept weights"}
+_ENOUGH_PLANS = 10
 _BASELINE = ("latency_ms", "accuracy", "top1")
 
 
@@ -38,7 +42,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Front:
-    """A study's front, fastest plan last, and what it is compared with."""
+    """A study's front, fastest plan last, and what it is compared with.
+
+    `surrogate` says how well the additive model of harms ranks plans that it has not seen: Spearman's rank
+    correlation of the accuracy that is predicted for each trial from all others with the measured one.
+    """
 
     study: str
     network: str
@@ -49,6 +57,7 @@ class Front:
     latency_basis: str
     trials: int
     baseline: dict[str, float]
+    surrogate: dict[str, float] | None
     points: tuple[Point, ...]
     others: tuple[Point, ...]
 
@@ -85,9 +94,24 @@ def read(study: optuna.Study) -> Front:
         latency_basis=notes["baseline"]["latency_basis"],
         trials=len(points),
         baseline=baseline,
+        surrogate=_surrogate(study, baseline["accuracy"]),
         points=tuple(best),
         others=tuple(p for p in points if p not in best),
     )
+
+
+def _surrogate(study: optuna.Study, accuracy: float) -> dict[str, float] | None:
+    """How well harms add up; None where too few plans were tried."""
+    tried = [(trial.params, trial.values[1]) for trial in finished(study)]
+    options = study.user_attrs.get("options")
+    if not options or len(tried) < _ENOUGH_PLANS:
+        return None
+    worths = {site: {o: Worth(*pair) for o, pair in found.items()} for site, found in options.items()}
+    predicted = Surrogate(worths, accuracy).left_out(tried)
+    return {
+        "spearman": float(spearmanr(predicted, [reached for _, reached in tried])[0]),
+        "plans": len(tried),
+    }
 
 
 def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float]) -> Point:

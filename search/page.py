@@ -54,8 +54,14 @@ def _summary(front: Front) -> str:
         f"Study {front.study}: {len(front.points)} plans on the front of {front.trials} finished trials, "
         f"up to {max(p.speedup for p in front.points):.2f}x faster than the untouched "
         f"{base['latency_ms']:.2f} ms at {base['accuracy']:.2f} %; "
-        f"hypervolume {hypervolume(front.points, base):.3f}."
+        f"hypervolume {hypervolume(front.points, base):.3f}.{_additivity(front)}"
     )
+
+
+def _additivity(front: Front) -> str:
+    if front.surrogate is None:
+        return ""
+    return f" Harms add up: plans are ranked from the others with Spearman {front.surrogate['spearman']:.2f}."
 
 
 def _row(point: Point) -> str:

@@ -6,8 +6,9 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution
+from scipy.stats import spearmanr
 
-from search.additive import AdditiveSampler, Belief
+from search.additive import AdditiveSampler, Belief, Surrogate
 from search.area import dominated
 from search.knapsack import Worth
 from search.samplers import SAMPLERS, make_sampler
@@ -96,3 +97,14 @@ def test_a_grid_that_is_too_large_is_refused() -> None:
     space = {f"s{n}": CategoricalDistribution(OPTIONS) for n in range(40)}
     with pytest.raises(BadInputError, match="--only"):
         make_sampler("grid", 0, space, {}, BASE_MS, BASE)
+
+
+def test_plans_that_were_not_seen_are_ranked_rightly() -> None:
+    worths, harms = problem(1, 0.15)
+    random = np.random.default_rng(0)
+    tried = []
+    for _ in range(40):
+        plan = {s: str(random.choice(OPTIONS)) for s in SPACE}
+        tried.append((plan, BASE * float(np.exp(-sum(harms[s][o] for s, o in plan.items())))))
+    predicted = Surrogate(worths, BASE).left_out(tried)
+    assert spearmanr(predicted, [accuracy for _, accuracy in tried])[0] > 0.9

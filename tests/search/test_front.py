@@ -63,6 +63,7 @@ FRONT = Front(
     "",
     4,
     BASE,
+    None,
     tuple(pareto([point(0, 100, 90), point(1, 50, 89.5), point(2, 30, 85)])),
     (point(3, 60, 80),),
 )

@@ -1,0 +1,54 @@
+"""Full training survives being killed."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from tests.program import ROOT, answer, run
+
+MODEL = ("--model", "tests.networks:with_batch_norm", "--input-size", "32")
+KILLS = int(os.environ.get("KILLS", "3"))
+
+
+def learned_plan(home: Path, path: Path) -> None:
+    """A plan of rebirth layers, as a file."""
+    sites = answer("sites", *MODEL, home=home)["sites"]
+    plan = answer("plan", "--preset", "exact", *MODEL, home=home)
+    learned = [site for site in sites if site["rule"] in ("streamline", "branch")]
+    plan["choices"] = {site["id"]: site["options"][-1]["name"] for site in learned}
+    path.write_text(json.dumps(plan))
+
+
+def test_killed_runs_end_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
+    learned_plan(tmp_path, tmp_path / "plan.json")
+    train = ("train", "--plan", tmp_path / "plan.json", "--data", "digits", "--epochs", 30)
+    whole = run(*train, "--out", tmp_path / "whole", home=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    assert "95 % confidence" in whole.stdout
+
+    command = [sys.executable, str(ROOT / "cli.py"), *map(str, train), "--out", str(tmp_path / "killed")]
+    environment = os.environ | {"REBIRTH_HOME": str(tmp_path)}
+    dice = random.Random(0)
+    interrupted = 0
+    for _ in range(KILLS):
+        running = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(dice.uniform(5, 12))
+        interrupted += running.poll() is None
+        running.kill()
+        running.wait()
+    assert interrupted > 0, "training was over before it was killed"
+    last = run(*train, "--out", tmp_path / "killed", home=tmp_path)
+    assert last.returncode == 0, last.stderr
+    one, other = (load_file(tmp_path / name / "merged.safetensors") for name in ("whole", "killed"))
+    assert one.keys() == other.keys()
+    assert all((one[key] == other[key]).all() for key in one)
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "killed")]
+    assert results[0] == results[1]
