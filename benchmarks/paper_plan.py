@@ -1,10 +1,11 @@
-"""The paper's plan on its own network, learned on unlabelled photos: accuracy against minutes (over an hour).
+"""The paper's plan on its own network, learned on unlabelled photos: accuracy against minutes.
 
-python benchmarks/paper_plan.py WEIGHTS SYNSETS LEARN_FOLDER EVAL_FOLDER [HOME]
+python benchmarks/paper_plan.py WEIGHTS SYNSETS LEARN_FOLDER EVAL_FOLDER [modules|stem] [EPOCHS]
 
-All nine inception modules merged, without and with the stem (conv1 and conv2 with norm and pooling): blocks
-learned alone, then from bottom to top on the merged network's own features, then the whole network towards
-the teacher's answers. Each stage's top-5 on the evaluation photos, and the minutes since the start.
+``modules`` (default): all nine inception modules merged; ``stem``: conv1 and conv2 with norm and pooling too.
+As ``train`` does it: closed form and descent from bottom to top on the merged network's own features, then
+the whole network towards the teacher's answers and features, on random parts of the photos. Top-5 on the
+evaluation photos after each stage. Half an hour with 24 epochs.
 """
 
 import sys
@@ -14,30 +15,26 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from torch import fx
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from merges.network import Network  # noqa: E402
 from search import presets, report  # noqa: E402
 from search.latency import Device, Latencies  # noqa: E402
 from search.setup import Setup, workbench  # noqa: E402
 from training.bank import Bank  # noqa: E402
-from training.finetune import Accuracy, assemble, evaluate, finetune  # noqa: E402
+from training.finetune import Accuracy, assemble, evaluate  # noqa: E402
+from training.fit import Fit, fit, half_pays  # noqa: E402
 from training.lesson import Recipe  # noqa: E402
 
-_ALONE, _BOTTOM_UP = 120, 150
-_DISTIL_STEPS, _BATCH, _RATE = 120, 32, 2e-4
-
-
-def plans(network: Network) -> dict[str, dict[str, str]]:
-    whole = presets.preset("paper", network)
-    modules = {site: option for site, option in whole.items() if not site.startswith("streamline")}
-    return {"nine modules": modules, "nine modules and the stem": whole}
+_BOTTOM_UP = 150
+_EPOCHS = 24
 
 
 def main() -> None:
     weights, synsets, learn, judge, *rest = sys.argv[1:]
+    part, epochs = rest[0] if rest else "modules", int(rest[1]) if len(rest) > 1 else _EPOCHS
     setup = Setup(
         model="bvlc_googlenet",
         weights=weights,
@@ -45,42 +42,47 @@ def main() -> None:
         data=f"imagefolder:{learn}",
         eval_data=f"imagefolder:{judge}",
     )
-    table = Table(title="the paper's plan, learned on unlabelled photos")
-    for heading in ("merged", "ms on arm-a57", "stage", "minutes", "top-5 %", "top-1 %"):
-        table.add_column(heading, justify="right" if heading[0] in "mt" and heading != "merged" else "left")
+    table = Table(title=f"the paper's plan ({part}), learned on unlabelled photos")
+    for heading in ("stage", "ms on arm-a57", "minutes", "top-5 %", "top-1 %"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
     with tempfile.TemporaryDirectory() as scratch, report.bars() as watch:
-        home = Path(rest[0] if rest else scratch)
+        home = Path(scratch)
         bench = workbench(setup, home, watch)
+        plan = presets.preset("paper", bench.network)
+        if part == "modules":
+            plan = {site: option for site, option in plan.items() if not site.startswith("streamline")}
         latencies = Latencies(bench.network, Device.named("arm-a57", home))
+        start = time.perf_counter()
+
+        def stage(what: str, choices: dict[str, str], reached: Accuracy) -> None:
+            minutes = (time.perf_counter() - start) / 60
+            ms = latencies.score(choices).latency_ms
+            table.add_row(what, f"{ms:.0f}", f"{minutes:.1f}", f"{reached.top5:.1f}", f"{reached.top1:.1f}")
+            Console(stderr=True).print(f"{what}: {minutes:.1f} min, {reached.top5:.1f} % top-5")
+
+        def judged(merged: fx.GraphModule) -> Accuracy:
+            return evaluate(merged, bench.inputs(bench.data.proxy), bench.data.proxy.labels)[0]
+
+        stage("untouched", {}, bench.judge(bench.data.proxy)[0])
+        start = time.perf_counter()
         images = bench.preprocess(bench.data.train.pixels)
-        recipe = Recipe(images=len(images), steps=_ALONE)
+        recipe = Recipe(images=len(images), steps=0)
         bank = Bank(bench.network, images, home / "bank", bench.data.fingerprint, recipe)
-        teacher, _ = bench.judge(bench.data.proxy)
-        logits = bench.judge(bench.data.train)[1]
-        table.add_row("nothing", f"{latencies.score({}).latency_ms:.0f}", "teacher", "0", *_percent(teacher))
-        for name, plan in plans(bench.network).items():
-            start = time.perf_counter()
-
-            def stage(what: str, merged, name=name, plan=plan, start=start) -> None:  # type: ignore[no-untyped-def]
-                minutes = (time.perf_counter() - start) / 60
-                reached, _ = evaluate(merged, bench.inputs(bench.data.proxy), bench.data.proxy.labels)
-                ms = f"{latencies.score(plan).latency_ms:.0f}"
-                table.add_row(name, ms, what, f"{minutes:.1f}", *_percent(reached))
-                Console().print(f"{name}, {what}: {minutes:.1f} min, {reached.top5:.1f} % top-5")
-
-            stage("blocks learned alone", assemble(bank, plan, 0))
-            merged = assemble(bank, plan, _BOTTOM_UP, watch("from bottom to top"))
-            stage("from bottom to top", merged)
-            for turn in range(3):
-                part = watch(f"distilling, part {turn + 1}")
-                inputs = bench.inputs(bench.data.train)
-                finetune(merged, inputs, logits, _DISTIL_STEPS, _BATCH, _RATE, turn, part)
-                stage(f"and {(turn + 1) * _DISTIL_STEPS} steps of the whole", merged)
+        merged = assemble(bank, plan, _BOTTOM_UP, watch("from bottom to top"))
+        stage("from bottom to top", plan, judged(merged))
+        blocks = [block.name for block in bench.network.blocks if block.choices(plan)]
+        fit(
+            merged,
+            bench.network.skeleton(),
+            blocks,
+            bench.changed,
+            len(bench.data.train),
+            Fit(epochs, half=half_pays()),
+            home / "checkpoint.pt",
+            watch("the whole network"),
+        )
+        stage(f"and {epochs} epochs of the whole", plan, judged(merged))
     Console().print(table)
-
-
-def _percent(accuracy: Accuracy) -> tuple[str, str]:
-    return f"{accuracy.top5:.1f}", f"{accuracy.top1:.1f}"
 
 
 if __name__ == "__main__":

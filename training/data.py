@@ -15,11 +15,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
-from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional as transforms
 
 from training.errors import BadInputError
 from training.images import Data, Images
+from training.sources import Sample, Source, folder_of, read_folder, source
 
 Progress = Callable[[int, int], None]
 NO_DATA = "none"
@@ -40,7 +40,7 @@ class DataSpec:
 
 
 def load(spec: DataSpec, progress: Progress = lambda _, __: None) -> Data:
-    """Load ``digits`` (scikit-learn's scans) or ``imagefolder:DIR``, split with the seed.
+    """Load ``digits`` (scikit-learn's scans) or what ``sources`` knows, split with the seed.
 
     A folder with ``train`` and ``val`` in it is split as it says: ``val`` is the test split, a tenth
     of ``train`` becomes the proxy split. Other folders are split 70 / 15 / 15. With ``eval_data``,
@@ -67,27 +67,27 @@ def _load(spec: DataSpec, progress: Progress) -> Data:
     if spec.data == NO_DATA and spec.eval_data is None:
         return Data(spec.data, nothing, nothing, nothing, (), test_is_proxy=True)
     if spec.eval_data is not None:
-        judged, judged_names, also_bad = _read(_folder(spec.eval_data), spec, progress)
+        judged, judged_names, also_bad = _read(source(spec.eval_data), spec, progress)
         if spec.data == NO_DATA:
             return Data(spec.data, nothing, judged, judged, judged_names, also_bad, test_is_proxy=True)
-        train, names, bad = _read(_folder(spec.data), spec, progress)
+        train, names, bad = _read(source(spec.data), spec, progress)
         if not spec.labels and judged_names != names:
             raise BadInputError(
                 f"the classes of {spec.eval_data} are not those of {spec.data}; give --labels FILE, "
                 "a line a class in the order of the network's outputs"
             )
         return Data(spec.data, train, judged, judged, names, bad + also_bad, test_is_proxy=True)
-    folder = _folder(spec.data)
-    if (folder / "train").is_dir() and (folder / "val").is_dir():
-        images, names, bad = _read(folder / "train", spec, progress)
-        test, test_names, also_bad = _read(folder / "val", spec, progress)
+    folder = folder_of(spec.data)
+    if folder and (folder / "train").is_dir() and (folder / "val").is_dir():
+        images, names, bad = _read(read_folder(folder / "train"), spec, progress)
+        test, test_names, also_bad = _read(read_folder(folder / "val"), spec, progress)
         if test_names != names:
             raise BadInputError(
                 f"{folder / 'val'} has other classes than {folder / 'train'}; expected the same folders"
             )
         train, proxy = _split(images, 0.1, spec.seed)
         return Data(spec.data, train, proxy, test, names, bad + also_bad)
-    images, names, bad = _read(folder, spec, progress)
+    images, names, bad = _read(source(spec.data), spec, progress)
     train, rest = _split(images, 0.3, spec.seed)
     proxy, test = _split(rest, 0.5, spec.seed)
     return Data(spec.data, train, proxy, test, names, bad)
@@ -125,46 +125,30 @@ def _split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
     return images.take(first), images.take(second)
 
 
-def _folder(spec: str) -> Path:
-    kind, _, where = spec.partition(":")
-    if kind != "imagefolder" or not where:
-        raise BadInputError(
-            f"unknown data {spec!r}; expected 'digits' or 'imagefolder:DIR' (a folder a class)"
-        )
-    folder = Path(where).expanduser()
-    if not folder.is_dir():
-        raise BadInputError(f"{folder} is no folder; expected a folder with one sub-folder of images a class")
-    return folder
-
-
 def _read(
-    folder: Path, spec: DataSpec, progress: Progress
+    images: Source, spec: DataSpec, progress: Progress
 ) -> tuple[Images, tuple[str, ...], tuple[str, ...]]:
-    """All images of a folder, its class names and the files that could not be decoded."""
-    try:
-        listing = ImageFolder(str(folder), allow_empty=True)
-    except (FileNotFoundError, OSError) as error:
-        raise BadInputError(f"{folder} holds no images; expected one sub-folder of images a class") from error
-    names, numbers = _classes(listing.classes, spec.labels)
-    samples = listing.samples
-    if len(samples) > spec.max_images:
-        order = np.random.default_rng(spec.seed).permutation(len(samples))[: spec.max_images]
-        samples = [samples[i] for i in sorted(order)]
+    """All images of a source, its class names and the images that could not be decoded."""
+    chosen: Sequence[int] = range(len(images.samples))
+    if len(chosen) > spec.max_images:
+        chosen = sorted(np.random.default_rng(spec.seed).permutation(len(chosen))[: spec.max_images].tolist())
     pixels: list[Tensor] = []
     labels: list[int] = []
     bad: list[str] = []
-    with ThreadPoolExecutor() as pool:
-        decoded = pool.map(lambda sample: _decode(sample[0], spec.input_size), samples)
-        for done, ((path, label), image) in enumerate(zip(samples, decoded, strict=True)):
-            if image is None:
-                bad.append(path)
+    with ThreadPoolExecutor(images.threads) as pool:
+        decoded = pool.map(lambda number: _decode(images.samples[number], spec.input_size), chosen)
+        for done, (number, found) in enumerate(zip(chosen, decoded, strict=True)):
+            if found is None:
+                bad.append(images.names[number])
             else:
-                pixels.append(image)
-                labels.append(numbers[label])
-            progress(done + 1, len(samples))
+                pixels.append(found[0])
+                labels.append(found[1])
+            progress(done + 1, len(chosen))
     if not pixels:
-        raise BadInputError(f"{folder} holds no readable image; expected one sub-folder of images a class")
-    return Images(torch.stack(pixels), torch.tensor(labels)), names, tuple(bad)
+        raise BadInputError(f"{spec.data} holds no readable image; expected one sub-folder of images a class")
+    classes = images.classes or tuple(str(number) for number in range(max(labels) + 1))
+    names, numbers = _classes(classes, spec.labels)
+    return Images(torch.stack(pixels), torch.tensor([numbers[label] for label in labels])), names, tuple(bad)
 
 
 def _classes(folders: Sequence[str], labels: str | None) -> tuple[tuple[str, ...], list[int]]:
@@ -187,11 +171,10 @@ def _classes(folders: Sequence[str], labels: str | None) -> tuple[tuple[str, ...
     return names, [number[name] for name in folders]
 
 
-def _decode(path: str, size: int) -> Tensor | None:
+def _decode(sample: Sample, size: int) -> tuple[Tensor, int] | None:
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (round(size * _RESIZE),) * 2)
-            resized = transforms.resize(image.convert("RGB"), [round(size * _RESIZE)], antialias=True)
-            return transforms.pil_to_tensor(transforms.center_crop(resized, [size, size]))
+        image, label = sample(round(size * _RESIZE))
+        resized = transforms.resize(image, [round(size * _RESIZE)], antialias=True)
+        return transforms.pil_to_tensor(transforms.center_crop(resized, [size, size])), label
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None

@@ -8,7 +8,6 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from training import onnx_input
+from training import factories, onnx_input
 from training.errors import BadInputError
 from training.preprocess import BY_NAME, IMAGENET, Preprocess
 
@@ -116,12 +115,8 @@ def _outputs(model: nn.Module, state: dict[str, Tensor] | None) -> int | None:
 
 
 def _from_factory(name: str) -> nn.Module:
-    where, _, attribute = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
     try:
-        factory = getattr(importlib.import_module(where), attribute)
-        model = factory()
+        model = factories.made(name)
     except Exception as error:
         raise BadInputError(
             f"{name} did not give a model ({type(error).__name__}: {error}); expected an importable "

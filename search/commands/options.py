@@ -74,7 +74,9 @@ learning = combine(
         help="imagenet: RGB, 0-1, standardised; caffe: BGR, 0-255, less the mean.  [default: the model's]",
     ),
     click.option(
-        "--data", help="'digits', or imagefolder:DIR with a folder of images a class.  [default: digits]"
+        "--data",
+        help="digits, imagefolder:DIR (a folder a class), torchvision:NAME:DIR, or package.module:factory "
+        "of a dataset.  [default: digits]",
     ),
     click.option("--eval-data", help="imagefolder:DIR that judges plans; all of --data is then learned on."),
     click.option("--labels", help="Text file, a class a line, in the order of the outputs."),

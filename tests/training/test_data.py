@@ -71,7 +71,7 @@ def test_labels_give_the_outputs_of_the_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("photos", "expected 'digits' or 'imagefolder:DIR'"),
+        ("photos", "expected 'digits', imagefolder:DIR"),
         ("imagefolder:/nowhere", "/nowhere is no folder"),
         ("imagefolder:{empty}", "holds no"),
         ("imagefolder:{unreadable}", "no readable image"),
@@ -108,3 +108,35 @@ def test_images_that_are_learned_on_do_not_judge(tmp_path: Path) -> None:
     assert any("4 evaluation image(s) left out" in remark for remark in data.remarks())
     with pytest.raises(BadInputError, match="would mean nothing"):
         load(DataSpec(learn, learn, input_size=16))
+
+
+class Noise:
+    """A dataset as users write them: pairs of image and class."""
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, number: int) -> tuple[Image.Image, int]:
+        pixels = np.random.default_rng(number).integers(0, 256, (30, 40), dtype=np.uint8)
+        return Image.fromarray(pixels), number % 3
+
+
+def test_a_dataset_of_the_users_own() -> None:
+    data = load(DataSpec("tests.training.test_data:Noise", input_size=16))
+    assert data.train.pixels.shape[1:] == (3, 16, 16)
+    assert len(data.train) + len(data.proxy) + len(data.test) == 20
+    assert data.classes == ("0", "1", "2")
+    with pytest.raises(BadInputError, match="torchvision:NAME:DIR"):
+        load(DataSpec("nowhere:Nothing"))
+    with pytest.raises(BadInputError, match="torchvision:NAME:DIR"):
+        load(DataSpec("torchvision:NoSuchSet:/tmp"))
+
+
+def test_a_torchvision_dataset(tmp_path: Path) -> None:
+    photos(tmp_path, per_class=10)
+    by_name, by_folder = (
+        load(DataSpec(f"{kind}:{tmp_path}", input_size=16))
+        for kind in ("torchvision:ImageFolder", "imagefolder")
+    )
+    assert torch.equal(by_name.train.pixels, by_folder.train.pixels)
+    assert by_name.classes == by_folder.classes
