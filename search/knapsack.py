@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
+from ortools.sat.python import cp_model
+
+_NANOSECONDS = 1_000_000  # in a millisecond
+_MILLIONTHS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -18,24 +20,28 @@ class Worth:
 def least_harm(worths: Mapping[str, Mapping[str, Worth]], saved_ms: float) -> dict[str, str]:
     """The options that together save `saved_ms` and harm least, at most one a site.
 
-    A multiple-choice knapsack, solved exactly as a mixed-integer programme (HiGHS). Where so much cannot
-    be saved, the most is.
+    A multiple-choice knapsack, solved exactly by constraint programming (in nanoseconds and millionths).
+    Where so much cannot be saved, the most is.
     """
-    items = [(site, option, worth) for site, found in worths.items() for option, worth in found.items()]
-    if not items:
-        return {}
-    saved = np.array([worth.saved_ms for *_, worth in items])
-    harm = np.array([worth.harm for *_, worth in items])
-    sites = np.array([[site == item[0] for item in items] for site in worths], dtype=float)
-    most = sum(max([0.0, *(w.saved_ms for w in found.values())]) for found in worths.values())
-    needed = min(saved_ms, most) - 1e-9 * max(most, 1.0)
-    solved = milp(
-        harm,
-        constraints=[LinearConstraint(sites, ub=1), LinearConstraint(saved[None], lb=needed)],
-        integrality=np.ones(len(items)),
-        bounds=Bounds(0, 1),
-    )
-    return {site: option for (site, option, _), taken in zip(items, solved.x, strict=True) if taken > 0.5}
+    model = cp_model.CpModel()
+    taken = {
+        (site, option): model.new_bool_var(f"{site} {option}")
+        for site, found in worths.items()
+        for option in found
+    }
+    saved = {(s, o): round(worths[s][o].saved_ms * _NANOSECONDS) for s, o in taken}
+    for site, found in worths.items():
+        model.add_at_most_one(taken[site, option] for option in found)
+    most = sum(max([0, *(saved[site, option] for option in found)]) for site, found in worths.items())
+    needed = min(round(saved_ms * _NANOSECONDS), most)
+    model.add(sum(saved[item] * variable for item, variable in taken.items()) >= needed)
+    model.minimize(sum(round(worths[s][o].harm * _MILLIONTHS) * v for (s, o), v in taken.items()))
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.random_seed = 0
+    status = solver.solve(model)
+    assert status == cp_model.OPTIMAL, solver.status_name(status)
+    return {site: option for (site, option), variable in taken.items() if solver.value(variable)}
 
 
 def spread(count: int) -> Iterator[float]:

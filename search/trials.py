@@ -38,6 +38,7 @@ class Worker:
         self.limits = limits
         self.space: Any = distributions(evaluator.bench.network)
         self.repeats = self.failures = 0
+        self.asked: list[int] = []
 
     def run(self, budget: int, progress: Progress) -> None:
         """Run trials until `budget` of them have finished, here or elsewhere; no plan is trained twice.
@@ -49,7 +50,7 @@ class Worker:
         SearchFailedError
             Several trials in a row failed.
         """
-        with noticed() as asked, self.ledger.alive():
+        with noticed() as self.asked, self.ledger.alive():
             while (done := patiently(lambda: len(finished(self.study)))) < budget:
                 progress(done, budget)
                 slot = patiently(lambda: self._take(budget))
@@ -59,8 +60,6 @@ class Worker:
                     self.ledger.release(_SLOT, slot)
                     progress(done, done)
                     break
-                if asked:
-                    raise KeyboardInterrupt
             else:
                 progress(done, budget)
 
@@ -108,6 +107,8 @@ class Worker:
             if self.evaluator.enumerates and not self.study.get_trials(False, (TrialState.WAITING,)):
                 return False
             state, reason = self._turn(slot)
+            if self.asked:
+                raise KeyboardInterrupt
             self.repeats = self.repeats + 1 if state == TrialState.PRUNED else 0
             self.failures = self.failures + 1 if state == TrialState.FAIL else 0
             if self.failures >= _FAILURES_BEFORE_GIVING_UP:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from optuna.trial import TrialState
 
 from search.database import storage_of
 from tests.postgres import Postgres
-from tests.program import ROOT
+from tests.program import ROOT, answer
 
 NAME = "crew"
 SMALL = ("--model", "tests.networks:mixed", "--input-size", "24", "--teacher-epochs", "1")
@@ -87,6 +88,22 @@ def test_ctrl_c_stops_all_workers_soon(tmp_path: Path) -> None:
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert not trials(storage, TrialState.RUNNING)
+
+
+def test_a_lost_database_is_said_and_the_rest_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "studies.db"
+    storage = f"sqlite:///{path}"
+    program = start(tmp_path, 500, 1, storage)
+    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 2)
+    shutil.copy(path, tmp_path / "copy.db")
+    path.write_bytes(b"no database any more" * 1000)
+    _, errors = program.communicate(timeout=120)
+    assert program.returncode == 1
+    assert "was lost" in errors
+    assert "the same command continues" in errors
+    assert "Traceback" not in errors
+    shutil.copy(tmp_path / "copy.db", path)
+    assert answer("front", "--study", NAME, "--storage", storage, home=tmp_path)["trials"] >= 2
 
 
 @pytest.fixture(scope="module")
