@@ -1,6 +1,6 @@
-"""Samplers on a tabulated problem whose exact front is known (20 minutes; the table is kept in HOME).
+"""Samplers on a tabulated problem whose exact front is known (25 minutes for the table, which is kept).
 
-python benchmarks/samplers.py [HOME] [SEEDS] [TRIALS]
+python benchmarks/samplers.py [--home studies] [--seeds 5] [--trials 300] [SAMPLER ...]
 
 The default network (GoogLeNet on digits, arm-a57): each of its nine inception modules is kept, has its
 reducers slimmed, or is merged as in the paper: 19,683 plans, every one evaluated, from blocks that were
@@ -9,6 +9,7 @@ not count. Shown: hypervolume as a share of the exact front's, median (least) ov
 that choosing a trial takes.
 """
 
+import argparse
 import itertools
 import json
 import statistics
@@ -151,9 +152,13 @@ def curve(problem: Problem, name: str, seed: int, trials: int) -> tuple[list[flo
 
 
 def main() -> None:
-    home = Path(sys.argv[1] if len(sys.argv) > 1 else "studies")
-    seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    trials = int(sys.argv[3]) if len(sys.argv) > 3 else 300
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--home", type=Path, default=Path("studies"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("samplers", nargs="*", default=[name for name in SAMPLERS if name != "grid"])
+    given = parser.parse_args()
+    home, seeds, trials = given.home, given.seeds, given.trials
     kept = home / "tabulated.json"
     if not kept.exists():
         home.mkdir(parents=True, exist_ok=True)
@@ -164,7 +169,7 @@ def main() -> None:
     shown = [count for count in _SHOWN if count <= trials]
     for heading in ("sampler", *(f"{count} trials" for count in shown), "seconds a trial"):
         table.add_column(heading, justify="left" if heading == "sampler" else "right")
-    for name in (name for name in SAMPLERS if name != "grid"):
+    for name in given.samplers:
         runs = [curve(problem, name, seed, trials) for seed in range(seeds)]
         cells = []
         for count in shown:
