@@ -20,7 +20,8 @@ from merges.rule import KEEP
 from search.area import dominated
 from search.knapsack import Worth, least_harm
 
-_LATENCIES = 12
+_LATENCIES = 6
+_CAUTIOUS = 0.03
 _DOUBT = 2.0  # standard deviation of an option's harm, in prior means
 _NOISE, _SATURATION = 0.02, 0.3  # of a measured harm: its least error, and its error as a share of itself
 _LARGEST_HARM = 4.0
@@ -52,8 +53,13 @@ class Belief:
         return cls(mean, covariance)
 
     def draw(self, random: np.random.Generator) -> np.ndarray:
-        """Harms that could be true; none is negative."""
-        drawn = random.multivariate_normal(self.mean, self.covariance, method="cholesky")
+        """Harms that could be true, most often closer to the mean than chance has them; none is negative.
+
+        A plan takes dozens of options, and the solver picks those whose draw is low by luck: with the whole
+        spread, every solution would be built of luck.
+        """
+        boldness = float(np.exp(random.uniform(np.log(_CAUTIOUS), 0.0)))
+        drawn = random.multivariate_normal(self.mean, boldness**2 * self.covariance, method="cholesky")
         return np.maximum(drawn, 0.0)
 
 

@@ -1,0 +1,41 @@
+"""Limits of a search: said before it begins, kept by every plan that is trained."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from tests.program import run
+
+SMALL = ("--model", "tests.networks:mixed", "--input-size", "24", "--study", "s")
+PROXY = ("--bank-steps", "2", "--bank-images", "30", "--proxy-steps", "2", "--relearn-steps", "1")
+
+
+def test_no_plan_beyond_a_limit_is_trained(tmp_path: Path) -> None:
+    done = run("search", *SMALL, *PROXY, "--budget", 6, "--max-latency", "80%", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "reachable: latency" in done.stderr
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'studies.db'}")
+    untouched = study.user_attrs["baseline"]["latency_ms"]
+    finished = study.get_trials(states=(TrialState.COMPLETE,))
+    assert len(finished) == 6
+    assert all(trial.values[0] <= 0.8 * untouched for trial in finished)
+    pruned = study.get_trials(states=(TrialState.PRUNED,))
+    assert any("more than --max-latency 80%" in trial.user_attrs["reason"] for trial in pruned)
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        (("--max-latency", "1%"), "no plan can keep the limits"),
+        (("--max-params", "0.0001"), "more than --max-params"),
+        (("--max-memory", "0.001"), "more than --max-memory"),
+        (("--max-latency", "fast"), "expected milliseconds as 40ms, or 50%"),
+    ],
+)
+def test_what_cannot_be_reached_is_said_first(tmp_path: Path, limit: tuple[str, ...], reason: str) -> None:
+    done = run("search", *SMALL, *PROXY, "--budget", 6, *limit, home=tmp_path)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert "s" not in optuna.get_all_study_names(f"sqlite:///{tmp_path / 'studies.db'}")
