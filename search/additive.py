@@ -21,7 +21,7 @@ from search.area import dominated
 from search.knapsack import Worth, least_harm
 
 _LATENCIES = 6
-_CAUTIOUS = 0.03
+_CAUTIOUS = 0.05
 _DOUBT = 2.0  # standard deviation of an option's harm, in prior means
 _NOISE, _SATURATION = 0.02, 0.3  # of a measured harm: its least error, and its error as a share of itself
 _LARGEST_HARM = 4.0
