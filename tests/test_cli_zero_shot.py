@@ -39,13 +39,12 @@ def test_a_front_and_a_file_without_data(home: Path, tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
     assert session.run(None, {"image": np.zeros((1, 3, 64, 64), np.float32)})[0].shape == (1, 10)
 
-
-def test_what_needs_images_is_refused(home: Path, tmp_path: Path) -> None:
-    answer("search", "--zero-shot", *MODEL, "--study", "z", "--budget", 6, home=home)
-    answer("plan", "--study", "z", "--speedup", "1.01", "--out", tmp_path / "p.json", home=home)
     done = run("train", "--plan", tmp_path / "p.json", "--out", tmp_path / "run", home=home)
     assert done.returncode == 2
     assert "give --data" in done.stderr
+
+
+def test_weights_are_asked_for(home: Path) -> None:
     untrained = run("search", "--zero-shot", "--model", "resnet18", home=home)
     assert untrained.returncode == 2
     assert "give --weights" in untrained.stderr
