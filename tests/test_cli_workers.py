@@ -117,13 +117,13 @@ def postgres() -> Iterator[Postgres]:
 
 
 def test_postgres_serves_two_crews_through_deaths_and_a_restart(tmp_path: Path, postgres: Postgres) -> None:
-    budget, dice = 40, random.Random(0)
+    budget, dice = 60, random.Random(0)
     first = start(tmp_path, budget, 4, postgres.url)
     wait_for(lambda: len(trials(postgres.url, TrialState.COMPLETE)) >= 1)
     programs = [first, start(tmp_path, budget, 4, postgres.url)]
-    wait_for(lambda: len(workers_of(programs[1])) == 4)
     for program in (first, first, programs[1]):
         time.sleep(dice.uniform(0.5, 3))
+        wait_for(lambda program=program: bool(workers_of(program)))  # type: ignore[misc]
         os.kill(dice.choice(workers_of(program)), signal.SIGKILL)
     before = {trial.number for trial in trials(postgres.url, TrialState.COMPLETE)}
     postgres.stop()
