@@ -13,7 +13,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from training import models
-from training.data import DataSpec, load
+from training.data import NO_DATA, DataSpec, load
 from training.finetune import evaluate
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     for folder in folders:
         start = time.perf_counter()
         spec = f"imagefolder:{folder}"
-        images = load(DataSpec(spec, spec, synsets, loaded.input_size)).test
+        images = load(DataSpec(NO_DATA, spec, synsets, loaded.input_size)).test
         found, _ = evaluate(loaded.model, lambda i, p=images.pixels: loaded.preprocess(p[i]), images.labels)  # type: ignore[misc]
         seconds = f"{time.perf_counter() - start:.0f}"
         table.add_row(Path(folder).name, str(len(images)), f"{found.top1:.1f}", f"{found.top5:.1f}", seconds)

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from merges.rule import KEEP
 from search.area import dominated
-from search.knapsack import Worth, least_harm
+from search.knapsack import Worth, Worths, least_harm, most_saved
 
 _LATENCIES = 6
 _CAUTIOUS = 0.05
@@ -27,7 +27,6 @@ _NOISE, _SATURATION = 0.02, 0.3  # of a measured harm: its least error, and its 
 _LARGEST_HARM = 4.0
 _FIRST_SCALE, _LEAST_SCALE = 1.0, 1e-3
 _LEAST_HARM = 1e-6
-Worths = Mapping[str, Mapping[str, Worth]]
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         worths: dict[str, dict[str, Worth]] = {site: {} for site in self.worths}
         for (site, option), saved, harmed in zip(self.items, self.saved, harm, strict=True):
             worths[site][option] = Worth(float(saved), float(harmed))
-        most = sum(max([0.0, *(w.saved_ms for w in found.values())]) for found in worths.values())
+        most = most_saved(worths)
         for fraction in (np.arange(_LATENCIES) + self.random.random()) / _LATENCIES:
             yield least_harm(worths, float(fraction) * most)
 

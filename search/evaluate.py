@@ -12,12 +12,13 @@ import optuna
 from torch import Tensor
 
 from merges.plan import Plan
+from search.knapsack import Worths
 from search.latency import Latencies, Progress, Score
 from search.limits import Limits
 from search.samplers import make_sampler
 from search.setup import Workbench
 from search.space import distributions
-from search.warmstart import Worths, first_plans, lossless, weigh
+from search.warmstart import first_plans, lossless, weigh
 from training.bank import Bank
 from training.finetune import Accuracy, assemble, evaluate, finetune
 from training.lesson import Recipe
@@ -182,14 +183,13 @@ class Evaluator:
         least = 0.0 if limits.drop is None else accuracy - limits.drop
         return make_sampler(name, seed, space, self.worths, start, accuracy, slowest, least)
 
-    def judge(self, plan: Plan, score: Score) -> Evaluation:
-        """Train and evaluate a plan whose latency is known already."""
+    def judge(self, plan: Plan, score: Score, peak_bytes: int) -> Evaluation:
+        """Train and evaluate a plan whose latency and memory are known already."""
         start = time.perf_counter()
         exact = all(block.keeps_outputs(plan.choice) for block in self.bench.network.blocks)
         accuracy = self.baseline if exact else self._learned(plan)
         seconds = time.perf_counter() - start
-        peak = self.latencies.peak_bytes(plan.choice)
-        return Evaluation(score, accuracy, self.proxy.percent(accuracy), seconds, peak)
+        return Evaluation(score, accuracy, self.proxy.percent(accuracy), seconds, peak_bytes)
 
     def _learned(self, plan: Plan) -> Accuracy:
         proxy, bench = self.proxy, self.bench

@@ -91,9 +91,7 @@ class Ledger:
 
     def settle(self, kind: str, key: str, trial: int) -> None:
         """Enter work that is known to be done (by a worker that died before it could say so)."""
-        if not self._change(kind, key, _claims.c.done.is_(False), done=True, trial=trial):
-            self.claim(kind, key, trial)
-            self.finish(kind, key)
+        self._change(kind, key, _claims.c.done.is_(False), done=True, trial=trial)
 
     def rows(self, kind: str) -> dict[str, tuple[int | None, bool, bool]]:
         """Every claim of a kind: its trial, whether it is done, and whether its worker seems to live."""

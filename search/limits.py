@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from search.knapsack import Worths
 from search.latency import Latencies, Score
-from search.warmstart import Worths, ladder
+from search.warmstart import ladder
 from training.errors import BadInputError
 
 _MIB = 2**20

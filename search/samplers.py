@@ -1,14 +1,13 @@
 """Samplers by name: our own for this problem, and Optuna's."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution
 
 from search.additive import AdditiveSampler
-from search.knapsack import Worth
+from search.knapsack import Worths
 from training.errors import BadInputError
 
 SAMPLERS = ("auto", "nsga2", "tpe", "gp", "random", "grid")
@@ -20,7 +19,7 @@ def make_sampler(
     name: str,
     seed: int,
     space: dict[str, CategoricalDistribution],
-    worths: Mapping[str, Mapping[str, Worth]],
+    worths: Worths,
     baseline_ms: float,
     accuracy: float,
     slowest_ms: float | None = None,

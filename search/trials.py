@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -62,12 +63,14 @@ class Worker:
                     break
             else:
                 progress(done, budget)
+            while patiently(self._bury_forgotten):
+                time.sleep(_POLL)
 
     def _take(self, budget: int) -> str | None:
         """A slot of the budget that nobody fills; None where others are at work on all that are left."""
         rows = self.ledger.rows(_SLOT)
         states = {trial.number: trial.state for trial in self.study.get_trials(deepcopy=False)}
-        self._bury_forgotten({trial for trial, _, _ in rows.values()})
+        self._bury_forgotten()
         for slot in map(str, range(budget)):
             trial, done, lives = rows.get(slot, (None, False, False))
             if done or (slot in rows and lives):
@@ -79,12 +82,20 @@ class Worker:
                 return slot
         return None
 
-    def _bury_forgotten(self, known: set[int | None]) -> None:
-        """Close trials that run by the database but belong to no claim (killed before they were claimed)."""
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-            if trial.number not in known and started < time.time() - self.ledger.grace:
-                self._bury(trial.number)
+    def _bury_forgotten(self) -> bool:
+        """Close trials that run by the database but belong to no claim: True where some are too young yet.
+
+        Their worker died, or lost the database, between asking for a trial and claiming it. One that lives
+        claims its trial well within the time after which a claim counts as dead.
+        """
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        claimed = {trial for trial, _, _ in self.ledger.rows(_SLOT).values()} if running else set()
+        forgotten = [trial for trial in running if trial.number not in claimed]
+        oldest = time.time() - self.ledger.grace
+        dead = [t for t in forgotten if t.datetime_start is None or t.datetime_start.timestamp() < oldest]
+        for trial in dead:
+            self._bury(trial.number)
+        return len(dead) < len(forgotten)
 
     def _bury(self, number: int | None) -> None:
         """Close the trial of a worker that died; its plan will be tried again."""
@@ -131,11 +142,12 @@ class Worker:
                 known, trial = trial, None  # closed here: an interrupt meanwhile must not close it again
                 return self._close(known, TrialState.PRUNED, self._known_as(plan))
             score = self.evaluator.latencies.score(plan.choice)
-            broken = self.limits.broken(score, self.evaluator.latencies.peak_bytes(plan.choice))
+            peak_bytes = self.evaluator.latencies.peak_bytes(plan.choice)
+            broken = self.limits.broken(score, peak_bytes)
             if broken:
                 refused, trial = trial, None
                 return self._close(refused, TrialState.PRUNED, broken)
-            evaluation = self.evaluator.judge(plan, score)
+            evaluation = self.evaluator.judge(plan, score, peak_bytes)
             with uninterrupted():
                 judged, trial = trial, None
                 return self._record(slot, judged, plan, evaluation)
@@ -166,7 +178,8 @@ class Worker:
 
     def _close(self, trial: optuna.Trial, state: TrialState, reason: str) -> _Outcome:
         with uninterrupted():
-            patiently(lambda: trial.set_user_attr("reason", reason))
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):  # closed by who took it over
+                patiently(lambda: trial.set_user_attr("reason", reason))
             patiently(lambda: self.study.tell(trial, state=state, skip_if_finished=True))
         return state, reason
 

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from merges.rule import KEEP, Site
-from search.knapsack import Worth, least_harm, spread
+from search.knapsack import Worth, Worths, least_harm, most_saved, spread
 from search.latency import Latencies, Progress
 from search.presets import known, preset
 
 RUNGS = 8
 _ANY_CHANGE = 0.02
 _LEAST_SAVED = 1e-4
-Worths = dict[str, dict[str, Worth]]
 
 
 def first_plans(latencies: Latencies, worths: Worths) -> Iterator[tuple[str, dict[str, str]]]:
@@ -27,7 +26,7 @@ def first_plans(latencies: Latencies, worths: Worths) -> Iterator[tuple[str, dic
 
 def ladder(worths: Worths, rungs: int) -> Iterator[dict[str, str]]:
     """The plans that harm least at spread-out latencies, the fastest first."""
-    most = sum(max([0.0, *(worth.saved_ms for worth in found.values())]) for found in worths.values())
+    most = most_saved(worths)
     for fraction in spread(rungs):
         yield least_harm(worths, fraction * most)
 
@@ -56,7 +55,7 @@ def weigh(
     """
     untouched = latencies.score({})
     sites = [site for site in latencies.network.sites if not site.exact]
-    worths: Worths = {}
+    worths: dict[str, dict[str, Worth]] = {}
     for done, site in enumerate(sites):
         macs = max(latencies.macs_of(site), 1)
         worths[site.id] = {}

@@ -37,12 +37,12 @@ class ZeroShot(Evaluator):
     def untouched(self) -> dict[str, float]:
         return super().untouched() if self.sees_images else {"accuracy": 100.0}
 
-    def judge(self, plan: Plan, score: Score) -> Evaluation:
+    def judge(self, plan: Plan, score: Score, peak_bytes: int) -> Evaluation:
         if self.sees_images:
-            return super().judge(plan, score)
+            return super().judge(plan, score, peak_bytes)
         harm = sum(self.losses[site].get(option, 0.0) for site, option in plan.choices if site in self.losses)
         kept = 100 * (1 - harm / max(len(self.losses), 1))
-        return Evaluation(score, None, kept, 0.0, self.latencies.peak_bytes(plan.choice))
+        return Evaluation(score, None, kept, 0.0, peak_bytes)
 
     def _learned(self, plan: Plan) -> Accuracy:
         merged, proxy = self.bench.network.merged(plan.choice), self.bench.data.proxy

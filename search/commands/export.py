@@ -31,7 +31,9 @@ def command(
     if (run is None) == (plan is None):
         raise BadInputError("give either --run FOLDER or --plan FILE")
     if run and any(value is not None for value in given.values()):
-        raise BadInputError("--weights, --data, --eval-data and --labels go with --plan; a run knows its own")
+        raise BadInputError(
+            "--weights, --data, --eval-data, --labels and --preprocess go with --plan; a run knows its own"
+        )
     with report.bars() as watch:
         if run:
             exported = deploy.export_run(run, out, threads, home, watch)

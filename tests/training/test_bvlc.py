@@ -10,7 +10,7 @@ import pytest
 from latency_models import build_tables
 from merges.network import analyse
 from training import models
-from training.data import DataSpec, load
+from training.data import NO_DATA, DataSpec, load
 from training.finetune import evaluate
 
 
@@ -32,7 +32,7 @@ def test_the_given_weights_reach_the_known_accuracy(shared_data: Path, tmp_path:
         archive.extractall(tmp_path, filter="data")
     loaded = models.load("bvlc_googlenet", str(shared_data / "bvlc_googlenet.safetensors"))
     spec = f"imagefolder:{tmp_path / 'imagenet-val'}"
-    images = load(DataSpec(spec, spec, str(shared_data / "synsets.txt"), loaded.input_size))
+    images = load(DataSpec(NO_DATA, spec, str(shared_data / "synsets.txt"), loaded.input_size))
     found, _ = evaluate(loaded.model, lambda i: loaded.preprocess(images.test.pixels[i]), images.test.labels)
     assert len(images.test) == 250
     assert found.top5 == pytest.approx(84.0, abs=0.5)
