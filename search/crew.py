@@ -1,6 +1,7 @@
 """Several workers on this machine, each a process of its own."""
 
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -44,11 +45,17 @@ def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], watch
 
 
 def _quietly(work: Callable[..., None], *arguments: Any) -> None:
-    """Ctrl-C reaches every process of a terminal: a worker closes its trial and ends without a word."""
+    """Ctrl-C reaches every process of a terminal: a worker closes its trial and ends without a word.
+
+    One that fails says why in a sentence; the others go on.
+    """
     try:
         work(*arguments)
     except KeyboardInterrupt:
         raise SystemExit(1) from None
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SystemExit(f"worker {os.getpid()} ended: {reason}") from None
 
 
 def _end(workers: Sequence[BaseProcess]) -> None:

@@ -6,7 +6,13 @@ from typing import TypeVar
 import optuna
 import tenacity
 from sqlalchemy import Engine, MetaData, create_engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 
 _PATIENCE_SECONDS = 60
 _WAIT_FOR_LOCKS = 100.0
@@ -51,7 +57,9 @@ def engine_of(url: str, tables: MetaData) -> Engine:
 
 def _away(error: BaseException) -> bool:
     """Whether a database server cannot be reached (files are never away)."""
-    cause = error if isinstance(error, DBAPIError) else error.__cause__
+    cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
+    if isinstance(cause, PendingRollbackError):  # what else was in the transaction that broke off
+        return True
     lost = isinstance(cause, (OperationalError, InterfaceError))
     return lost and not type(cause.orig).__module__.startswith("sqlite3")  # type: ignore[union-attr]
 

@@ -1,6 +1,7 @@
 """Ctrl-C: held back while a database is written, and never lost."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def noticed() -> Iterator[list[int]]:
-    """Ctrl-C as usual, and a list that holds it: Python swallows what is raised inside a destructor."""
+    """Ctrl-C as usual, and a list that holds it: what a destructor raises, Python only reports."""
     asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -34,8 +35,12 @@ def noticed() -> Iterator[list[int]]:
         asked.append(number)
         raise KeyboardInterrupt
 
-    usual = signal.signal(signal.SIGINT, note)
+    usual, usual_report = signal.signal(signal.SIGINT, note), sys.unraisablehook
+    sys.unraisablehook = lambda swallowed: (
+        None if swallowed.exc_type is KeyboardInterrupt else usual_report(swallowed)
+    )
     try:
         yield asked
     finally:
         signal.signal(signal.SIGINT, usual)
+        sys.unraisablehook = usual_report

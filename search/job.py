@@ -63,15 +63,12 @@ def search(
     }
     note(reachable(evaluator.latencies, evaluator.worths, evaluator.exact, wanted.limits))
     running = study.start(name, storage, evaluator, wanted.budget, arguments)
-    running.sampler = evaluator.sampler(
-        wanted.sampler, wanted.setup.seed + len(running.trials), wanted.limits
-    )
     note(f"study {name}: {evaluator.describe()}")
     warn_of_guessing(running.user_attrs["baseline"], evaluator.bench.network.classes, note)
     progress = watch("trials")
     with study.kept(storage):
         if wanted.workers == 1 or evaluator.enumerates:
-            _worker(running, evaluator, wanted, storage).run(wanted.budget, progress)
+            _worker(running, evaluator, wanted, storage, wanted.setup.seed).run(wanted.budget, progress)
         else:
             crew.run(wanted.workers, work, (wanted, name, storage, home), _watcher(running, wanted, progress))
     return running
@@ -81,13 +78,14 @@ def work(wanted: Wanted, name: str, storage: str, home: Path, number: int) -> No
     """Take part in a study that has been started, as one of several workers of this machine."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // wanted.workers))
     evaluator = _evaluator(wanted, home, lambda what: lambda done, total: None, lambda text: None)
-    running = study.open_study(name, storage)
-    seed = wanted.setup.seed + len(running.trials) + _SEEDS_APART * number
-    running.sampler = evaluator.sampler(wanted.sampler, seed, wanted.limits)
-    _worker(running, evaluator, wanted, storage).run(wanted.budget, lambda done, total: None)
+    seed = wanted.setup.seed + _SEEDS_APART * number
+    worker = patiently(lambda: _worker(study.open_study(name, storage), evaluator, wanted, storage, seed))
+    worker.run(wanted.budget, lambda done, total: None)
 
 
-def _worker(running: optuna.Study, evaluator: Evaluator, wanted: Wanted, storage: str) -> Worker:
+def _worker(running: optuna.Study, evaluator: Evaluator, wanted: Wanted, storage: str, seed: int) -> Worker:
+    """Another seed every time that a study is continued: the same plans need not be drawn again."""
+    running.sampler = evaluator.sampler(wanted.sampler, seed + len(running.trials), wanted.limits)
     return Worker(running, evaluator, Ledger(open_engine(storage), running.study_name), wanted.limits)
 
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from search.database import engine_of
+from search.database import engine_of, patiently
 
 GRACE = 30.0
 _BEAT = 5.0
@@ -94,12 +94,15 @@ class Ledger:
         self._change(kind, key, _claims.c.done.is_(False), done=True, trial=trial)
 
     def rows(self, kind: str) -> dict[str, tuple[int | None, bool, bool]]:
-        """Every claim of a kind: its trial, whether it is done, and whether its worker seems to live."""
-        wanted = select(_claims.c.key, _claims.c.trial, _claims.c.done, _claims.c.beat)
+        """Every claim of a kind: its trial, whether it is done, whether another living worker holds it."""
+        wanted = select(_claims.c.key, _claims.c.trial, _claims.c.done, _claims.c.beat, _claims.c.owner)
         with self.engine.connect() as connection:
             found = connection.execute(wanted.where(self._of_study, _claims.c.kind == kind)).all()
         oldest = time.time() - self.grace
-        return {key: (trial, done, beat >= oldest) for key, trial, done, beat in found}
+        return {
+            key: (trial, done, owner != self.owner and beat >= oldest)
+            for key, trial, done, beat, owner in found
+        }
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -112,8 +115,11 @@ class Ledger:
         finally:
             stop.set()
             thread.join()
-            with self.engine.begin() as connection:
-                connection.execute(delete(_claims).where(self._mine))
+            patiently(self._leave)
+
+    def _leave(self) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(delete(_claims).where(self._mine))
 
     def _beat(self, stop: Event) -> None:
         while not stop.wait(_BEAT):

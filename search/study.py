@@ -23,7 +23,7 @@ _OBJECTIVES = ["latency (ms)", "accuracy (%)"]
 _PACKAGES = ("torch", "torchvision", "optuna", "onnxruntime", "numpy")
 
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -58,7 +59,7 @@ class Worker:
                 if slot is None:
                     time.sleep(_POLL)
                 elif not self._fill(slot):
-                    self.ledger.release(_SLOT, slot)
+                    patiently(partial(self.ledger.release, _SLOT, slot))
                     progress(done, done)
                     break
             else:
@@ -124,7 +125,7 @@ class Worker:
             self.failures = self.failures + 1 if state == TrialState.FAIL else 0
             if self.failures >= _FAILURES_BEFORE_GIVING_UP:
                 raise SearchFailedError(f"{self.failures} trials in a row failed, the last with: {reason}")
-            if state == TrialState.COMPLETE:
+            if state == TrialState.COMPLETE or reason == _TAKEN_OVER:
                 return True
         return False
 
@@ -155,13 +156,15 @@ class Worker:
             if trial is not None:
                 self._close(trial, TrialState.FAIL, "interrupted")
             raise
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        except UpdateFinishedTrialError:  # another worker closed this trial
+            self._give_up(plan)
+            return TrialState.PRUNED, _TAKEN_OVER
+        except (SQLAlchemyError, StorageInternalError):
             raise
         except Exception as error:
             if trial is None:
                 raise
-            if plan is not None:
-                self.ledger.release(_PLAN, plan.plan_id)
+            self._give_up(plan)
             return self._close(trial, TrialState.FAIL, f"{type(error).__name__}: {error}")
 
     def _record(self, slot: str, trial: optuna.Trial, plan: Plan, evaluation: Evaluation) -> _Outcome:
@@ -171,17 +174,22 @@ class Worker:
         for key, value in notes.items():
             patiently(partial(trial.set_user_attr, key, value))
         values = [evaluation.score.latency_ms, evaluation.percent]
-        patiently(lambda: self.study.tell(trial, values, skip_if_finished=True))
-        patiently(lambda: self.ledger.finish(_SLOT, slot))
+        with suppress(UpdateFinishedTrialError):  # told already, and the answer lost with the connection
+            patiently(lambda: self.study.tell(trial, values, skip_if_finished=True))
+        if not patiently(lambda: self.ledger.finish(_SLOT, slot)):
+            return TrialState.PRUNED, _TAKEN_OVER
         patiently(lambda: self.ledger.finish(_PLAN, plan.plan_id))
         return TrialState.COMPLETE, ""
 
     def _close(self, trial: optuna.Trial, state: TrialState, reason: str) -> _Outcome:
-        with uninterrupted():
-            with suppress(optuna.exceptions.UpdateFinishedTrialError):  # closed by who took it over
-                patiently(lambda: trial.set_user_attr("reason", reason))
+        with uninterrupted(), suppress(UpdateFinishedTrialError):  # closed by who took it over
+            patiently(lambda: trial.set_user_attr("reason", reason))
             patiently(lambda: self.study.tell(trial, state=state, skip_if_finished=True))
         return state, reason
+
+    def _give_up(self, plan: Plan | None) -> None:
+        if plan is not None:
+            patiently(lambda: self.ledger.release(_PLAN, plan.plan_id))
 
     def _note(self, kind: str, key: str, trial: optuna.Trial) -> bool:
         return patiently(lambda: self.ledger.note_trial(kind, key, trial.number))

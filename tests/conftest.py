@@ -1,5 +1,6 @@
 """Fixtures that several tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,17 @@ BUILDERS = {name: getattr(networks, name) for name in ("with_batch_norm", "with_
 
 
 @pytest.fixture(scope="session", autouse=True)
-def two_threads() -> None:
-    torch.set_num_threads(2)
+def share_of_the_cores() -> None:
+    """Threads that spin for the same core slow each other ten times: each test process gets its own."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    threads = max(1, 2 // processes)
+    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for the programs that tests start
 
 
 @pytest.fixture(scope="session", params=sorted(BUILDERS))
 def network(request: pytest.FixtureRequest) -> Network:
+    torch.manual_seed(0)  # whatever ran before
     return analyse(request.param, BUILDERS[request.param](), (3, 24, 24))
 
 
