@@ -27,6 +27,7 @@ from training.bank import Bank  # noqa: E402
 from training.finetune import Accuracy, assemble, evaluate  # noqa: E402
 from training.fit import Fit, fit, half_pays  # noqa: E402
 from training.lesson import Recipe  # noqa: E402
+from training.ways import Distilled  # noqa: E402
 
 _BOTTOM_UP = 150
 _EPOCHS = 24
@@ -73,12 +74,11 @@ def main() -> None:
         blocks = [block.name for block in bench.network.blocks if block.choices(plan)]
         fit(
             merged,
-            bench.network.skeleton(),
-            blocks,
+            Distilled(bench.network.skeleton(), blocks),
             bench.changed,
             len(bench.data.train),
             Fit(epochs, half=half_pays()),
-            home / "checkpoint.pt",
+            home,
             watch("the whole network"),
         )
         stage(f"and {epochs} epochs of the whole", plan, judged(merged))

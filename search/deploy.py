@@ -1,62 +1,24 @@
-"""From a plan to a deployed network: full fine-tuning, then ONNX checked and timed beside the original."""
+"""From trained weights to a file that is deployed: ONNX, checked and timed beside the original."""
 
-import json
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import fx
 
 from latency_models.measure import side_by_side
 from latency_models.runtimes.onnxruntime import session_of
-from merges.plan import Plan
 from search.planfile import PlanFile
 from search.setup import Setup, Watch, Workbench, workbench
-from training.bank import Bank
+from search.train import finished_run
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
-from training.finetune import Accuracy, assemble, by_class, evaluate
-from training.fit import Fit, fit, half_pays
-from training.lesson import Recipe
 
-_PLAN, _WEIGHTS, _CHECKPOINT, _RESULT = (
-    "plan.json",
-    "merged.safetensors",
-    "checkpoint.pt",
-    "result.json",
-)
-_BANK_IMAGES, _RELEARN_STEPS = 400, 60
 _CHECK_IMAGES = 64
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished run: accuracies on the test split, agreement with the teacher in percent.
-
-    `classes` gives for every class that has test images how many, and top-1 of teacher and merged network.
-    """
-
-    teacher: Accuracy
-    merged: Accuracy
-    agreement: float
-    losses: list[float]
-    test_is_proxy: bool
-    classes: dict[str, tuple[int, float, float]]
-
-    def answer(self) -> dict[str, Any]:
-        """The ``--json`` form."""
-        values = asdict(self) | {"drop": self.teacher.top1 - self.merged.top1}
-        for name, reached in (("teacher", self.teacher), ("merged", self.merged)):
-            for metric in ("top1", "top5"):
-                values[name][f"{metric}_interval"] = reached.interval(getattr(reached, metric))
-        return values
 
 
 @dataclass(frozen=True)
@@ -83,83 +45,6 @@ class Exported:
         }
 
 
-def train(
-    plan_file: PlanFile,
-    setup: Setup,
-    epochs: int,
-    augment: bool,
-    out: Path,
-    home: Path,
-    watch: Watch,
-    note: Callable[[str], None],
-) -> Trained:
-    """Fine-tune a plan's network fully; checkpoints and the result land in `out`.
-
-    With `augment`, random parts of the images are learned on, half of them mirrored.
-
-    Raises
-    ------
-    BadInputError
-        The plan does not fit the network, or `out` holds a run of another plan.
-    """
-    if epochs < 0:
-        raise BadInputError(f"--epochs is {epochs}; expected 0 or more")
-    _claim(out, plan_file, setup)
-    bench = workbench(setup, home, watch, plan_file.fitted)
-    for remark in bench.data.remarks():
-        note(remark)
-    plan = plan_file.fitted(bench.network)
-    plan_file.model_copy(update={"setup": setup}).save(out / _PLAN)
-    merged = _start(bench, plan, home, watch)
-    how = Fit(epochs, half=half_pays(), seed=setup.seed)
-    losses = fit(
-        merged,
-        bench.network.skeleton(),
-        [block.name for block in bench.network.blocks if block.choices(plan.choice)],
-        bench.changed if augment else bench.inputs(bench.data.train),
-        len(bench.data.train),
-        how,
-        out / _CHECKPOINT,
-        watch(f"fine-tuning ({epochs} epochs)"),
-    )
-    teacher, wanted = bench.judge(bench.data.test)
-    reached, answers = evaluate(merged, bench.inputs(bench.data.test), bench.data.test.labels)
-    same = 100 * float((wanted.argmax(1) == answers.argmax(1)).float().mean())
-    found = by_class([wanted, answers], bench.data.test.labels)
-    classes = {bench.data.classes[n]: (count, *shares) for n, (count, shares) in found.items()}
-    trained = Trained(teacher, reached, same, losses, bench.data.test_is_proxy, classes)  # type: ignore[arg-type]
-    with replacing(out / _WEIGHTS) as temporary:
-        save_file({k: v.contiguous() for k, v in merged.state_dict().items()}, temporary)
-    with replacing(out / _RESULT) as temporary:
-        temporary.write_text(json.dumps(trained.answer(), indent=2) + "\n")
-    return trained
-
-
-def _claim(out: Path, plan_file: PlanFile, setup: Setup) -> None:
-    """Refuse a folder that holds a run of another plan or other data."""
-    if not (out / _PLAN).exists():
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadInputError(
-                f"{out} cannot be written ({error.strerror}); choose another --out"
-            ) from error
-        return
-    earlier = PlanFile.load(out / _PLAN)
-    if (earlier.plan_id, earlier.setup) != (plan_file.plan_id, setup):
-        raise BadInputError(
-            f"{out} holds a run of plan {earlier.plan_id} with other settings or data; choose another --out"
-        )
-
-
-def _start(bench: Workbench, plan: Plan, home: Path, watch: Watch) -> fx.GraphModule:
-    """The plan's network from the bank, relearned from bottom to top."""
-    recipe = Recipe(images=_BANK_IMAGES, seed=bench.setup.seed)
-    images = bench.preprocess(bench.data.train.pixels[: recipe.images])
-    bank = Bank(bench.network, images, home / "bank", bench.data.fingerprint, recipe)
-    return assemble(bank, plan.choice, _RELEARN_STEPS, watch("relearning merged blocks from bottom to top"))
-
-
 def export_run(run: Path, out: Path, threads: int, home: Path, watch: Watch) -> Exported:
     """Write a trained run as ONNX, check it on test images and time it beside the original.
 
@@ -170,7 +55,7 @@ def export_run(run: Path, out: Path, threads: int, home: Path, watch: Watch) -> 
     ExportError
         The file answers differently from the network; it is not left behind.
     """
-    plan_file, weights = _finished_run(run)
+    plan_file, weights = finished_run(run)
     assert plan_file.setup is not None
     bench = workbench(plan_file.setup, home, watch, plan_file.fitted)
     merged = bench.network.merged(plan_file.fitted(bench.network).choice)
@@ -225,13 +110,3 @@ def _check_images(bench: Workbench) -> torch.Tensor:
     generator = torch.Generator().manual_seed(bench.setup.seed)
     size = (_CHECK_IMAGES, *bench.network.input_shape)
     return bench.preprocess(torch.randint(256, size, generator=generator, dtype=torch.uint8))
-
-
-def _finished_run(run: Path) -> tuple[PlanFile, dict[str, torch.Tensor]]:
-    if not (run / _WEIGHTS).exists():
-        raise BadInputError(f"{run} holds no finished run (no {_WEIGHTS}); 'train --out {run}' makes one")
-    plan_file = PlanFile.load(run / _PLAN)
-    try:
-        return plan_file, load_file(run / _WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise BadInputError(f"{run / _WEIGHTS} is damaged ({error}); run 'train' again") from error

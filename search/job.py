@@ -52,7 +52,7 @@ def search(
     study.check_storage(storage)
     if wanted.name:
         study.check_same(wanted.name, storage, network=wanted.setup.model, target=wanted.target)
-    evaluator = _evaluator(wanted, home, watch, note)
+    evaluator = evaluator_of(wanted, home, watch, note)
     name = wanted.name or _default_name(wanted, evaluator.bench.network.input_shape[1])
     arguments = {
         "budget": wanted.budget,
@@ -77,7 +77,7 @@ def search(
 def work(wanted: Wanted, name: str, storage: str, home: Path, number: int) -> None:
     """Take part in a study that has been started, as one of several workers of this machine."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // wanted.workers))
-    evaluator = _evaluator(wanted, home, lambda what: lambda done, total: None, lambda text: None)
+    evaluator = evaluator_of(wanted, home, lambda what: lambda done, total: None, lambda text: None)
     seed = wanted.setup.seed + _SEEDS_APART * number
     worker = patiently(lambda: _worker(study.open_study(name, storage), evaluator, wanted, storage, seed))
     worker.run(wanted.budget, lambda done, total: None)
@@ -100,7 +100,7 @@ def _watcher(
     return done
 
 
-def _evaluator(wanted: Wanted, home: Path, watch: Watch, note: Callable[[str], None]) -> Evaluator:
+def evaluator_of(wanted: Wanted, home: Path, watch: Watch, note: Callable[[str], None]) -> Evaluator:
     """What judges plans: images, teacher, and a table that knows every kernel."""
     device = Device.named(wanted.target, home)
     bench = workbench(wanted.setup, home, watch, lambda network: Latencies(network, device).score({}))

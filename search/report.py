@@ -17,9 +17,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from search.deploy import Exported, Trained
+from search.deploy import Exported
 from search.front import METRICS, Front
 from search.planfile import PlanFile
+from search.train import Trained
 from training.files import replacing
 from training.finetune import Accuracy
 

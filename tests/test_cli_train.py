@@ -52,3 +52,28 @@ def test_killed_runs_end_with_the_weights_of_an_undisturbed_one(tmp_path: Path) 
     assert all((one[key] == other[key]).all() for key in one)
     results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "killed")]
     assert results[0] == results[1]
+
+
+def test_the_papers_recipe_runs_in_two_processes(tmp_path: Path) -> None:
+    learned_plan(tmp_path, tmp_path / "plan.json")
+    train = ("train", "--plan", tmp_path / "plan.json", "--data", "digits", "--recipe", "paper")
+    few = run(*train, "--epochs", 1, "--out", tmp_path / "few", home=tmp_path)
+    assert few.returncode == 2
+    assert "--epochs is 1" in few.stderr
+    lone = run(*train, "--joint", "nothing", "--out", tmp_path / "lone", home=tmp_path)
+    assert lone.returncode == 2
+    assert "'nothing'" in lone.stderr
+
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launch, str(ROOT / "cli.py"), *map(str, train), "--epochs", "4", "--json"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "run")],
+        cwd=ROOT,
+        env=os.environ | {"REBIRTH_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["losses"]) == 4  # one answer, of both processes
+    assert list((tmp_path / "run" / "tensorboard" / "stage-1").glob("events.out.tfevents.*"))

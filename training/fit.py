@@ -1,150 +1,172 @@
-"""Full fine-tuning of a merged network towards its teacher, epoch by epoch, resumable."""
+"""Full training of a merged network, epoch by epoch, resumable, on CPU, one GPU or several."""
 
+import copy
 import json
-from collections.abc import Callable, Collection
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from training.errors import BadInputError
-from training.files import replacing
-from training.finetune import Progress, distillation
-from training.optim import batches, cosine, relative_adam
-from training.taps import tapped
+from training.checkpoint import Progressed, resume, save
+from training.finetune import Progress
+from training.optim import batches
+from training.ways import Way
+
+Judge = Callable[[nn.Module], float]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How the whole network is fine-tuned.
+    """How long and how a whole network is trained.
 
     Attributes
     ----------
-    rate : relative to each tensor's own size
-    features : weight of the blocks' outputs beside the network's answers
     average : share of the past in the moving average of the weights, which is what is kept
     half : whether products are taken in bfloat16
+    patience : epochs without a better judgement after which training stops; 0 for never
     """
 
     epochs: int
     batch: int = 32
-    rate: float = 1e-3
-    features: float = 1.0
     average: float = 0.98
     half: bool = False
+    patience: int = 0
     seed: int = 0
 
 
 def half_pays() -> bool:
-    """Whether this CPU multiplies bfloat16 itself (GoogLeNet, 224 pixels: 22 against 11 images a second)."""
+    """Whether bfloat16 is multiplied in hardware (GoogLeNet, 224 pixels, CPU: 22 against 11 images/s)."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def is_first() -> bool:
+    """Whether this process speaks for all that ``torchrun`` started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def fit(
     merged: nn.Module,
-    teacher: nn.Module,
-    blocks: Collection[str],
+    way: Way,
     images: Callable[[Tensor], Tensor],
     count: int,
     how: Fit,
-    checkpoint: Path,
+    folder: Path,
     progress: Progress,
+    judge: Judge | None = None,
+    part: str = "whole",
 ) -> list[float]:
-    """Fine-tune in place, towards the teacher's answers and outputs of `blocks`; mean loss of every epoch.
+    """Train in place; mean loss of every epoch.
 
     `images` gives preprocessed images for some of `count` indices; it may change them at random. A checkpoint
-    is written after every epoch, in one step; a run that finds one goes on behind it and ends with the
-    weights of an undisturbed run.
+    of this `part` of the training is written to `folder` after every epoch, in one step; a run that finds one
+    goes on behind it and ends with the weights of an undisturbed run. What is kept is the moving average of
+    the weights, with `judge` (the larger the better) that of the best epoch. Losses and judgements go to
+    TensorBoard's files in `folder`. Under ``torchrun`` every process takes its share of each batch.
 
     Raises
     ------
     BadInputError
         The checkpoint is damaged or belongs to a run with other settings.
     """
-    for network in (merged, teacher):
-        network.to(memory_format=torch.channels_last)
-    optimiser = relative_adam(merged, how.rate)
-    a_pass = max(1, count // min(how.batch, count))
-    total = how.epochs * a_pass
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: cosine(s, total, total // 20))
-    mean = AveragedModel(merged, multi_avg_fn=get_ema_multi_avg_fn(how.average))
-    parts = {"model": merged, "mean": mean, "optimiser": optimiser}
-    losses = _resume(checkpoint, parts, schedule, how)
-    with tapped(merged, blocks) as made, tapped(teacher, blocks) as wanted:
-        for epoch in range(len(losses), how.epochs):
-            merged.train()
-            generator = torch.Generator().manual_seed(how.seed * 100_003 + epoch)
-            torch.manual_seed(how.seed * 100_003 + epoch)  # dropout and changed images
-            seen: list[float] = []
-            for step, index in zip(range(a_pass), batches(count, how.batch, generator), strict=False):
-                inputs = images(index).contiguous(memory_format=torch.channels_last)
-                with torch.autocast("cpu", torch.bfloat16, enabled=how.half):
-                    with torch.no_grad():
-                        answers = teacher(inputs)
-                    guesses = merged(inputs)
-                loss = distillation(guesses.float(), answers.float())
-                loss = loss + how.features * feature_error(made, wanted)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                mean.update_parameters(merged)
-                seen.append(float(loss.detach()))
-                progress(epoch * a_pass + step + 1, total)
-            losses.append(sum(seen) / len(seen))
-            _save(checkpoint, parts, schedule, losses, how)
-    if how.epochs:
-        merged.load_state_dict(mean.module.state_dict())
-    merged.eval()
-    return losses
-
-
-def feature_error(made: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
-    """Mean over blocks of the squared distance, over the variance of what is wanted."""
-    errors = [
-        (made[name].float() - target.float()).square().mean() / target.float().var().clamp_min(1e-12)
-        for name, target in wanted.items()
-    ]
-    return torch.stack(errors).mean() if errors else torch.zeros(())
-
-
-def _save(
-    checkpoint: Path,
-    parts: dict[str, Any],
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-    losses: list[float],
-    how: Fit,
-) -> None:
-    state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()} | {
-        "schedule": {"last_epoch": schedule.last_epoch},
-        "losses": losses,
-        "fit": json.dumps(asdict(how)),
-    }
-    with replacing(checkpoint) as temporary:
-        torch.save(state, temporary)
-
-
-def _resume(
-    checkpoint: Path, parts: dict[str, Any], schedule: torch.optim.lr_scheduler.LambdaLR, how: Fit
-) -> list[float]:
-    """Load the last checkpoint; the losses of the epochs that are done (none without one)."""
-    if not checkpoint.exists():
+    if how.epochs == 0:
+        merged.eval()
         return []
-    try:
-        state = torch.load(checkpoint, weights_only=True)
-    except Exception as error:
-        raise BadInputError(
-            f"checkpoint {checkpoint} is damaged ({error}); remove it to start again"
-        ) from error
-    if state["fit"] != json.dumps(asdict(how)):
-        raise BadInputError(
-            f"checkpoint {checkpoint} was made with {state['fit']}, not {json.dumps(asdict(how))}; "
-            "give the same settings to continue, or another --out"
+    run = _Run(merged, way, images, count, how, folder / "tensorboard" / part)
+    checkpoint, identity = folder / f"checkpoint-{part}.pt", json.dumps([asdict(how), way.describe()])
+    done = resume(checkpoint, run.parts, run.schedule, identity) or Progressed([], [])
+    with way.watching(merged, run.fabric.device):
+        for epoch in range(len(done.losses), how.epochs):
+            if done.stale(how.patience):
+                break
+            done.losses.append(run.epoch(epoch, progress))
+            done.judged.append(judge(run.mean.module.eval()) if judge else float(epoch))
+            if done.is_best:
+                run.best.load_state_dict(run.mean.state_dict())
+            run.log(epoch, {"loss": done.losses[-1]} | ({"judged": done.judged[-1]} if judge else {}))
+            if run.fabric.is_global_zero:
+                save(checkpoint, run.parts, run.schedule, identity, done)
+    merged.load_state_dict(run.best.module.state_dict())
+    merged.to("cpu").eval()
+    return done.losses
+
+
+class _Run:
+    """A network that is being trained, where it is trained."""
+
+    def __init__(
+        self,
+        merged: nn.Module,
+        way: Way,
+        images: Callable[[Tensor], Tensor],
+        count: int,
+        how: Fit,
+        logs: Path,
+    ) -> None:
+        self.fabric = _fabric(how, logs)
+        self.way, self.images, self.count, self.how = way, images, count, how
+        self.merged = merged.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mean = AveragedModel(self.merged, multi_avg_fn=get_ema_multi_avg_fn(how.average))
+        self.best = copy.deepcopy(self.mean)
+        self.network, self.optimiser = self.fabric.setup(self.merged, way.optimiser(self.merged))
+        self.a_pass = max(1, count // min(how.batch, count))
+        self.total = how.epochs * self.a_pass
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: way.factor(step, self.total)
         )
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    schedule.last_epoch = state["schedule"]["last_epoch"]
-    return list(state["losses"])
+        self.parts = {
+            "model": self.merged,
+            "mean": self.mean,
+            "best": self.best,
+            "optimiser": self.optimiser,
+        }
+
+    def epoch(self, number: int, progress: Progress) -> float:
+        """A pass over the images; its mean loss."""
+        self.network.train()
+        generator = torch.Generator().manual_seed(self.how.seed * 100_003 + number)
+        torch.manual_seed(self.how.seed * 100_003 + number)  # dropout and changed images
+        fabric, seen = self.fabric, list[float]()
+        for step, batch in zip(
+            range(self.a_pass), batches(self.count, self.how.batch, generator), strict=False
+        ):
+            index = batch[fabric.global_rank :: fabric.world_size]
+            inputs = self.images(index).to(fabric.device, memory_format=torch.channels_last)
+            answers = self.network(inputs)
+            with fabric.autocast():
+                loss = self.way.loss(answers, inputs, index)
+            self.optimiser.zero_grad(set_to_none=True)
+            fabric.backward(loss)
+            self.optimiser.step()
+            self.schedule.step()
+            self.mean.update_parameters(self.merged)
+            seen.append(float(loss.detach()))
+            progress(number * self.a_pass + step + 1, self.total)
+        mean = fabric.all_reduce(torch.tensor(sum(seen) / len(seen), device=fabric.device))
+        assert isinstance(mean, Tensor)
+        return float(mean)
+
+    def log(self, epoch: int, values: dict[str, float]) -> None:
+        """To TensorBoard, with the learning rates' factor."""
+        self.fabric.log_dict(values | {"rate": self.way.factor(self.schedule.last_epoch, self.total)}, epoch)
+
+
+def _fabric(how: Fit, logs: Path) -> Fabric:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    fabric = Fabric(
+        devices=here,
+        num_nodes=processes // here,
+        strategy="ddp" if processes > 1 else "auto",
+        precision="bf16-mixed" if how.half else "32-true",
+        loggers=TensorBoardLogger(logs.parent, name="", version=logs.name),
+    )
+    fabric.launch()
+    return fabric

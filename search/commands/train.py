@@ -5,11 +5,13 @@ from typing import Any
 
 import click
 
-from search import deploy, report
+from search import report
 from search.commands import options
 from search.planfile import PlanFile
+from search.train import Training, train
 from training.data import NO_DATA
 from training.errors import BadInputError
+from training.fit import is_first
 
 
 @click.command("train", epilog="Example: python cli.py train --plan plan.json --epochs 10 --out runs/merged")
@@ -22,24 +24,61 @@ from training.errors import BadInputError
     default=None,
     help="Learn on random parts of the images, half of them mirrored.  [default: on photos, not on digits]",
 )
+@click.option(
+    "--recipe",
+    type=click.Choice(["ours", "paper"]),
+    default="ours",
+    show_default=True,
+    help="ours: learned layers, then the teacher's answers and features, no labels; paper: new layers "
+    "drawn at random and trained with labels, one after the other from bottom to top.",
+)
+@click.option(
+    "--joint",
+    multiple=True,
+    metavar="NAMES",
+    help="paper: layers learned at once, such as 4b,4c,4d (parts of their names).",
+)
+@options.number(
+    "--patience",
+    0,
+    "Stop after so many epochs without a better accuracy on the proxy images; 0: never.",
+    default=0,
+)
 @options.folder("--out", required=True, text="Folder of the run: checkpoints, weights, result.")
 @options.learning
 @options.home
 @options.as_json
 def command(
-    path: Path, epochs: int, augment: bool | None, out: Path, home: Path, as_json: bool, **given: Any
+    path: Path,
+    epochs: int,
+    augment: bool | None,
+    recipe: str,
+    joint: tuple[str, ...],
+    patience: int,
+    out: Path,
+    home: Path,
+    as_json: bool,
+    **given: Any,
 ) -> None:
-    """Fine-tune a plan's network fully against its teacher and report test accuracy of both.
+    """Train a plan's network fully and report test accuracy of it and its teacher.
 
     The same command again resumes from the last finished epoch. A study's plan brings its data along;
-    a preset needs --data (and --weights).
+    a preset needs --data (and --weights). OUT/tensorboard holds the losses. Runs on the first GPU where there
+    is one, and on several started by 'torchrun --nproc-per-node N cli.py train ...'.
     """
+    if joint and recipe != "paper":
+        raise BadInputError(f"--joint {joint[0]} goes with --recipe paper; ours learns every layer by itself")
     plan = PlanFile.load(path)
     setup = plan.setup_with(path, given)
     if setup.data == NO_DATA:
         raise BadInputError(f"plan {path} names no images to learn on; give --data")
+    changing = setup.data != "digits" if augment is None else augment
+    groups = tuple(tuple(names.split(",")) for names in joint)
+    training = Training(epochs, recipe, changing, patience, groups)
+    if not is_first():
+        train(plan, setup, training, out, home, lambda _: lambda done, total: None, lambda _: None)
+        return
     with report.bars() as watch:
-        changing = setup.data != "digits" if augment is None else augment
-        trained = deploy.train(plan, setup, epochs, changing, out, home, watch, report.note)
+        trained = train(plan, setup, training, out, home, watch, report.note)
     command = f"Next:\n  python cli.py export --run {out} --out model.onnx"
     options.say(trained.answer(), as_json, report.trained_table(trained), command)

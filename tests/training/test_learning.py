@@ -1,7 +1,5 @@
-"""Learned merges: errors fall and beat their start; banks are reused; runs resume exactly."""
+"""Learned merges: errors fall and beat their start; banks are reused."""
 
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,10 +10,9 @@ from merges.network import Network, analyse
 from tests import networks
 from training.bank import Bank
 from training.distill import error_of
-from training.errors import BadInputError, ExportError
+from training.errors import ExportError
 from training.export import Agreement, check, compare, to_onnx
 from training.finetune import accuracy, assemble
-from training.fit import Fit, fit
 from training.lesson import Recipe
 from training.walk import outputs_of, walk
 
@@ -133,58 +130,6 @@ def test_accuracy_counts_the_best_and_the_five_best() -> None:
     assert 0 < got.expected < 100
     sure = accuracy(logits * 1e4, labels)
     assert sure.expected == pytest.approx(sure.top1)
-
-
-def fitted(network: Network, how: Fit, path: Path, watch: Callable[[int, int], None]) -> nn.Module:
-    data, merged = images(32), network.merged(everything(network))
-    blocks = [block.name for block in network.blocks]
-
-    def changed(index: Tensor) -> Tensor:
-        return data[index] + 0.1 * torch.randn(len(index), 1, 1, 1)
-
-    fit(merged, network.skeleton(), blocks, changed, len(data), how, path / "checkpoint.pt", watch)
-    return merged
-
-
-def fine_tuned(tmp_path: Path, network: Network, interrupt_after: int | None) -> dict[str, Tensor]:
-    how = Fit(epochs=4, batch=8)
-    tmp_path.mkdir(exist_ok=True)
-
-    def stop(done: int, total: int) -> None:
-        if done == interrupt_after:
-            raise KeyboardInterrupt
-
-    with suppress(KeyboardInterrupt):
-        return fitted(network, how, tmp_path, stop).state_dict()
-    return fitted(network, how, tmp_path, lambda *_: None).state_dict()
-
-
-@pytest.mark.parametrize("half", [False, True])
-def test_fine_tuning_brings_answers_and_features_closer(tmp_path: Path, half: bool) -> None:
-    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
-    wanted = outputs_of(network.teacher, images(32))
-    start = network.merged(everything(network))
-    how = Fit(epochs=12, batch=8, rate=5e-3, average=0.5, half=half)
-    end = fitted(network, how, tmp_path, lambda *_: None)
-    errors = [float((outputs_of(m, images(32)) - wanted).square().mean()) for m in (start, end)]
-    assert errors[1] < 0.8 * errors[0]
-
-
-def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
-    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
-    whole = fine_tuned(tmp_path / "a", network, None)
-    resumed = fine_tuned(tmp_path / "b", network, 10)
-    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
-
-
-def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
-    fine_tuned(tmp_path, network, None)
-    with pytest.raises(BadInputError, match="another --out"):
-        fitted(network, Fit(epochs=9), tmp_path, lambda *_: None)
-    (tmp_path / "checkpoint.pt").write_bytes(b"half")
-    with pytest.raises(BadInputError, match="damaged"):
-        fitted(network, Fit(epochs=4, batch=8), tmp_path, lambda *_: None)
 
 
 def test_exported_networks_answer_as_the_pytorch_ones(network: Network, tmp_path: Path) -> None:

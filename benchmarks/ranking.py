@@ -1,0 +1,101 @@
+"""Whether cheap judgements rank plans as dear ones do, on the default network.
+
+python benchmarks/ranking.py [EPOCHS]
+
+The README's first search in an empty home, then (a) 50 random plans by the proxy, against what the surrogate
+predicts for them from the search's trials: Spearman; (b) 20 plans spread over the front, each fully trained
+for EPOCHS (3): expected top-1 on the test images against the proxy's: Kendall. With the seconds that each
+judgement costs. Some 25 minutes on two cores.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import kendalltau, spearmanr
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from merges.rule import KEEP  # noqa: E402
+from search import front, report  # noqa: E402
+from search.additive import Surrogate  # noqa: E402
+from search.evaluate import Evaluator, Proxy  # noqa: E402
+from search.job import Wanted, evaluator_of, search  # noqa: E402
+from search.planfile import PlanFile  # noqa: E402
+from search.setup import Setup  # noqa: E402
+from search.space import distributions, to_plan  # noqa: E402
+from search.study import finished  # noqa: E402
+from search.train import Training, train  # noqa: E402
+
+_RANDOM, _TRAINED, _EPOCHS, _TRIALS = 50, 20, 3, 100
+_SEED = 0
+
+
+def main() -> None:
+    epochs = int(sys.argv[1]) if len(sys.argv) > 1 else _EPOCHS
+    wanted = Wanted(Setup(), Proxy(), "arm-a57", _TRIALS, "auto")
+    table = Table(title="rank correlation of judgements, default network")
+    for heading in ("of", "plans", "figure", "seconds a plan, dear", "cheap"):
+        table.add_column(heading, justify="left" if heading == "of" else "right")
+    with tempfile.TemporaryDirectory() as folder, report.bars() as watch:
+        home = Path(folder)
+        study = search(wanted, f"sqlite:///{home / 'studies.db'}", home, watch, report.note)
+        evaluator = evaluator_of(wanted, home, watch, report.note)
+        start = time.perf_counter()
+        surrogate = Surrogate(evaluator.worths, evaluator.untouched()["accuracy"])
+        belief = surrogate.belief([(trial.params, trial.values[1]) for trial in finished(study)])
+        plans = list(random_plans(evaluator))
+        predicted = [surrogate.predict(belief, plan) for plan in plans]
+        cheap = (time.perf_counter() - start) / _RANDOM
+        start, progress = time.perf_counter(), watch("random plans")
+        measured: list[float] = []
+        for done, params in enumerate(plans):
+            plan = to_plan(evaluator.bench.network, params, evaluator.exact)
+            measured.append(evaluator.judge(plan, evaluator.latencies.score(plan.choice), 0).percent)
+            progress(done + 1, _RANDOM)
+        dear = (time.perf_counter() - start) / _RANDOM
+        figure = f"Spearman {spearmanr(predicted, measured)[0]:.2f}"
+        table.add_row(
+            "surrogate and proxy, random plans", str(_RANDOM), figure, f"{dear:.1f}", f"{cheap:.3f}"
+        )
+
+        points = front.read(study).points
+        chosen = [points[i] for i in np.unique(np.linspace(0, len(points) - 1, _TRAINED).round().astype(int))]
+        seconds = {trial.number: trial.user_attrs["seconds"] for trial in finished(study)}
+        reached, start, progress = [], time.perf_counter(), watch("full training")
+        for done, point in enumerate(chosen):
+            plan_file, out = PlanFile.of_trial(study, point), home / str(point.trial)
+            training = Training(epochs)
+            quiet = lambda what: lambda i, n: None  # noqa: E731
+            trained = train(plan_file, wanted.setup, training, out, home, quiet, report.note)
+            reached.append(trained.merged.expected)
+            progress(done + 1, len(chosen))
+        dear = (time.perf_counter() - start) / len(chosen)
+        figure = f"Kendall {kendalltau([p.accuracy for p in chosen], reached)[0]:.2f}"
+        cheap = float(np.mean([seconds[p.trial] for p in chosen]))
+        table.add_row(
+            "proxy and full training, front", str(len(chosen)), figure, f"{dear:.1f}", f"{cheap:.1f}"
+        )
+        for point, percent in zip(chosen, reached, strict=True):
+            print(f"{point.speedup:.2f}x: proxy {point.accuracy:.2f} %, trained {percent:.2f} %")
+    Console().print(table)
+
+
+def random_plans(evaluator: Evaluator):  # type: ignore[no-untyped-def]
+    """Plans that merge at random, few sites or many."""
+    dice = np.random.default_rng(_SEED)
+    for _ in range(_RANDOM):
+        share = dice.uniform()
+        yield {
+            site: str(dice.choice(space.choices[1:])) if dice.random() < share else KEEP
+            for site, space in distributions(evaluator.bench.network).items()
+        }
+
+
+if __name__ == "__main__":
+    main()

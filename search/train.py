@@ -1,0 +1,181 @@
+"""From a plan to trained weights: a run in a folder of its own, resumable."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import fx, nn
+
+from merges.plan import Plan
+from search.planfile import PlanFile
+from search.setup import Setup, Watch, Workbench, workbench
+from training.bank import Bank
+from training.errors import BadInputError
+from training.files import replacing
+from training.finetune import Accuracy, assemble, by_class, evaluate
+from training.fit import Fit, Judge, fit, half_pays
+from training.lesson import Recipe
+from training.paper import train_as_paper
+from training.ways import Distilled
+
+_PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
+_BANK_IMAGES, _RELEARN_STEPS = 400, 60
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run: accuracies on the test split, agreement with the teacher in percent.
+
+    `classes` gives for every class that has test images how many, and top-1 of teacher and merged network.
+    """
+
+    teacher: Accuracy
+    merged: Accuracy
+    agreement: float
+    losses: list[float]
+    test_is_proxy: bool
+    classes: dict[str, tuple[int, float, float]]
+
+    def answer(self) -> dict[str, Any]:
+        """The ``--json`` form."""
+        values = asdict(self) | {"drop": self.teacher.top1 - self.merged.top1}
+        for name, reached in (("teacher", self.teacher), ("merged", self.merged)):
+            for metric in ("top1", "top5"):
+                values[name][f"{metric}_interval"] = reached.interval(getattr(reached, metric))
+        return values
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a plan's network is trained fully.
+
+    Attributes
+    ----------
+    recipe : ours (bank, bottom to top, distillation) or the paper's (labels, new layers drawn anew)
+    augment : learn on random parts of the images, half of them mirrored
+    patience : epochs without a better accuracy on the proxy split after which training stops; 0 for never
+    joint : for the paper's recipe, names of layers that are learned at once
+    """
+
+    epochs: int
+    recipe: str = "ours"
+    augment: bool = False
+    patience: int = 0
+    joint: tuple[tuple[str, ...], ...] = ()
+
+
+def train(
+    plan_file: PlanFile,
+    setup: Setup,
+    training: Training,
+    out: Path,
+    home: Path,
+    watch: Watch,
+    note: Callable[[str], None],
+) -> Trained:
+    """Train a plan's network fully; checkpoints, logs and the result land in `out`.
+
+    Raises
+    ------
+    BadInputError
+        The plan does not fit the network, or `out` holds a run of another plan.
+    """
+    _claim(out, plan_file, setup)
+    bench = workbench(setup, home, watch, plan_file.fitted)
+    for remark in bench.data.remarks():
+        note(remark)
+    plan = plan_file.fitted(bench.network)
+    plan_file.model_copy(update={"setup": setup}).save(out / _PLAN)
+    merged, losses = _trained(bench, plan, training, out, home, watch)
+    teacher, wanted = bench.judge(bench.data.test)
+    reached, answers = evaluate(merged, bench.inputs(bench.data.test), bench.data.test.labels)
+    same = 100 * float((wanted.argmax(1) == answers.argmax(1)).float().mean())
+    found = by_class([wanted, answers], bench.data.test.labels)
+    classes = {bench.data.classes[n]: (count, *shares) for n, (count, shares) in found.items()}
+    trained = Trained(teacher, reached, same, losses, bench.data.test_is_proxy, classes)  # type: ignore[arg-type]
+    with replacing(out / _WEIGHTS) as temporary:
+        save_file({k: v.contiguous() for k, v in merged.state_dict().items()}, temporary)
+    with replacing(out / _RESULT) as temporary:
+        temporary.write_text(json.dumps(trained.answer(), indent=2) + "\n")
+    return trained
+
+
+def _trained(
+    bench: Workbench, plan: Plan, training: Training, out: Path, home: Path, watch: Watch
+) -> tuple[fx.GraphModule, list[float]]:
+    network, train = bench.network, bench.data.train
+    images = bench.changed if training.augment else bench.inputs(train)
+    how = Fit(training.epochs, half=half_pays(), patience=training.patience, seed=bench.setup.seed)
+    judge = _judge(bench) if training.patience else None
+    if training.recipe == "paper":
+        return train_as_paper(
+            network, plan.choice, training.joint, train.labels, images, how, out, watch, judge
+        )
+    merged = _start(bench, plan, home, watch)
+    blocks = [block.name for block in network.blocks if block.choices(plan.choice)]
+    told = watch(f"fine-tuning ({how.epochs} epochs)")
+    way = Distilled(network.skeleton(), blocks)
+    return merged, fit(merged, way, images, len(train), how, out, told, judge)
+
+
+def _judge(bench: Workbench) -> Judge:
+    """Expected top-1 on the proxy split."""
+    if bench.data.test_is_proxy:
+        raise BadInputError(
+            "--patience needs images to judge epochs on that are not the test images; "
+            "give data with a split of its own instead of --eval-data"
+        )
+    images = bench.inputs(bench.data.proxy)
+
+    def judge(merged: nn.Module) -> float:
+        device = next(merged.parameters()).device
+        return evaluate(merged, lambda i: images(i).to(device), bench.data.proxy.labels)[0].expected
+
+    return judge
+
+
+def _claim(out: Path, plan_file: PlanFile, setup: Setup) -> None:
+    """Refuse a folder that holds a run of another plan or other data."""
+    if not (out / _PLAN).exists():
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInputError(
+                f"{out} cannot be written ({error.strerror}); choose another --out"
+            ) from error
+        return
+    earlier = PlanFile.load(out / _PLAN)
+    if (earlier.plan_id, earlier.setup) != (plan_file.plan_id, setup):
+        raise BadInputError(
+            f"{out} holds a run of plan {earlier.plan_id} with other settings or data; choose another --out"
+        )
+
+
+def _start(bench: Workbench, plan: Plan, home: Path, watch: Watch) -> fx.GraphModule:
+    """The plan's network from the bank, relearned from bottom to top."""
+    recipe = Recipe(images=_BANK_IMAGES, seed=bench.setup.seed)
+    images = bench.preprocess(bench.data.train.pixels[: recipe.images])
+    bank = Bank(bench.network, images, home / "bank", bench.data.fingerprint, recipe)
+    return assemble(bank, plan.choice, _RELEARN_STEPS, watch("relearning merged blocks from bottom to top"))
+
+
+def finished_run(run: Path) -> tuple[PlanFile, dict[str, torch.Tensor]]:
+    """Plan and weights of a run that has ended.
+
+    Raises
+    ------
+    BadInputError
+        The folder holds no finished run.
+    """
+    if not (run / _WEIGHTS).exists():
+        raise BadInputError(f"{run} holds no finished run (no {_WEIGHTS}); 'train --out {run}' makes one")
+    plan_file = PlanFile.load(run / _PLAN)
+    try:
+        return plan_file, load_file(run / _WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise BadInputError(f"{run / _WEIGHTS} is damaged ({error}); run 'train' again") from error

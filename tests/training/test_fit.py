@@ -1,0 +1,155 @@
+"""Full training: it learns, in both recipes, and resumes exactly."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from merges.network import Network, analyse
+from search.presets import preset
+from search.setup import structure
+from tests import networks
+from tests.training.test_learning import everything, images
+from training.errors import BadInputError
+from training.fit import Fit, fit
+from training.paper import stages, train_as_paper
+from training.walk import outputs_of
+from training.ways import Distilled, Labelled
+
+
+def fitted(
+    network: Network, how: Fit, path: Path, watch: Callable[[int, int], None], rate: float = 1e-3
+) -> nn.Module:
+    data, merged = images(32), network.merged(everything(network))
+    blocks = [block.name for block in network.blocks]
+
+    def changed(index: Tensor) -> Tensor:
+        return data[index] + 0.1 * torch.randn(len(index), 1, 1, 1)
+
+    fit(merged, Distilled(network.skeleton(), blocks, rate), changed, len(data), how, path, watch)
+    return merged
+
+
+def fine_tuned(tmp_path: Path, network: Network, interrupt_after: int | None) -> dict[str, Tensor]:
+    how = Fit(epochs=4, batch=8)
+    tmp_path.mkdir(exist_ok=True)
+
+    def stop(done: int, total: int) -> None:
+        if done == interrupt_after:
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt):
+        return fitted(network, how, tmp_path, stop).state_dict()
+    return fitted(network, how, tmp_path, lambda *_: None).state_dict()
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_fine_tuning_brings_answers_and_features_closer(tmp_path: Path, half: bool) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    wanted = outputs_of(network.teacher, images(32))
+    start = network.merged(everything(network))
+    how = Fit(epochs=12, batch=8, average=0.5, half=half)
+    end = fitted(network, how, tmp_path, lambda *_: None, rate=5e-3)
+    errors = [float((outputs_of(m, images(32)) - wanted).square().mean()) for m in (start, end)]
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    whole = fine_tuned(tmp_path / "a", network, None)
+    resumed = fine_tuned(tmp_path / "b", network, 10)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    fine_tuned(tmp_path, network, None)
+    with pytest.raises(BadInputError, match="another --out"):
+        fitted(network, Fit(epochs=9), tmp_path, lambda *_: None)
+    (tmp_path / "checkpoint-whole.pt").write_bytes(b"half")
+    with pytest.raises(BadInputError, match="damaged"):
+        fitted(network, Fit(epochs=4, batch=8), tmp_path, lambda *_: None)
+
+
+def test_training_stops_where_nothing_gets_better_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    seen: list[dict[str, Tensor]] = []
+
+    def judge(merged: nn.Module) -> float:
+        seen.append({name: value.clone() for name, value in merged.state_dict().items()})
+        return [1.0, 3.0, 2.0, 2.5, 9.0][len(seen) - 1]
+
+    merged, how = network.merged(everything(network)), Fit(epochs=9, batch=8, patience=2)
+    way = Distilled(network.skeleton(), [])
+    losses = fit(merged, way, lambda index: images(16)[index], 16, how, tmp_path, lambda *_: None, judge)
+    assert len(losses) == len(seen) == 4
+    assert all(torch.equal(value, seen[1][name]) for name, value in merged.state_dict().items())
+
+
+def learned_as_paper(network: Network, how: Fit, folder: Path, stop_after: int | None = None) -> nn.Module:
+    data = images(64)
+    labels = outputs_of(network.teacher, data).argmax(1)
+    steps = 0
+
+    def watch(_: str) -> Callable[[int, int], None]:
+        def count(done: int, total: int) -> None:
+            nonlocal steps
+            steps += 1
+            if steps == stop_after:
+                raise KeyboardInterrupt
+
+        return count
+
+    plan = everything(network)
+    return train_as_paper(network, plan, (), labels, lambda i: data[i], how, folder, watch)[0]
+
+
+def test_the_papers_recipe_learns_from_labels_alone(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    labels = outputs_of(network.teacher, images(64)).argmax(1)
+
+    def loss(merged: nn.Module) -> float:
+        return float(nn.functional.cross_entropy(outputs_of(merged, images(64)), labels))
+
+    count = len(stages(network, everything(network)))
+    assert count > 1
+    losses = [
+        loss(learned_as_paper(network, Fit(epochs, 8, average=0.5), tmp_path / str(epochs)))
+        for epochs in (count, 8 * count)
+    ]
+    assert losses[1] < 0.9 * losses[0]
+
+
+def test_the_papers_recipe_resumes_exactly_in_mid_stage(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    how = Fit(epochs=2 * len(stages(network, everything(network))), batch=8)
+    whole = learned_as_paper(network, how, tmp_path / "a").state_dict()
+    with suppress(KeyboardInterrupt):
+        learned_as_paper(network, how, tmp_path / "b", stop_after=27)  # 8 steps an epoch: in the second stage
+    assert (tmp_path / "b" / "checkpoint-stage-2.pt").exists()
+    resumed = learned_as_paper(network, how, tmp_path / "b").state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_new_layers_learn_ten_times_as_fast() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1))
+    groups = Labelled(torch.zeros(1), ["1"]).optimiser(network).param_groups
+    assert [(group["lr"], len(group["params"])) for group in groups] == [(1e-3, 2), (1e-2, 2)]
+
+
+def test_layers_named_together_are_learned_at_once() -> None:
+    network = structure("bvlc_googlenet")
+    plan = preset("paper", network)
+    alone = stages(network, plan)
+    together = stages(network, plan, [("4b", "4c", "4d")])
+    assert len(together) == len(alone) - 2
+    assert sorted(len(stage) for stage in together)[-1] == 3
+    order = [block.name for stage in together for block in stage]
+    assert order == [block.name for stage in alone for block in stage]
+    with pytest.raises(BadInputError, match="9z"):
+        stages(network, plan, [("9z",)])
+    with pytest.raises(BadInputError, match="another"):
+        stages(network, plan, [("4b", "4c"), ("4c", "4d")])

@@ -1,0 +1,74 @@
+"""The state of a training on disk, from which it goes on as if nothing had happened."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.errors import BadInputError
+from training.files import replacing
+
+_LAST_EPOCH = "last_epoch"
+
+
+@dataclass
+class Progressed:
+    """What the epochs so far have come to: the mean loss of each, and how its weights were judged."""
+
+    losses: list[float]
+    judged: list[float]
+
+    @property
+    def is_best(self) -> bool:
+        """Whether no epoch before the last was judged as well."""
+        return self.judged[-1] > max(self.judged[:-1], default=float("-inf"))
+
+    def stale(self, patience: int) -> bool:
+        """Whether the best judgement is more than `patience` epochs old (0: never)."""
+        if not patience or not self.judged:
+            return False
+        return len(self.judged) - 1 - self.judged.index(max(self.judged)) >= patience
+
+
+def save(
+    path: Path,
+    parts: dict[str, Any],
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    identity: str,
+    done: Progressed,
+) -> None:
+    """Write the state of all parts, in one step."""
+    states = {name: part.state_dict() for name, part in parts.items()}
+    with replacing(path) as temporary:
+        torch.save(
+            states | {_LAST_EPOCH: schedule.last_epoch, "identity": identity, "done": asdict(done)}, temporary
+        )
+
+
+def resume(
+    path: Path, parts: dict[str, Any], schedule: torch.optim.lr_scheduler.LambdaLR, identity: str
+) -> Progressed | None:
+    """Load the last state into the parts; None where there is none.
+
+    Raises
+    ------
+    BadInputError
+        The file is damaged, or of a training with another identity.
+    """
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, weights_only=True)
+        theirs = state["identity"]
+    except Exception as error:
+        raise BadInputError(f"checkpoint {path} is damaged ({error}); remove it to start again") from error
+    if theirs != identity:
+        raise BadInputError(
+            f"checkpoint {path} was made with {theirs}, not {identity}; "
+            "give the same settings to continue, or another --out"
+        )
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    schedule.last_epoch = state[_LAST_EPOCH]
+    return Progressed(**state["done"])

@@ -1,0 +1,125 @@
+"""Ways to teach a whole network: what is asked of its answers, and how its weights move."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from training.finetune import distillation
+from training.optim import cosine, relative_adam
+from training.taps import tapped
+
+
+class Way(Protocol):
+    """What ``fit`` needs to know. `describe` identifies the way in checkpoints."""
+
+    def describe(self) -> str: ...
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer: ...
+
+    def factor(self, step: int, steps: int) -> float:
+        """What the learning rates are multiplied with."""
+
+    @contextmanager
+    def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
+        """Get ready to teach `network` on `device`."""
+
+    def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
+        """Loss of the network's latest answers to `inputs`, which are images `index`."""
+
+
+@dataclass
+class Distilled:
+    """Towards the teacher's answers and outputs of `blocks`; no labels.
+
+    Attributes
+    ----------
+    rate : relative to each tensor's own size
+    features : weight of the blocks' outputs beside the network's answers
+    """
+
+    teacher: nn.Module
+    blocks: Collection[str]
+    rate: float = 1e-3
+    features: float = 1.0
+    _made: dict[str, Tensor] = field(default_factory=dict, init=False)
+    _wanted: dict[str, Tensor] = field(default_factory=dict, init=False)
+
+    def describe(self) -> str:
+        return f"distilled, rate {self.rate}, features {self.features}"
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        return relative_adam(network, self.rate)
+
+    def factor(self, step: int, steps: int) -> float:
+        return cosine(step, steps, steps // 20)
+
+    @contextmanager
+    def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
+        self.teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with (
+            tapped(network, self.blocks) as self._made,
+            tapped(self.teacher, self.blocks) as self._wanted,
+        ):
+            yield
+        self.teacher.to("cpu")
+
+    def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.teacher(inputs)
+        return distillation(answers.float(), wanted.float()) + self.features * self._feature_error()
+
+    def _feature_error(self) -> Tensor:
+        """Mean over blocks of the squared distance, over the variance of what is wanted."""
+        errors = [
+            (self._made[name].float() - target.float()).square().mean()
+            / target.float().var().clamp_min(1e-12)
+            for name, target in self._wanted.items()
+        ]
+        return torch.stack(errors).mean() if errors else torch.zeros(())
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The paper's way (DeepRebirth, section 3): labels, momentum, new layers ten times as fast.
+
+    Attributes
+    ----------
+    labels : class number of every image
+    fresh : names of the submodules that are new
+    """
+
+    labels: Tensor
+    fresh: Collection[str]
+    rate: float = 1e-3
+    times: float = 10.0
+    momentum: float = 0.9
+    decay: float = 2e-4
+
+    def describe(self) -> str:
+        return f"labelled, rate {self.rate}, new layers {self.times} times, {sorted(self.fresh)}"
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        new: list[nn.Parameter] = []
+        old: list[nn.Parameter] = []
+        for name, parameter in network.named_parameters():
+            inside = any(name.startswith(f"{part}.") for part in self.fresh)
+            (new if inside else old).append(parameter)
+        groups = [{"params": old, "lr": self.rate}, {"params": new, "lr": self.rate * self.times}]
+        return torch.optim.SGD(
+            [group for group in groups if group["params"]], momentum=self.momentum, weight_decay=self.decay
+        )
+
+    def factor(self, step: int, steps: int) -> float:
+        """A tenth after each third."""
+        return float(0.1 ** (3 * step // max(steps, 1)))
+
+    @contextmanager
+    def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
+        yield
+
+    def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(answers.float(), self.labels[index].to(answers.device))
