@@ -1,6 +1,6 @@
 """The paper's plan on its own network, learned on unlabelled photos: accuracy against minutes.
 
-python benchmarks/paper_plan.py WEIGHTS SYNSETS LEARN_FOLDER EVAL_FOLDER [modules|stem] [EPOCHS]
+python benchmarks/paper_plan.py WEIGHTS SYNSETS LEARN_FOLDER EVAL_FOLDER [modules|stem] [STEPS] [EPOCHS]
 
 ``modules`` (default): all nine inception modules merged; ``stem``: conv1 and conv2 with norm and pooling too.
 As ``train`` does it: closed form and descent from bottom to top on the merged network's own features, then
@@ -25,17 +25,19 @@ from search.latency import Device, Latencies  # noqa: E402
 from search.setup import Setup, workbench  # noqa: E402
 from training.bank import Bank  # noqa: E402
 from training.finetune import Accuracy, assemble, evaluate  # noqa: E402
-from training.fit import Fit, fit, half_pays  # noqa: E402
+from training.fit import Fit, fit  # noqa: E402
 from training.lesson import Recipe  # noqa: E402
+from training.optim import half_pays  # noqa: E402
 from training.ways import Distilled  # noqa: E402
 
-_BOTTOM_UP = 150
+_BOTTOM_UP = 1500
 _EPOCHS = 24
 
 
 def main() -> None:
     weights, synsets, learn, judge, *rest = sys.argv[1:]
-    part, epochs = rest[0] if rest else "modules", int(rest[1]) if len(rest) > 1 else _EPOCHS
+    part = rest[0] if rest else "modules"
+    steps, epochs = (int(given) for given in (*rest[1:], *(_BOTTOM_UP, _EPOCHS)[len(rest[1:]) :]))
     setup = Setup(
         model="bvlc_googlenet",
         weights=weights,
@@ -67,9 +69,9 @@ def main() -> None:
         stage("untouched", {}, bench.judge(bench.data.proxy)[0])
         start = time.perf_counter()
         images = bench.preprocess(bench.data.train.pixels)
-        recipe = Recipe(images=len(images), steps=0)
+        recipe = Recipe(images=len(images), steps=0, half=half_pays())
         bank = Bank(bench.network, images, home / "bank", bench.data.fingerprint, recipe)
-        merged = assemble(bank, plan, _BOTTOM_UP, watch("from bottom to top"))
+        merged = assemble(bank, plan, steps, watch("from bottom to top"))
         stage("from bottom to top", plan, judged(merged))
         blocks = [block.name for block in bench.network.blocks if block.choices(plan)]
         fit(

@@ -18,13 +18,13 @@ from training.bank import Bank
 from training.errors import BadInputError
 from training.files import replacing
 from training.finetune import Accuracy, assemble, by_class, evaluate
-from training.fit import Fit, Judge, fit, half_pays
+from training.fit import Fit, Judge, fit
 from training.lesson import Recipe
+from training.optim import half_pays
 from training.paper import train_as_paper
 from training.ways import Distilled
 
 _PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
-_BANK_IMAGES, _RELEARN_STEPS = 400, 60
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Training:
     augment : learn on random parts of the images, half of them mirrored
     patience : epochs without a better accuracy on the proxy split after which training stops; 0 for never
     joint : for the paper's recipe, names of layers that are learned at once
+    relearn_images, relearn_steps : of the pass from bottom to top, for each block
     """
 
     epochs: int
@@ -67,6 +68,8 @@ class Training:
     augment: bool = False
     patience: int = 0
     joint: tuple[tuple[str, ...], ...] = ()
+    relearn_images: int = 400
+    relearn_steps: int = 120
 
 
 def train(
@@ -116,7 +119,7 @@ def _trained(
         return train_as_paper(
             network, plan.choice, training.joint, train.labels, images, how, out, watch, judge
         )
-    merged = _start(bench, plan, home, watch)
+    merged = _start(bench, plan, training, out, home, watch)
     blocks = [block.name for block in network.blocks if block.choices(plan.choice)]
     told = watch(f"fine-tuning ({how.epochs} epochs)")
     way = Distilled(network.skeleton(), blocks)
@@ -156,12 +159,15 @@ def _claim(out: Path, plan_file: PlanFile, setup: Setup) -> None:
         )
 
 
-def _start(bench: Workbench, plan: Plan, home: Path, watch: Watch) -> fx.GraphModule:
-    """The plan's network from the bank, relearned from bottom to top."""
-    recipe = Recipe(images=_BANK_IMAGES, seed=bench.setup.seed)
+def _start(
+    bench: Workbench, plan: Plan, training: Training, out: Path, home: Path, watch: Watch
+) -> fx.GraphModule:
+    """The plan's network in closed form, learned block by block from bottom to top."""
+    recipe = Recipe(images=training.relearn_images, steps=0, seed=bench.setup.seed, half=half_pays())
     images = bench.preprocess(bench.data.train.pixels[: recipe.images])
     bank = Bank(bench.network, images, home / "bank", bench.data.fingerprint, recipe)
-    return assemble(bank, plan.choice, _RELEARN_STEPS, watch("relearning merged blocks from bottom to top"))
+    told = watch("relearning merged blocks from bottom to top")
+    return assemble(bank, plan.choice, training.relearn_steps, told, out / "relearned")
 
 
 def finished_run(run: Path) -> tuple[PlanFile, dict[str, torch.Tensor]]:

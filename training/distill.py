@@ -53,6 +53,8 @@ def _descent(student: fx.GraphModule, lesson: Lesson, recipe: Recipe, generator:
     spread = lesson.targets.var().clamp_min(1e-12)
 
     def loss(index: Tensor) -> Tensor:
-        return (student(lesson.inputs[index]) - lesson.targets[index]).square().mean() / spread
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.half):
+            answers = student(lesson.inputs[index])
+        return (answers.float() - lesson.targets[index]).square().mean() / spread
 
     descend(student, loss, len(lesson.inputs), recipe.steps, recipe.batch, recipe.rate, generator)

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.stats import binomtest
 from torch import Tensor, fx, nn
 
 from training.bank import Bank
 from training.distill import learn_block
+from training.files import replacing
 from training.optim import descend
 from training.walk import outputs_of, walk
 
@@ -64,13 +67,18 @@ def by_class(answers: Collection[Tensor], labels: Tensor) -> dict[int, tuple[int
 
 
 def assemble(
-    bank: Bank, plan: Mapping[str, str], steps: int, progress: Progress = lambda _, __: None
+    bank: Bank,
+    plan: Mapping[str, str],
+    steps: int,
+    progress: Progress = lambda _, __: None,
+    folder: Path | None = None,
 ) -> fx.GraphModule:
     """The plan's network from learned blocks, relearned once from bottom to top.
 
     Blocks learned alone are fed the teacher's features; stacked, their errors pile up. So every merged
     block takes `steps` more steps on the features that the merged network below it really produces,
-    against the teacher's output at that point (0 leaves the blocks as they are in the bank).
+    against the teacher's output at that point (0 leaves the blocks as they are in the bank). With a
+    `folder`, every relearned block is kept there, and taken from there by a pass that was interrupted.
     """
     network = bank.network
     changed = [block for block in network.blocks if block.choices(plan)]
@@ -88,7 +96,14 @@ def assemble(
             return
         student = merged.get_submodule(name)
         assert isinstance(student, fx.GraphModule)
-        learn_block(student, bank.lesson(by_name[name], inputs), recipe)
+        kept = folder / f"{name}-{recipe.digest}.safetensors" if folder else None
+        if kept and kept.exists():
+            student.load_state_dict(load_file(kept))
+        else:
+            learn_block(student, bank.lesson(by_name[name], inputs), recipe)
+            if kept:
+                with replacing(kept) as temporary:
+                    save_file({k: v.contiguous() for k, v in student.state_dict().items()}, temporary)
         done += 1
         progress(done, len(by_name))
 

@@ -40,13 +40,6 @@ class Fit:
     seed: int = 0
 
 
-def half_pays() -> bool:
-    """Whether bfloat16 is multiplied in hardware (GoogLeNet, 224 pixels, CPU: 22 against 11 images/s)."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
 def is_first() -> bool:
     """Whether this process speaks for all that ``torchrun`` started."""
     return os.environ.get("RANK", "0") == "0"

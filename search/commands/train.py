@@ -13,6 +13,8 @@ from training.data import NO_DATA
 from training.errors import BadInputError
 from training.fit import is_first
 
+_STEPS_ON_PHOTOS, _STEPS_ON_DIGITS = 1500, 120
+
 
 @click.command("train", epilog="Example: python cli.py train --plan plan.json --epochs 10 --out runs/merged")
 @click.option(
@@ -39,6 +41,17 @@ from training.fit import is_first
     help="paper: layers learned at once, such as 4b,4c,4d (parts of their names).",
 )
 @options.number(
+    "--relearn-steps",
+    0,
+    "ours: steps a block, from bottom to top, before the whole is trained.  [default: 1500; 120 on digits]",
+)
+@options.number(
+    "--relearn-images",
+    1,
+    "ours: images for those steps; their features are kept in memory (GoogLeNet, 224 pixels: 8 MB each).",
+    default=400,
+)
+@options.number(
     "--patience",
     0,
     "Stop after so many epochs without a better accuracy on the proxy images; 0: never.",
@@ -54,6 +67,8 @@ def command(
     augment: bool | None,
     recipe: str,
     joint: tuple[str, ...],
+    relearn_steps: int | None,
+    relearn_images: int,
     patience: int,
     out: Path,
     home: Path,
@@ -72,9 +87,16 @@ def command(
     setup = plan.setup_with(path, given)
     if setup.data == NO_DATA:
         raise BadInputError(f"plan {path} names no images to learn on; give --data")
-    changing = setup.data != "digits" if augment is None else augment
-    groups = tuple(tuple(names.split(",")) for names in joint)
-    training = Training(epochs, recipe, changing, patience, groups)
+    photos = setup.data != "digits"
+    training = Training(
+        epochs,
+        recipe,
+        photos if augment is None else augment,
+        patience,
+        tuple(tuple(names.split(",")) for names in joint),
+        relearn_images,
+        (_STEPS_ON_PHOTOS if photos else _STEPS_ON_DIGITS) if relearn_steps is None else relearn_steps,
+    )
     if not is_first():
         train(plan, setup, training, out, home, lambda _: lambda done, total: None, lambda _: None)
         return

@@ -104,6 +104,26 @@ def test_assembling_repeats_and_leaves_the_teacher_alone(network: Network, tmp_p
     assert torch.equal(outputs_of(network.teacher, images(4)), before)
 
 
+def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp_path: Path) -> None:
+    bank, plan, kept = (
+        Bank(network, images(), tmp_path / "b", "d", RECIPE),
+        everything(network),
+        tmp_path / "k",
+    )
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        assemble(bank, plan, 5, stop, kept)
+    (first,) = kept.iterdir()
+    before = first.stat().st_mtime_ns
+    merged = assemble(bank, plan, 5, folder=kept)
+    assert first.stat().st_mtime_ns == before
+    whole = assemble(bank, plan, 5)
+    assert all(torch.equal(v, whole.state_dict()[k]) for k, v in merged.state_dict().items())
+
+
 def test_walking_gives_the_networks_own_outputs(network: Network) -> None:
     assert torch.allclose(
         walk(network.skeleton(), images(10))["output"], network.teacher(images(10)), atol=1e-5
