@@ -111,19 +111,19 @@ def train(
 def _trained(
     bench: Workbench, plan: Plan, training: Training, out: Path, home: Path, watch: Watch
 ) -> tuple[fx.GraphModule, list[float]]:
-    network, train = bench.network, bench.data.train
-    images = bench.changed if training.augment else bench.inputs(train)
+    network, data = bench.network, bench.data.train
+    images = bench.changed if training.augment else bench.inputs(data)
     how = Fit(training.epochs, half=half_pays(), patience=training.patience, seed=bench.setup.seed)
     judge = _judge(bench) if training.patience else None
     if training.recipe == "paper":
         return train_as_paper(
-            network, plan.choice, training.joint, train.labels, images, how, out, watch, judge
+            network, plan.choice, training.joint, data.labels, images, how, out, watch, judge
         )
     merged = _start(bench, plan, training, out, home, watch)
     blocks = [block.name for block in network.blocks if block.choices(plan.choice)]
     told = watch(f"fine-tuning ({how.epochs} epochs)")
     way = Distilled(network.skeleton(), blocks)
-    return merged, fit(merged, way, images, len(train), how, out, told, judge)
+    return merged, fit(merged, way, images, len(data), how, out, told, judge)
 
 
 def _judge(bench: Workbench) -> Judge:
