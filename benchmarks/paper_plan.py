@@ -5,7 +5,7 @@ python benchmarks/paper_plan.py WEIGHTS SYNSETS LEARN_FOLDER EVAL_FOLDER [module
 ``modules`` (default): all nine inception modules merged; ``stem``: conv1 and conv2 with norm and pooling too.
 As ``train`` does it: closed form and descent from bottom to top on the merged network's own features, then
 the whole network towards the teacher's answers and features, on random parts of the photos. Top-5 on the
-evaluation photos after each stage. Half an hour with 24 epochs.
+evaluation photos after each stage. Twenty-one minutes with 3000 steps a block and 6 epochs, on two cores.
 """
 
 import sys
@@ -30,8 +30,8 @@ from training.lesson import Recipe  # noqa: E402
 from training.optim import half_pays  # noqa: E402
 from training.ways import Distilled  # noqa: E402
 
-_BOTTOM_UP = 1500
-_EPOCHS = 24
+_BOTTOM_UP = 3000
+_EPOCHS = 6
 
 
 def main() -> None:
