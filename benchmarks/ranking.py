@@ -11,6 +11,7 @@ judgement costs. Some 25 minutes on two cores.
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,7 @@ def main() -> None:
             "surrogate and proxy, random plans", str(_RANDOM), figure, f"{dear:.1f}", f"{cheap:.3f}"
         )
 
+        report.note(f"surrogate and proxy, {_RANDOM} random plans: {figure}")
         points = front.read(study).points
         chosen = [points[i] for i in np.unique(np.linspace(0, len(points) - 1, _TRAINED).round().astype(int))]
         seconds = {trial.number: trial.user_attrs["seconds"] for trial in finished(study)}
@@ -86,7 +88,7 @@ def main() -> None:
     Console().print(table)
 
 
-def random_plans(evaluator: Evaluator):  # type: ignore[no-untyped-def]
+def random_plans(evaluator: Evaluator) -> Iterator[dict[str, str]]:
     """Plans that merge at random, few sites or many."""
     dice = np.random.default_rng(_SEED)
     for _ in range(_RANDOM):
