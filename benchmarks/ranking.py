@@ -5,7 +5,7 @@ python benchmarks/ranking.py [EPOCHS]
 The README's first search in an empty home, then (a) 50 random plans by the proxy, against what the surrogate
 predicts for them from the search's trials: Spearman; (b) 20 plans spread over the front, each fully trained
 for EPOCHS (3): expected top-1 on the test images against the proxy's: Kendall. With the seconds that each
-judgement costs. Some 25 minutes on two cores.
+judgement costs. Some half an hour on two cores.
 """
 
 import sys
