@@ -28,7 +28,7 @@ from search.additive import Surrogate  # noqa: E402
 from search.evaluate import Evaluator, Proxy  # noqa: E402
 from search.job import Wanted, evaluator_of, search  # noqa: E402
 from search.planfile import PlanFile  # noqa: E402
-from search.setup import Setup  # noqa: E402
+from search.setup import Setup, silent  # noqa: E402
 from search.space import distributions, to_plan  # noqa: E402
 from search.study import finished  # noqa: E402
 from search.train import Training, train  # noqa: E402
@@ -73,8 +73,7 @@ def main() -> None:
         for done, point in enumerate(chosen):
             plan_file, out = PlanFile.of_trial(study, point), home / str(point.trial)
             training = Training(epochs)
-            quiet = lambda what: lambda i, n: None  # noqa: E731
-            trained = train(plan_file, wanted.setup, training, out, home, quiet, report.note)
+            trained = train(plan_file, wanted.setup, training, out, home, silent, report.note)
             reached.append(trained.merged.expected)
             progress(done + 1, len(chosen))
         dear = (time.perf_counter() - start) / len(chosen)

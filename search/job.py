@@ -14,7 +14,7 @@ from search.evaluate import Evaluator, Proxy
 from search.latency import Device, Latencies
 from search.ledger import Ledger, open_engine
 from search.limits import Limits, reachable
-from search.setup import Setup, Watch, workbench
+from search.setup import Setup, Watch, silent, workbench
 from search.trials import Worker
 from search.zero_shot import ZeroShot
 from training.data import NO_DATA
@@ -77,7 +77,7 @@ def search(
 def work(wanted: Wanted, name: str, storage: str, home: Path, number: int) -> None:
     """Take part in a study that has been started, as one of several workers of this machine."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // wanted.workers))
-    evaluator = evaluator_of(wanted, home, lambda what: lambda done, total: None, lambda text: None)
+    evaluator = evaluator_of(wanted, home, silent, lambda text: None)
     seed = wanted.setup.seed + _SEEDS_APART * number
     worker = patiently(lambda: _worker(study.open_study(name, storage), evaluator, wanted, storage, seed))
     worker.run(wanted.budget, lambda done, total: None)

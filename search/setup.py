@@ -27,6 +27,11 @@ _DIGITS_EPOCHS, _PHOTO_EPOCHS = 8, 20
 _FACTORING = "low_rank"
 
 
+def silent(what: str) -> Progress:
+    """A watch that shows nothing."""
+    return lambda done, total: None
+
+
 class Setup(BaseModel):
     """Everything that decides what is learned: recorded in the study and in every plan."""
 

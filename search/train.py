@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import fx, nn
 
 from merges.plan import Plan
@@ -16,7 +16,7 @@ from search.planfile import PlanFile
 from search.setup import Setup, Watch, Workbench, workbench
 from training.bank import Bank
 from training.errors import BadInputError
-from training.files import replacing
+from training.files import replacing, save_weights, weights_of
 from training.finetune import Accuracy, assemble, by_class, evaluate
 from training.fit import Fit, Judge, fit
 from training.lesson import Recipe
@@ -101,8 +101,7 @@ def train(
     found = by_class([wanted, answers], bench.data.test.labels)
     classes = {bench.data.classes[n]: (count, *shares) for n, (count, shares) in found.items()}
     trained = Trained(teacher, reached, same, losses, bench.data.test_is_proxy, classes)  # type: ignore[arg-type]
-    with replacing(out / _WEIGHTS) as temporary:
-        save_file({k: v.contiguous() for k, v in merged.state_dict().items()}, temporary)
+    save_weights(weights_of(merged), out / _WEIGHTS)
     with replacing(out / _RESULT) as temporary:
         temporary.write_text(json.dumps(trained.answer(), indent=2) + "\n")
     return trained

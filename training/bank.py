@@ -14,13 +14,12 @@ from functools import cached_property
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, fx
 
 from merges.blocks import Block
 from merges.network import Network
 from training.distill import learn_block
-from training.files import replacing
+from training.files import save_weights, weights_of
 from training.lesson import Lesson, Recipe
 from training.walk import walk
 
@@ -98,7 +97,7 @@ class Bank:
         student, _ = self.network.rebuild(block, learned)
         student.load_state_dict(entry.weights)
         self.network.rewrite(student, block, {s: o for s, o in choices.items() if s not in learned})
-        return replace(entry, weights=_weights(student))
+        return replace(entry, weights=weights_of(student))
 
     def _path(self, block: Block, choices: Mapping[str, str]) -> Path:
         text = json.dumps([block.name, sorted(choices.items()), asdict(self.recipe)])
@@ -110,7 +109,7 @@ class Bank:
         errors = [0.0, 0.0]
         if not block.keeps_outputs(choices):
             errors = learn_block(student, self.lesson(block), self.recipe)
-        entry = Entry(_weights(student), errors, time.perf_counter() - start)
+        entry = Entry(weights_of(student), errors, time.perf_counter() - start)
         notes = {
             "block": block.name,
             "choices": json.dumps(dict(choices)),
@@ -118,13 +117,8 @@ class Bank:
             "seconds": f"{entry.seconds:.3f}",
             "recipe": json.dumps(asdict(self.recipe)),
         }
-        with replacing(path) as temporary:
-            save_file(entry.weights, temporary, metadata=notes)
+        save_weights(entry.weights, path, notes)
         return entry
-
-
-def _weights(student: fx.GraphModule) -> dict[str, Tensor]:
-    return {name: value.contiguous() for name, value in student.state_dict().items()}
 
 
 def _read(path: Path) -> Entry | None:

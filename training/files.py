@@ -6,6 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """A network's weights as safetensors takes them."""
+    return {name: value.contiguous() for name, value in model.state_dict().items()}
+
+
+def save_weights(weights: dict[str, Tensor], path: Path, notes: dict[str, str] | None = None) -> None:
+    """Write weights as safetensors, in one step."""
+    with replacing(path) as temporary:
+        save_file(weights, temporary, metadata=notes)
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from scipy.stats import binomtest
 from torch import Tensor, fx, nn
 
 from training.bank import Bank
 from training.distill import learn_block
-from training.files import replacing
+from training.files import save_weights, weights_of
 from training.optim import descend
 from training.walk import outputs_of, walk
 
@@ -102,8 +102,7 @@ def assemble(
         else:
             learn_block(student, bank.lesson(by_name[name], inputs), recipe)
             if kept:
-                with replacing(kept) as temporary:
-                    save_file({k: v.contiguous() for k, v in student.state_dict().items()}, temporary)
+                save_weights(weights_of(student), kept)
         done += 1
         progress(done, len(by_name))
 

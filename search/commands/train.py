@@ -8,6 +8,7 @@ import click
 from search import report
 from search.commands import options
 from search.planfile import PlanFile
+from search.setup import silent
 from search.train import Training, train
 from training.data import NO_DATA
 from training.errors import BadInputError
@@ -98,7 +99,7 @@ def command(
         (_STEPS_ON_PHOTOS if photos else _STEPS_ON_DIGITS) if relearn_steps is None else relearn_steps,
     )
     if not is_first():
-        train(plan, setup, training, out, home, lambda _: lambda done, total: None, lambda _: None)
+        train(plan, setup, training, out, home, silent, lambda text: None)
         return
     with report.bars() as watch:
         trained = train(plan, setup, training, out, home, watch, report.note)
