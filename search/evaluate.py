@@ -19,8 +19,9 @@ from search.samplers import make_sampler
 from search.setup import Workbench
 from search.space import distributions
 from search.warmstart import first_plans, lossless, weigh
+from training.assemble import assemble
 from training.bank import Bank
-from training.finetune import Accuracy, assemble, evaluate, finetune
+from training.finetune import Accuracy, evaluate, finetune
 from training.lesson import Recipe
 
 METRICS = ("expected", "top1", "top5")

@@ -18,6 +18,7 @@ from training.data import load as load_images
 from training.errors import BadInputError
 from training.finetune import Accuracy, evaluate
 from training.images import Data, Images
+from training.lesson import Recipe
 from training.preprocess import Preprocess
 
 Progress = Callable[[int, int], None]
@@ -80,6 +81,19 @@ class Workbench:
     def changed(self, index: Tensor) -> Tensor:
         """Preprocessed training images by index, each changed at random."""
         return self.preprocess(changed(self.data.train.pixels[index]))
+
+    def views(self, recipe: Recipe, progress: Progress) -> Tensor:
+        """Preprocessed training images, each in so many views: itself, then itself changed at random."""
+        index = torch.arange(recipe.images)
+        whole = self.preprocess(self.data.train.pixels[index])
+        made = whole.new_empty(recipe.images, recipe.views, *whole.shape[1:], dtype=recipe.kept_as)
+        made[:, 0] = whole
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            for number in range(1, recipe.views):
+                made[:, number] = self.changed(index)
+                progress(number, recipe.views - 1)
+        return made.flatten(0, 1)
 
     def judge(self, images: Images) -> tuple[Accuracy, Tensor]:
         """Accuracy and answers of the teacher."""

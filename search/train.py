@@ -1,7 +1,7 @@
 """From a plan to trained weights: a run in a folder of its own, resumable."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from torch import fx, nn
 from merges.plan import Plan
 from search.planfile import PlanFile
 from search.setup import Setup, Watch, Workbench, workbench
+from training.assemble import assemble, following, relearn
 from training.bank import Bank
 from training.errors import BadInputError
 from training.files import replacing, save_weights, weights_of
-from training.finetune import Accuracy, assemble, by_class, evaluate
+from training.finetune import Accuracy, by_class, evaluate
 from training.fit import Fit, Judge, fit
 from training.lesson import Recipe
 from training.optim import half_pays
@@ -25,6 +26,7 @@ from training.paper import train_as_paper
 from training.ways import Distilled
 
 _PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
+_CLOSED_FORM_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Training:
     augment : learn on random parts of the images, half of them mirrored
     patience : epochs without a better accuracy on the proxy split after which training stops; 0 for never
     joint : for the paper's recipe, names of layers that are learned at once
-    relearn_images, relearn_steps : of the pass from bottom to top, for each block
+    relearn_images, relearn_views, relearn_steps : of the pass from bottom to top: images, how often each is
+        seen (itself, and changed at random), steps a block
     """
 
     epochs: int
@@ -69,7 +72,13 @@ class Training:
     patience: int = 0
     joint: tuple[tuple[str, ...], ...] = ()
     relearn_images: int = 400
+    relearn_views: int = 1
     relearn_steps: int = 120
+
+    def relearning(self, images: int, seed: int) -> Recipe:
+        """Of the pass from bottom to top, where there are so many images."""
+        count = min(images, self.relearn_images)
+        return Recipe(count, self.relearn_views, self.relearn_steps, seed=seed, half=half_pays())
 
 
 def train(
@@ -118,7 +127,7 @@ def _trained(
         return train_as_paper(
             network, plan.choice, training.joint, data.labels, images, how, out, watch, judge
         )
-    merged = _start(bench, plan, training, out, home, watch)
+    merged = bottom_up(bench, plan.choice, training, out / "relearned", home, watch)
     blocks = [block.name for block in network.blocks if block.choices(plan.choice)]
     told = watch(f"fine-tuning ({how.epochs} epochs)")
     way = Distilled(network.skeleton(), blocks)
@@ -158,15 +167,20 @@ def _claim(out: Path, plan_file: PlanFile, setup: Setup) -> None:
         )
 
 
-def _start(
-    bench: Workbench, plan: Plan, training: Training, out: Path, home: Path, watch: Watch
+def bottom_up(
+    bench: Workbench, plan: Mapping[str, str], training: Training, folder: Path, home: Path, watch: Watch
 ) -> fx.GraphModule:
-    """The plan's network in closed form, learned block by block from bottom to top."""
-    recipe = Recipe(images=training.relearn_images, steps=0, seed=bench.setup.seed, half=half_pays())
-    images = bench.preprocess(bench.data.train.pixels[: recipe.images])
-    bank = Bank(bench.network, images, home / "bank", bench.data.fingerprint, recipe)
-    told = watch("relearning merged blocks from bottom to top")
-    return assemble(bank, plan.choice, training.relearn_steps, told, out / "relearned")
+    """The plan's network in closed form, relearned block by block; `folder` keeps what is relearned."""
+    simple = Recipe(images=_CLOSED_FORM_IMAGES, steps=0, seed=bench.setup.seed)
+    few = bench.preprocess(bench.data.train.pixels[: simple.images])
+    merged = assemble(Bank(bench.network, few, home / "bank", bench.data.fingerprint, simple), plan)
+    if training.relearn_steps:
+        recipe = training.relearning(len(bench.data.train), bench.setup.seed)
+        images = bench.views(recipe, watch("changing images"))
+        taught = following(bench.network, images, recipe.half)
+        told = watch("relearning merged blocks from bottom to top")
+        relearn(merged, bench.network, plan, images, taught, recipe, told, folder)
+    return merged
 
 
 def finished_run(run: Path) -> tuple[PlanFile, dict[str, torch.Tensor]]:

@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, fx
 
 from merges.blocks import Block
 from merges.network import Network
 from training.distill import learn_block
-from training.files import save_weights, weights_of
+from training.files import kept_weights, save_weights, weights_of
 from training.lesson import Lesson, Recipe
 from training.walk import walk
 
@@ -69,12 +68,16 @@ class Bank:
         )
         return {nodes[name]: value for name, value in kept.items() if name in nodes}
 
-    def lesson(self, block: Block, inputs: Tensor | None = None) -> Lesson:
-        """What the block shall learn; on the teacher's features unless others reach it."""
-        entered = self.features[block.entry]
+    def taught(self, block: Block) -> tuple[Tensor, Tensor]:
+        """What enters the teacher's block, and what leaves it."""
+        return self.features[block.entry], self.features[block.exit]
+
+    def lesson(self, block: Block) -> Lesson:
+        """What the block shall learn on the teacher's features."""
+        entered, left = self.taught(block)
         teacher = self.skeleton.get_submodule(block.name)
         assert isinstance(teacher, fx.GraphModule)
-        return Lesson(entered if inputs is None else inputs, entered, self.features[block.exit], teacher)
+        return Lesson(entered, entered, left, teacher)
 
     def energies(self, block: Block) -> dict[str, Tensor]:
         """Mean square of every channel inside the teacher's block on some images, by node."""
@@ -123,12 +126,11 @@ class Bank:
 
 def _read(path: Path) -> Entry | None:
     """An entry from disk; None where there is none or its file is damaged (it is learned again)."""
-    if not path.exists():
+    found = kept_weights(path)
+    if found is None:
         return None
+    weights, notes = found
     try:
-        with safe_open(path, framework="pt") as file:
-            notes = file.metadata()
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         return Entry(weights, json.loads(notes["errors"]), float(notes["seconds"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return None

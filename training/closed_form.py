@@ -13,6 +13,7 @@ from training.walk import outputs_of
 
 _PENALTY = 0.03
 _LEAST_GAIN = 1e-3
+_FOR_GAINS = 256
 
 
 @torch.no_grad()
@@ -27,7 +28,7 @@ def closed_form(student: fx.GraphModule, lesson: Lesson, recipe: Recipe, generat
         last = layer(student, _answer(student))
         if isinstance(last, nn.Linear):
             features = _value_of(student, _answer(student).all_input_nodes[0], lesson.inputs)
-            _set(last, *ridge(features, lesson.targets, _PENALTY))
+            _set(last, *ridge(features, lesson.targets.float(), _PENALTY))
         else:
             _rescale(student, lesson)
         return
@@ -65,8 +66,8 @@ def _rescale(student: fx.GraphModule, lesson: Lesson) -> None:
     conv = layer(student, node)
     if not isinstance(conv, nn.Conv2d) or len(node.users) > 1:
         return
-    made = outputs_of(student, lesson.inputs)
-    gain = (made * lesson.targets).sum(dim=(0, 2, 3)) / made.square().sum(dim=(0, 2, 3)).clamp_min(1e-12)
+    made, targets = outputs_of(student, lesson.inputs[:_FOR_GAINS]), lesson.targets[:_FOR_GAINS].float()
+    gain = (made * targets).sum(dim=(0, 2, 3)) / made.square().sum(dim=(0, 2, 3)).clamp_min(1e-12)
     gain = gain.clamp_min(_LEAST_GAIN)
     conv.weight.mul_(gain.reshape(-1, 1, 1, 1))
     if conv.bias is not None:

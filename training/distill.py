@@ -8,7 +8,8 @@ from training.lesson import Lesson, Recipe
 from training.optim import descend
 from training.walk import outputs_of
 
-_HELD_OUT = 0.2
+_HELD_OUT, _MOST_HELD_OUT = 0.2, 128
+_FOR_SPREAD = 128
 
 
 def error_of(student: nn.Module, inputs: Tensor, targets: Tensor) -> float:
@@ -16,6 +17,7 @@ def error_of(student: nn.Module, inputs: Tensor, targets: Tensor) -> float:
 
     Maps are (n, channels, height, width), vectors (n, channels).
     """
+    targets = targets.float()
     spread = (targets - targets.mean(dim=(0, 2, 3)[: targets.ndim - 1], keepdim=True)).square().mean()
     return float((outputs_of(student, inputs) - targets).square().mean() / spread.clamp_min(1e-12))
 
@@ -25,7 +27,7 @@ def learn_block(student: fx.GraphModule, lesson: Lesson, recipe: Recipe) -> list
 
     A stage that makes the held-out error worse is undone, so that the last value is the least.
     """
-    held_out = max(1, round(len(lesson.inputs) * _HELD_OUT))
+    held_out = max(1, min(round(len(lesson.inputs) * _HELD_OUT), _MOST_HELD_OUT))
     inputs, targets = lesson.inputs[held_out:], lesson.targets[held_out:]
     generator = torch.Generator().manual_seed(recipe.seed)
 
@@ -50,7 +52,7 @@ def learn_block(student: fx.GraphModule, lesson: Lesson, recipe: Recipe) -> list
 
 
 def _descent(student: fx.GraphModule, lesson: Lesson, recipe: Recipe, generator: torch.Generator) -> None:
-    spread = lesson.targets.var().clamp_min(1e-12)
+    spread = lesson.targets[:_FOR_SPREAD].float().var().clamp_min(1e-12)
 
     def loss(index: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.half):

@@ -1,19 +1,14 @@
-"""Make a plan's network whole: bank, a pass from bottom to top, then the teacher's answers."""
+"""A whole network: how far its answers are from the teacher's, brought closer, and judged."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import torch
-from safetensors.torch import load_file
 from scipy.stats import binomtest
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from training.bank import Bank
-from training.distill import learn_block
-from training.files import save_weights, weights_of
 from training.optim import descend
-from training.walk import outputs_of, walk
+from training.walk import outputs_of
 
 Progress = Callable[[int, int], None]
 _TEMPERATURE = 2.0
@@ -64,50 +59,6 @@ def by_class(answers: Collection[Tensor], labels: Tensor) -> dict[int, tuple[int
         of_class = labels == number
         found[number] = int(of_class.sum()), [100 * float(r[of_class].mean()) for r in right]
     return found
-
-
-def assemble(
-    bank: Bank,
-    plan: Mapping[str, str],
-    steps: int,
-    progress: Progress = lambda _, __: None,
-    folder: Path | None = None,
-) -> fx.GraphModule:
-    """The plan's network from learned blocks, relearned once from bottom to top.
-
-    Blocks learned alone are fed the teacher's features; stacked, their errors pile up. So every merged
-    block takes `steps` more steps on the features that the merged network below it really produces,
-    against the teacher's output at that point (0 leaves the blocks as they are in the bank). With a
-    `folder`, every relearned block is kept there, and taken from there by a pass that was interrupted.
-    """
-    network = bank.network
-    changed = [block for block in network.blocks if block.choices(plan)]
-    entries = {block.name: bank.get(block, block.choices(plan)).weights for block in changed}
-    merged = network.merged(plan, entries)
-    if steps == 0 or not changed:
-        return merged
-    by_name = {block.name: block for block in changed if not block.keeps_outputs(block.choices(plan))}
-    recipe = replace(bank.recipe, steps=steps)
-    done = 0
-
-    def relearn(name: str, inputs: Tensor) -> None:
-        nonlocal done
-        if name not in by_name:
-            return
-        student = merged.get_submodule(name)
-        assert isinstance(student, fx.GraphModule)
-        kept = folder / f"{name}-{recipe.digest}.safetensors" if folder else None
-        if kept and kept.exists():
-            student.load_state_dict(load_file(kept))
-        else:
-            learn_block(student, bank.lesson(by_name[name], inputs), recipe)
-            if kept:
-                save_weights(weights_of(student), kept)
-        done += 1
-        progress(done, len(by_name))
-
-    walk(merged, bank.images, visit=relearn)
-    return merged
 
 
 def distillation(student: Tensor, teacher: Tensor) -> Tensor:

@@ -4,23 +4,31 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+import torch
 from torch import Tensor, fx
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a block is learned. `images` counts those that are looked at, `batch` those of a step.
+    """How a block is learned. `images` counts those that are looked at, each in so many `views` (itself, and
+    itself changed at random), and `batch` those of a step.
 
     With `half`, products are taken in bfloat16 (1500 steps of GoogLeNet's 4a at 224 pixels: 26 s against 37).
     """
 
     images: int = 256
+    views: int = 1
     steps: int = 60
     batch: int = 8
     rate: float = 0.05
     samples_per_weight: int = 16
     seed: int = 0
     half: bool = False
+
+    @property
+    def kept_as(self) -> torch.dtype:
+        """How maps are kept in memory."""
+        return torch.bfloat16 if self.half else torch.float32
 
     @property
     def digest(self) -> str:

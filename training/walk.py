@@ -1,7 +1,7 @@
-"""Run a network over all images at once, layer by layer, and look at what flows between blocks."""
+"""Run a network over all images, part by part, and look at what flows between its blocks."""
 
 import operator
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, fx, nn
@@ -9,60 +9,91 @@ from torch import Tensor, fx, nn
 BATCH = 64
 
 
-@torch.no_grad()
-def walk(
-    skeleton: fx.GraphModule,
-    inputs: Tensor,
-    keep: Collection[str] = (),
-    visit: Callable[[str, Tensor], None] | None = None,
-) -> dict[str, Tensor]:
-    """Outputs of the nodes in `keep` (and ``"output"``) for all images.
+class Walk:
+    """A network on its way through all images: only what is still to be read is kept.
 
-    `visit` is called with the name of every layer or block that is about to run and with what it
-    reads; it may change that layer's weights, which everything above then sees.
+    Parts must be asked for in the order in which the network runs them. What is ahead may be changed
+    meanwhile, and is seen by everything behind it.
+
+    Parameters
+    ----------
+    network : traced
+    inputs : (n, 3, height, width)
+    half : whether to run and to keep what flows in bfloat16
     """
-    nodes = list(skeleton.graph.nodes)
-    last_use = {source: node for node in nodes for source in node.all_input_nodes}
-    values: dict[fx.Node, Tensor] = {}
-    kept: dict[str, Tensor] = {}
-    for node in nodes:
-        if node.op == "placeholder":
-            values[node] = inputs
-        elif node.op == "get_attr":
-            values[node] = operator.attrgetter(str(node.target))(skeleton)
-        elif node.op == "output":
-            kept["output"] = values[node.all_input_nodes[0]]
-        else:
-            if visit is not None and node.op == "call_module":
-                visit(str(node.target), values[node.all_input_nodes[0]])
-            values[node] = _apply(skeleton, node, values, len(inputs))
-        if node.name in keep:
-            kept[node.name] = values[node]
+
+    def __init__(self, network: fx.GraphModule, inputs: Tensor, half: bool = False) -> None:
+        self.network = network
+        self.nodes = list(network.graph.nodes)
+        self.calls = {str(n.target): i for i, n in enumerate(self.nodes) if n.op == "call_module"}
+        self.last_use = {source: i for i, node in enumerate(self.nodes) for source in node.all_input_nodes}
+        self.values = {node: inputs for node in self.nodes if node.op == "placeholder"}
+        self.count, self.half, self.done = len(inputs), half, 0
+
+    def before(self, module: str) -> Tensor:
+        """Run everything before a submodule; what it reads."""
+        self.run(self.calls[module])
+        return self.values[self.nodes[self.calls[module]].all_input_nodes[0]]
+
+    def through(self, module: str) -> Tensor:
+        """Run everything up to a submodule and itself; what it gives."""
+        here = self.calls[module]
+        return self.run(here + 1, (self.nodes[here].name,))[self.nodes[here].name]
+
+    @torch.no_grad()
+    def run(self, end: int, keep: Collection[str] = ()) -> dict[str, Tensor]:
+        """Run the nodes up to number `end`; what those named in `keep` give."""
+        part = [n for n in self.nodes[self.done : end] if n.op not in ("placeholder", "get_attr")]
+        live = [n for n in part if n.name in keep or self.last_use.get(n, 0) >= end]
+        made: dict[fx.Node, Tensor] = {}
+        for start in range(0, self.count, BATCH):
+            rows = slice(start, start + BATCH)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+                values = {node: whole[rows] for node, whole in self.values.items()}
+                for node in part:
+                    self._step(node, values, live)
+            for node in live:
+                value = values[node].bfloat16() if self.half else values[node]
+                made.setdefault(node, value.new_empty(self.count, *value.shape[1:]))[rows] = value
+        self.values |= made
+        kept = {node.name: value for node, value in self.values.items() if node.name in keep}
+        self.values = {node: v for node, v in self.values.items() if self.last_use.get(node, 0) >= end}
+        self.done = end
+        return kept
+
+    def _step(self, node: fx.Node, values: dict[fx.Node, Tensor], live: Collection[fx.Node]) -> None:
+        """Run one node for a batch; what nothing reads any more is let go."""
+        values[node] = self._value(node, values)
         for source in node.all_input_nodes:
-            if last_use[source] is node:
+            if source not in live and self.nodes[self.last_use[source]] is node:
                 values.pop(source, None)
-    return kept
 
+    def _value(self, node: fx.Node, values: dict[fx.Node, Tensor]) -> Tensor:
+        def read(source: fx.Node) -> Tensor:
+            if source.op != "get_attr":
+                return values[source]
+            constant: Tensor = operator.attrgetter(str(source.target))(self.network)
+            return constant
 
-def _apply(skeleton: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Tensor], count: int) -> Tensor:
-    function = skeleton.get_submodule(str(node.target)) if node.op == "call_module" else node.target
-    pieces: list[Tensor] = []
-    for start in range(0, count, BATCH):
-
-        def cut(source: fx.Node, start: int = start) -> Tensor:
-            whole = values[source]
-            return whole if source.op == "get_attr" else whole[start : start + BATCH]
-
-        args, kwargs = fx.node.map_arg(node.args, cut), fx.node.map_arg(node.kwargs, cut)
+        args, kwargs = fx.node.map_arg(node.args, read), fx.node.map_arg(node.kwargs, read)
+        if node.op == "output":
+            return values[node.all_input_nodes[0]]
         if node.op == "call_method":
-            pieces.append(getattr(args[0], str(node.target))(*args[1:], **kwargs))
-        else:
-            assert callable(function)
-            pieces.append(function(*args, **kwargs))
-    return torch.cat(pieces)
+            called: Tensor = getattr(args[0], str(node.target))(*args[1:], **kwargs)
+            return called
+        function = self.network.get_submodule(str(node.target)) if node.op == "call_module" else node.target
+        assert callable(function)
+        given: Tensor = function(*args, **kwargs)
+        return given
+
+
+def walk(network: fx.GraphModule, inputs: Tensor, keep: Collection[str]) -> dict[str, Tensor]:
+    """What the nodes in `keep` (``"output"`` among them) give for all images."""
+    steps = Walk(network, inputs)
+    return steps.run(len(steps.nodes), keep)
 
 
 @torch.no_grad()
 def outputs_of(model: nn.Module, inputs: Tensor, batch: int = BATCH) -> Tensor:
     """A module's outputs for all inputs, batch by batch."""
-    return torch.cat([model(inputs[i : i + batch]) for i in range(0, len(inputs), batch)])
+    return torch.cat([model(inputs[i : i + batch].float()) for i in range(0, len(inputs), batch)])

@@ -43,7 +43,7 @@ def test_what_an_awkward_network_offers_is_right(name: str, tmp_path: Path) -> N
     images = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0))
     wanted = outputs_of(built(name), images)
     assert torch.allclose(outputs_of(network.teacher, images), wanted, atol=1e-5)
-    assert torch.allclose(walk(network.skeleton(), images)["output"], wanted, atol=1e-5)
+    assert torch.allclose(walk(network.skeleton(), images, ["output"])["output"], wanted, atol=1e-5)
     for site in network.sites:
         for option in site.options[1:]:
             got = outputs_of(network.merged({site.id: option}), images)

@@ -1,5 +1,6 @@
 """Learned merges: errors fall and beat their start; banks are reused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,12 @@ from torch import Tensor, nn
 
 from merges.network import Network, analyse
 from tests import networks
+from training.assemble import assemble, following, relearn
 from training.bank import Bank
 from training.distill import error_of
 from training.errors import ExportError
 from training.export import Agreement, check, compare, to_onnx
-from training.finetune import accuracy, assemble
+from training.finetune import Progress, accuracy
 from training.lesson import Recipe
 from training.walk import outputs_of, walk
 
@@ -111,22 +113,43 @@ def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp
         tmp_path / "k",
     )
 
+    def relearned(folder: Path | None, told: Progress = lambda _, __: None) -> dict[str, Tensor]:
+        merged = assemble(bank, plan)
+        taught = following(network, images(), half=False)
+        relearn(merged, network, plan, images(), taught, replace(RECIPE, steps=5), told, folder)
+        return merged.state_dict()
+
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
+    whole = assemble(bank, plan, 5).state_dict()
     with pytest.raises(KeyboardInterrupt):
-        assemble(bank, plan, 5, stop, kept)
+        relearned(kept, stop)
     (first,) = kept.iterdir()
     before = first.stat().st_mtime_ns
-    merged = assemble(bank, plan, 5, folder=kept)
+    resumed = relearned(kept)
     assert first.stat().st_mtime_ns == before
-    whole = assemble(bank, plan, 5)
-    assert all(torch.equal(v, whole.state_dict()[k]) for k, v in merged.state_dict().items())
+    first.write_bytes(first.read_bytes()[:100])
+    mended = relearned(kept)
+    for weights in (resumed, mended, relearned(None)):
+        assert all(torch.equal(value, whole[name]) for name, value in weights.items())
+
+
+def test_relearning_in_half_precision_brings_the_whole_network_closer(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    plan, recipe = everything(network), replace(RECIPE, steps=40, half=True)
+    merged = assemble(Bank(network, images(), tmp_path, "d", replace(RECIPE, steps=0)), plan)
+    wanted = outputs_of(network.teacher, images())
+    before = (outputs_of(merged, images()) - wanted).square().mean()
+    seen = images().bfloat16()
+    relearn(merged, network, plan, seen, following(network, seen, half=True), recipe)
+    assert {weight.dtype for weight in merged.parameters()} == {torch.float32}
+    assert (outputs_of(merged, images()) - wanted).square().mean() < 0.7 * before
 
 
 def test_walking_gives_the_networks_own_outputs(network: Network) -> None:
     assert torch.allclose(
-        walk(network.skeleton(), images(10))["output"], network.teacher(images(10)), atol=1e-5
+        walk(network.skeleton(), images(10), ["output"])["output"], network.teacher(images(10)), atol=1e-5
     )
 
 

@@ -1,0 +1,72 @@
+"""Make a plan's network from learned blocks, and whole by a pass from bottom to top."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor, fx
+
+from merges.blocks import Block
+from merges.network import Network
+from training.bank import Bank
+from training.distill import learn_block
+from training.files import kept_weights, save_weights, weights_of
+from training.finetune import Progress
+from training.lesson import Lesson, Recipe
+from training.walk import Walk
+
+Taught = Callable[[Block], tuple[Tensor, Tensor]]
+
+
+def assemble(bank: Bank, plan: Mapping[str, str], steps: int = 0) -> fx.GraphModule:
+    """The plan's network from learned blocks; with `steps`, relearned on the bank's images."""
+    network = bank.network
+    changed = [block for block in network.blocks if block.choices(plan)]
+    entries = {block.name: bank.get(block, block.choices(plan)).weights for block in changed}
+    merged = network.merged(plan, entries)
+    if steps:
+        recipe = replace(bank.recipe, steps=steps)
+        relearn(merged, network, plan, bank.images, bank.taught, recipe)
+    return merged
+
+
+def following(network: Network, images: Tensor, half: bool) -> Taught:
+    """What the teacher's blocks read and give, made as it is asked for, from bottom to top."""
+    teacher = Walk(network.skeleton(), images, half)
+    return lambda block: (teacher.before(block.name), teacher.through(block.name))
+
+
+def relearn(
+    merged: fx.GraphModule,
+    network: Network,
+    plan: Mapping[str, str],
+    images: Tensor,
+    taught: Taught,
+    recipe: Recipe,
+    progress: Progress = lambda _, __: None,
+    folder: Path | None = None,
+) -> None:
+    """Relearn every merged block once, from bottom to top, in place.
+
+    Blocks learned alone are fed the teacher's features; stacked, their errors pile up. So every block learns
+    on what the merged network below it really gives for `images`, against what the teacher's block gives
+    there. With a `folder`, every relearned block is kept there, and taken from there by a pass that was
+    interrupted.
+    """
+    learned = [block for block in network.blocks if not block.keeps_outputs(block.choices(plan))]
+    by_name = {block.name: block for block in learned}
+    names = [str(n.target) for n in merged.graph.nodes if n.op == "call_module" and str(n.target) in by_name]
+    walk = Walk(merged, images, recipe.half)
+    for done, name in enumerate(names):
+        student, teacher = merged.get_submodule(name), network.original(by_name[name])
+        assert isinstance(student, fx.GraphModule)
+        kept = folder / f"{name}-{recipe.digest}.safetensors" if folder else None
+        known = kept_weights(kept) if kept else None
+        if known:
+            student.load_state_dict(known[0])
+        else:
+            entered, left = taught(by_name[name])
+            learn_block(student, Lesson(walk.before(name), entered, left, teacher), recipe)
+            if kept:
+                save_weights(weights_of(student), kept)
+        progress(done + 1, len(names))
