@@ -37,6 +37,7 @@ from search.samplers import SAMPLERS, make_sampler  # noqa: E402
 from search.setup import Setup, workbench  # noqa: E402
 from search.warmstart import guessed_harm, ladder  # noqa: E402
 from training.finetune import accuracy  # noqa: E402
+from training.shelf import Shelf  # noqa: E402
 
 _OPTIONS = ("keep", "slim", "merged")
 _SHOWN = (25, 50, 100, 200, 300)
@@ -54,7 +55,7 @@ def tabulate(home: Path) -> dict[str, object]:
     with report.bars() as watch:
         bench = workbench(Setup(), home, watch)
         latencies = Latencies(bench.network, Device.named("arm-a57", home))
-        evaluator = Evaluator(bench, latencies, Proxy(), home)
+        evaluator = Evaluator(bench, latencies, Proxy(), Shelf(home / "bank"))
         blocks = [b for b in bench.network.blocks if any(s.rule == "branch" for s in b.sites)]
         learned = {}
         for block, option in itertools.product(blocks, _OPTIONS):

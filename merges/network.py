@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -93,6 +93,19 @@ class Network:
         kept = tuple(s for s in wanted if not named(s, skip))
         refused = tuple(r for r in self.refused if r.rule not in without)
         return Network(self.name, self.input_shape, self.teacher, kept, refused, self.folded)
+
+    def without(self, unwanted: Mapping[str, Mapping[str, str]]) -> "Network":
+        """The same network with fewer options: by site, those that are left out and why."""
+        kept: list[Site] = []
+        refused = list(self.refused)
+        for site in self.sites:
+            reasons = unwanted.get(site.id, {})
+            options = tuple(option for option in site.options if option not in reasons)
+            if len(options) > 1:
+                kept.append(replace(site, options=options))
+            else:
+                refused.append(Refusal(site.rule, site.labels, next(iter(reasons.values()))))
+        return Network(self.name, self.input_shape, self.teacher, tuple(kept), tuple(refused), self.folded)
 
     @property
     def classes(self) -> int:

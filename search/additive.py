@@ -7,7 +7,7 @@ the additive problem is solved exactly at several latencies, and the plan that w
 tried next.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ _LARGEST_HARM = 4.0
 _FIRST_SCALE, _LEAST_SCALE = 1.0, 1e-3
 _LEAST_HARM = 1e-6
 
+Goals = Callable[[Mapping[str, str]], Sequence[float]]
+
 
 @dataclass(frozen=True)
 class Belief:
@@ -42,7 +44,7 @@ class Belief:
 
         A trial weighs less the larger its harm: large harms saturate and do not add up.
         """
-        weights = 1 / (_NOISE**2 + (_SATURATION * harms) ** 2)
+        weights = 1 / _noise(harms)
         expected = chosen @ prior
         power = float(expected @ expected)
         scale = max(float(expected @ harms) / power, _LEAST_SCALE) if power > 0 else _FIRST_SCALE
@@ -84,12 +86,29 @@ class Surrogate:
         """Accuracy to expect of a plan, in percent."""
         return self.accuracy * float(np.exp(-self.chosen(plan) @ belief.mean))
 
+    def at_best(self, belief: Belief, plan: Mapping[str, str], deviations: float) -> float:
+        """Accuracy of a plan that harms so many standard deviations less than expected, in percent."""
+        chosen = self.chosen(plan)
+        harm = chosen @ belief.mean
+        variance = chosen @ belief.covariance @ chosen + _noise(harm)
+        return self.accuracy * float(np.exp(-max(harm - deviations * variance**0.5, 0.0)))
+
     def left_out(self, tried: Sequence[tuple[Mapping[str, str], float]]) -> list[float]:
         """The accuracy that is predicted for every plan from all the others."""
         return [
             self.predict(self.belief([*tried[:n], *tried[n + 1 :]]), plan)
             for n, (plan, _) in enumerate(tried)
         ]
+
+
+def _noise(harm: Any) -> Any:
+    """Variance of measured harms about what their options add up to."""
+    return _NOISE**2 + (_SATURATION * harm) ** 2
+
+
+def no_goals(plan: Mapping[str, str]) -> Sequence[float]:
+    """Nothing but latency and accuracy counts."""
+    return ()
 
 
 class AdditiveSampler(optuna.samplers.BaseSampler):
@@ -101,6 +120,8 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
     worths : by site and option the time saved and the prior harm, in any unit; others are rarely tried
     baseline_ms, accuracy : of the untouched network
     slowest_ms, least_accuracy : limits; plans outside count for nothing
+    goals : what else of a plan shall be small, known before it is tried. For every second proposal bounds are
+        drawn for them, and the front is improved among the plans within
     """
 
     def __init__(
@@ -112,6 +133,7 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         seed: int,
         slowest_ms: float | None = None,
         least_accuracy: float = 0.0,
+        goals: Goals = no_goals,
     ) -> None:
         self.space = space
         self.worths = worths
@@ -121,6 +143,7 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         self.baseline_ms, self.accuracy = baseline_ms, accuracy
         self.slowest_ms = min(baseline_ms, slowest_ms or baseline_ms)
         self.least_accuracy = least_accuracy
+        self.goals = goals
         self.random = np.random.default_rng(seed)
 
     def infer_relative_search_space(
@@ -133,7 +156,7 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
     ) -> dict[str, Any]:
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         others = study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.PRUNED))
-        tried = [(t.params, t.values[0], t.values[1]) for t in finished]
+        tried = [(t.params, t.values) for t in finished]
         plan = self.propose(tried, [t.params for t in others])
         return {site: plan.get(site, KEEP) for site in self.space}
 
@@ -144,23 +167,24 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
 
     def propose(
         self,
-        tried: Sequence[tuple[Mapping[str, str], float, float]],
+        tried: Sequence[tuple[Mapping[str, str], Sequence[float]]],
         others: Sequence[Mapping[str, str]] = (),
     ) -> dict[str, str]:
         """The plan to try next.
 
-        `tried` are plans with their latencies (ms) and accuracies (percent), `others` plans that are at work
-        or were found to be the same as a tried one.
+        `tried` are plans with their latency (ms), accuracy (percent) and goals, `others` plans that are at
+        work or were found to be the same as a tried one.
         """
-        known = [_changed(plan) for plan in (*(plan for plan, _, _ in tried), *others)]
-        harm = self.surrogate.belief([(plan, reached) for plan, _, reached in tried]).draw(self.random)
-        front = [(latency, accuracy) for _, latency, accuracy in tried]
+        known = [_changed(plan) for plan in (*(plan for plan, _ in tried), *others)]
+        harm = self.surrogate.belief([(plan, values[1]) for plan, values in tried]).draw(self.random)
+        bounds = self._bounds([values[2:] for _, values in tried])
+        front = [(values[0], values[1]) for _, values in tried if bounds.hold(values[2:])]
         best, most = self._neighbour(known), self._area(front)
         for plan in self._solutions(harm):
             taken = self.surrogate.chosen(plan)
             point = self.baseline_ms - self.saved @ taken, self.accuracy * np.exp(-harm @ taken)
             area = self._area([*front, point])
-            if plan not in known and area > most:
+            if plan not in known and area > most and bounds.hold(self.goals(plan)):
                 best, most = plan, area
         return best
 
@@ -173,6 +197,13 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         for fraction in (np.arange(_LATENCIES) + self.random.random()) / _LATENCIES:
             yield least_harm(worths, float(fraction) * most)
 
+    def _bounds(self, tried: Sequence[Sequence[float]]) -> "_Bounds":
+        """Bounds of the goals between the least and the most that was seen; none every second time."""
+        if not any(len(goals) for goals in tried) or len(tried) % 2:
+            return _Bounds(None)
+        values = np.array(tried)
+        return _Bounds(self.random.uniform(values.min(axis=0), values.max(axis=0)))
+
     def _area(self, plans: Iterable[tuple[float, float]]) -> float:
         """What plans within the limits dominate."""
         within = [p for p in plans if p[0] <= self.slowest_ms and p[1] >= self.least_accuracy]
@@ -184,6 +215,15 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         site = str(self.random.choice(list(self.space)))
         plan[site] = str(self.random.choice([o for o in self.space[site].choices if o != plan.get(site)]))
         return _changed(plan)
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    most: np.ndarray | None
+
+    def hold(self, goals: Sequence[float]) -> bool:
+        """Whether goals keep the bounds."""
+        return self.most is None or bool(np.all(np.asarray(goals) <= self.most))
 
 
 def _changed(plan: Mapping[str, str]) -> dict[str, str]:

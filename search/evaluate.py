@@ -1,17 +1,17 @@
 """What a plan is worth: latency from the target's table, accuracy from a short proxy."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import optuna
-from torch import Tensor
+from torch import Tensor, fx
 
 from merges.plan import Plan
+from search.goals import Goal
 from search.knapsack import Worths
 from search.latency import Latencies, Progress, Score
 from search.limits import Limits
@@ -23,6 +23,7 @@ from training.assemble import assemble
 from training.bank import Bank
 from training.finetune import Accuracy, evaluate, finetune
 from training.lesson import Recipe
+from training.shelf import Shelf
 
 METRICS = ("expected", "top1", "top5")
 
@@ -109,12 +110,26 @@ class Evaluator:
 
     enumerates = False  # whether its first plans are all that there are
 
-    def __init__(self, bench: Workbench, latencies: Latencies, proxy: Proxy, home: Path) -> None:
+    def __init__(
+        self,
+        bench: Workbench,
+        latencies: Latencies,
+        proxy: Proxy,
+        shelf: Shelf,
+        goals: Mapping[str, Goal] | None = None,
+    ) -> None:
         self.bench = bench
         self.latencies = latencies
         self.proxy = proxy
-        self.home = home
+        self.shelf = shelf
+        self.goals = goals or {}
         self.worths: Worths = {}
+
+    def with_proxy(self, proxy: Proxy) -> "Evaluator":
+        """The same but for what a trial costs."""
+        other = type(self)(self.bench, self.latencies, proxy, self.shelf, self.goals)
+        other.worths = self.worths
+        return other
 
     @cached_property
     def bank(self) -> Bank:
@@ -123,7 +138,7 @@ class Evaluator:
         return Bank(
             self.bench.network,
             images,
-            self.home / "bank",
+            self.shelf,
             self.bench.data.fingerprint,
             self.proxy.recipe(self.bench.setup.seed),
         )
@@ -182,7 +197,14 @@ class Evaluator:
         accuracy = self.untouched()["accuracy"]
         slowest = limits.latency_ms(self.latencies.score({}).latency_ms)
         least = 0.0 if limits.drop is None else accuracy - limits.drop
-        return make_sampler(name, seed, space, self.worths, start, accuracy, slowest, least)
+        return make_sampler(
+            name, seed, space, self.worths, start, accuracy, slowest, least, lambda plan: self.costs(plan)[1:]
+        )
+
+    def costs(self, choices: Mapping[str, str]) -> list[float]:
+        """What is known of a plan before it is trained: its latency (ms), then its goals."""
+        whole = {**self.exact, **choices}
+        return [self.latencies.score(whole).latency_ms, *(goal(whole) for goal in self.goals.values())]
 
     def judge(self, plan: Plan, score: Score, peak_bytes: int) -> Evaluation:
         """Train and evaluate a plan whose latency and memory are known already."""
@@ -193,18 +215,23 @@ class Evaluator:
         return Evaluation(score, accuracy, self.proxy.percent(accuracy), seconds, peak_bytes)
 
     def _learned(self, plan: Plan) -> Accuracy:
-        proxy, bench = self.proxy, self.bench
-        merged = assemble(self.bank, plan.choice, proxy.relearn_steps)
-        finetune(
-            merged,
-            bench.inputs(bench.data.train),
-            self.teacher_logits,
-            proxy.finetune_steps,
-            proxy.batch,
-            proxy.rate,
-            bench.setup.seed,
-        )
-        return evaluate(merged, bench.inputs(bench.data.proxy), bench.data.proxy.labels)[0]
+        merged = self.assembled(plan.choice)
+        self.tune(merged, self.proxy.finetune_steps)
+        return self.accuracy_of(merged)
+
+    def assembled(self, choices: Mapping[str, str]) -> fx.GraphModule:
+        """A plan's network from learned blocks, relearned from bottom to top."""
+        return assemble(self.bank, choices, self.proxy.relearn_steps)
+
+    def tune(self, merged: fx.GraphModule, steps: int) -> None:
+        """Fine-tune the whole network towards the teacher's answers, in place."""
+        images, proxy = self.bench.inputs(self.bench.data.train), self.proxy
+        finetune(merged, images, self.teacher_logits, steps, proxy.batch, proxy.rate, self.bench.setup.seed)
+
+    def accuracy_of(self, merged: fx.GraphModule) -> Accuracy:
+        """On the proxy split."""
+        images = self.bench.data.proxy
+        return evaluate(merged, self.bench.inputs(images), images.labels)[0]
 
     def provenance(self) -> dict[str, Any]:
         """What a study records once."""

@@ -1,14 +1,14 @@
 """The Pareto front of a study, read from its database alone, and the choice of a plan on it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import optuna
 from scipy.stats import spearmanr
 
 from search.additive import Surrogate
-from search.area import dominated
+from search.area import dominated, no_more
 from search.knapsack import Worth
 from search.study import finished
 from training.errors import BadInputError
@@ -23,7 +23,8 @@ class Point:
     """One finished trial. Accuracies and drops in percent (points), latency in milliseconds.
 
     `accuracy` and `drop` are of the study's metric; `top1` is there where images judged. `kind` is the
-    weakest that the latency rests on, `latency_error` its expected relative error.
+    weakest that the latency rests on, `latency_error` its expected relative error. `goals` are what else the
+    study was asked to keep small, by title with its unit.
     """
 
     trial: int
@@ -38,11 +39,17 @@ class Point:
     parameters: int
     kind: str
     latency_error: float
+    goals: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def costs(self) -> list[float]:
+        """What shall be small."""
+        return [self.latency_ms, *self.goals.values()]
 
 
 @dataclass(frozen=True)
 class Front:
-    """A study's front, fastest plan last, and what it is compared with.
+    """A study's front, fastest plan last, and what it is compared with: the untouched network.
 
     `surrogate` says how well the additive model of harms ranks plans that it has not seen: Spearman's rank
     correlation of the accuracy that is predicted for each trial from all others with the measured one.
@@ -60,6 +67,7 @@ class Front:
     surrogate: dict[str, float] | None
     points: tuple[Point, ...]
     others: tuple[Point, ...]
+    goals: dict[str, float] = field(default_factory=dict)
 
     def answer(self) -> dict[str, Any]:
         """The ``--json`` form."""
@@ -80,7 +88,7 @@ def read(study: optuna.Study) -> Front:
     if "baseline" not in notes:
         raise BadInputError(f"study {study.study_name!r} was not made by this program's 'search'")
     baseline = {key: float(notes["baseline"][key]) for key in _BASELINE if key in notes["baseline"]}
-    points = [_point(trial, baseline) for trial in finished(study)]
+    points = [_point(trial, baseline, notes.get("goals", [])) for trial in finished(study)]
     if not points:
         raise BadInputError(f"study {study.study_name!r} has no finished trial; run 'search' on it")
     best = pareto(points)
@@ -94,6 +102,7 @@ def read(study: optuna.Study) -> Front:
         latency_basis=notes["baseline"]["latency_basis"],
         trials=len(points),
         baseline=baseline,
+        goals=notes["baseline"].get("goals", {}),
         surrogate=_surrogate(study, baseline["accuracy"]),
         points=tuple(best),
         others=tuple(p for p in points if p not in best),
@@ -114,8 +123,8 @@ def _surrogate(study: optuna.Study, accuracy: float) -> dict[str, float] | None:
     }
 
 
-def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float]) -> Point:
-    latency_ms, accuracy = trial.values
+def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float], goals: Sequence[str]) -> Point:
+    latency_ms, accuracy, *reached = trial.values
     return Point(
         trial=trial.number,
         plan_id=trial.user_attrs["plan_id"],
@@ -129,14 +138,15 @@ def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float]) -> Point
         parameters=trial.user_attrs["parameters"],
         kind=trial.user_attrs["latency_kind"],
         latency_error=trial.user_attrs["latency_error"],
+        goals=dict(zip(goals, reached, strict=True)),
     )
 
 
 def pareto(points: Sequence[Point]) -> list[Point]:
-    """Points that no other is both faster and at least as accurate as; slowest first."""
+    """Points that cost less than all others that are as accurate, in something at least; slowest first."""
     front: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.latency_ms, -p.accuracy, p.trial)):
-        if not front or point.accuracy > front[-1].accuracy:
+    for point in sorted(points, key=lambda p: (p.costs, -p.accuracy, p.trial)):
+        if not any(other.accuracy >= point.accuracy and no_more(other.costs, point.costs) for other in front):
             front.append(point)
     return front[::-1]
 
@@ -172,18 +182,19 @@ def select(
             )
         return chosen[0]
     if max_drop is not None:
-        fitting = [p for p in front.points if p.drop <= max_drop]
+        fitting = [p for p in front.points[::-1] if p.drop <= max_drop]
         return _first(
-            fitting[::-1],
+            fitting,
             f"a drop of at most {max_drop} points",
             f"{min(p.drop for p in front.points):.2f}",
         )
+    by_accuracy = sorted(front.points, key=lambda p: -p.accuracy)
     if max_latency_ms is not None:
-        fitting = [p for p in front.points if p.latency_ms <= max_latency_ms]
+        fitting = [p for p in by_accuracy if p.latency_ms <= max_latency_ms]
         least = f"{min(p.latency_ms for p in front.points):.2f} ms"
         return _first(fitting, f"a latency of at most {max_latency_ms} ms", least)
     assert speedup is not None
-    fitting = [p for p in front.points if p.speedup >= speedup]
+    fitting = [p for p in by_accuracy if p.speedup >= speedup]
     return _first(fitting, f"a speed-up of {speedup}x", f"{max(p.speedup for p in front.points):.2f}x")
 
 

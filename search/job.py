@@ -2,22 +2,27 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import optuna
 import torch
 
+from merges.network import Network
 from search import crew, study
 from search.database import patiently
 from search.evaluate import Evaluator, Proxy
+from search.goals import goals
 from search.latency import Device, Latencies
 from search.ledger import Ledger, open_engine
 from search.limits import Limits, reachable
+from search.pace import carried_on, paced
+from search.pricing import priced
 from search.setup import Setup, Watch, silent, workbench
 from search.trials import Worker
 from search.zero_shot import ZeroShot
 from training.data import NO_DATA
+from training.shelf import Shelf
 
 _GUESSING = 1.5
 _SEEDS_APART = 1009
@@ -25,7 +30,12 @@ _SEEDS_APART = 1009
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a search is asked for."""
+    """What a search is asked for.
+
+    With `proxy_seconds`, the proxy takes as many steps as fit into them. `bank` is the address of learned
+    layers, elsewhere than in the program's home. `goals` are objectives beside latency and accuracy, and
+    `also_targets` targets whose latencies are objectives too.
+    """
 
     setup: Setup
     proxy: Proxy
@@ -35,6 +45,10 @@ class Wanted:
     name: str | None = None
     workers: int = 1
     limits: Limits = field(default_factory=Limits)
+    proxy_seconds: float | None = None
+    bank: str | None = None
+    goals: tuple[str, ...] = ()
+    also_targets: tuple[str, ...] = ()
 
 
 def search(
@@ -54,7 +68,13 @@ def search(
         study.check_same(wanted.name, storage, network=wanted.setup.model, target=wanted.target)
     evaluator = evaluator_of(wanted, home, watch, note)
     name = wanted.name or _default_name(wanted, evaluator.bench.network.input_shape[1])
+    if wanted.proxy_seconds is not None:
+        begun = study.recorded(name, storage)
+        seconds = wanted.proxy_seconds
+        proxy = carried_on(begun, wanted.proxy, seconds) if begun else paced(evaluator, seconds, note)
+        evaluator, wanted = evaluator.with_proxy(proxy), replace(wanted, proxy=proxy)
     arguments = {
+        "proxy_seconds": wanted.proxy_seconds,
         "budget": wanted.budget,
         "sampler": wanted.sampler,
         "target": wanted.target,
@@ -102,14 +122,22 @@ def _watcher(
 
 def evaluator_of(wanted: Wanted, home: Path, watch: Watch, note: Callable[[str], None]) -> Evaluator:
     """What judges plans: images, teacher, and a table that knows every kernel."""
-    device = Device.named(wanted.target, home)
-    bench = workbench(wanted.setup, home, watch, lambda network: Latencies(network, device).score({}))
+    shelf = Shelf(wanted.bank or home / "bank")
+    devices = [Device.named(name, home) for name in (wanted.target, *wanted.also_targets)]
+
+    def check(network: Network) -> None:
+        for device in devices:
+            Latencies(network, device).score({})
+
+    bench = workbench(wanted.setup, home, watch, check)
     for remark in bench.data.remarks():
         note(remark)
-    latencies = Latencies(bench.network, device)
-    latencies.learn_all(watch)
+    latencies, *others = priced(bench.network, devices)
+    bench = replace(bench, network=latencies.network)
+    for known in (latencies, *others):
+        known.learn_all(watch)
     judge = ZeroShot if wanted.setup.zero_shot else Evaluator
-    evaluator = judge(bench, latencies, wanted.proxy, home)
+    evaluator = judge(bench, latencies, wanted.proxy, shelf, goals(wanted.goals, latencies, others))
     evaluator.weigh(watch("scoring every option"))
     return evaluator
 
@@ -128,4 +156,5 @@ def _default_name(wanted: Wanted, size: int) -> str:
     kind, _, folder = data.partition(":")
     model = wanted.setup.model.replace(":", ".")
     model = Path(model).stem if model.endswith(".onnx") else model
-    return f"{model}-{wanted.target}-{Path(folder).name or kind}-{size}"
+    targets = "+".join((wanted.target, *wanted.also_targets))
+    return f"{model}-{targets}-{Path(folder).name or kind}-{size}"

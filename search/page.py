@@ -39,6 +39,7 @@ def write(study: optuna.Study, front: Front, path: Path) -> None:
         basis=html.escape(f"{front.latency_basis} - {front.latency_source}"),
         rows="\n".join(_row(point) for point in front.points),
         metric=html.escape(METRICS[front.metric]),
+        goals="".join(f"<th>{html.escape(title)}</th>" for title in front.goals),
         figures=json.dumps({name: json.loads(figure.to_json()) for name, figure in figures.items()}).replace(
             "</", "<\\/"
         ),
@@ -74,6 +75,7 @@ def _row(point: Point) -> str:
         f"{point.drop:+.2f}",
         f"{point.macs / 1e6:.1f}",
         f"{point.parameters / 1e6:.2f}",
+        *(f"{value:.2f}" for value in point.goals.values()),
     )
     return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
 

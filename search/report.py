@@ -83,12 +83,14 @@ def front_table(front: Front) -> Table:
         "MACs M",
         "parameters M",
         "latency is",
+        *front.goals,
     ):
-        table.add_column(heading, justify="left" if heading == "plan" else "right")
+        table.add_column(heading, justify="left" if heading == "plan" else "right", overflow="fold")
     base = front.baseline
     accuracies = (f"{base['accuracy']:.2f}", "0.00", f"{base['top1']:.2f}" if "top1" in base else "-")
     untouched = (f"{base['latency_ms']:.2f}", "1.00x", *accuracies)
-    table.add_row("-", "untouched", *untouched, style="dim", end_section=True)
+    goals = (f"{value:.2f}" for value in front.goals.values())
+    table.add_row("-", "untouched", *untouched, "", "", "", *goals, style="dim", end_section=True)
     for p in front.points:
         table.add_row(
             str(p.trial),
@@ -101,6 +103,7 @@ def front_table(front: Front) -> Table:
             f"{p.macs / 1e6:.1f}",
             f"{p.parameters / 1e6:.2f}",
             f"{p.kind}, +-{100 * p.latency_error:.0f} %",
+            *(f"{value:.2f}" for value in p.goals.values()),
         )
     return table
 

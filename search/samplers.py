@@ -6,7 +6,7 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution
 
-from search.additive import AdditiveSampler
+from search.additive import AdditiveSampler, Goals, no_goals
 from search.knapsack import Worths
 from training.errors import BadInputError
 
@@ -24,6 +24,7 @@ def make_sampler(
     accuracy: float,
     slowest_ms: float | None = None,
     least_accuracy: float = 0.0,
+    goals: Goals = no_goals,
 ) -> optuna.samplers.BaseSampler:
     """A sampler for a space of plans; ``auto`` is what wins benchmarks/samplers.py.
 
@@ -37,7 +38,7 @@ def make_sampler(
     match name:
         case "auto":
             limits = slowest_ms, least_accuracy
-            return AdditiveSampler(space, worths, baseline_ms, accuracy, seed, *limits)
+            return AdditiveSampler(space, worths, baseline_ms, accuracy, seed, *limits, goals)
         case "tpe":
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
         case "nsga2":

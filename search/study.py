@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -74,6 +75,14 @@ def check_same(name: str, storage: str, **identity: str) -> None:
             _check_identity(optuna.load_study(study_name=name, storage=storage_of(storage)), identity)
 
 
+def recorded(name: str, storage: str) -> dict[str, Any] | None:
+    """What a study has recorded of itself; None where there is no such study yet."""
+    with _database(storage):
+        if name not in optuna.get_all_study_names(storage_of(storage)):
+            return None
+        return optuna.load_study(study_name=name, storage=storage_of(storage)).user_attrs
+
+
 def open_study(name: str, storage: str) -> optuna.Study:
     """A study that exists.
 
@@ -116,6 +125,7 @@ def start(
         "skip": list(bench.setup.skip),
         "low_rank": bench.setup.low_rank,
         "zero_shot": bench.setup.zero_shot,
+        "goals": list(evaluator.goals),
     }
     with _database(storage):
         if name in optuna.get_all_study_names(storage_of(storage)):
@@ -126,7 +136,7 @@ def start(
         else:
             description = _description(evaluator, identity, arguments)
             with uninterrupted():
-                study = _create(name, storage, description)
+                study = _create(name, storage, description, list(evaluator.goals))
             _enqueue(study, evaluator, budget)
     return study
 
@@ -139,12 +149,12 @@ def _enqueue(study: optuna.Study, evaluator: Evaluator, count: int) -> None:
             study.enqueue_trial(params, user_attrs=notes, skip_if_exists=True)
 
 
-def _create(name: str, storage: str, description: dict[str, Any]) -> optuna.Study:
-    database = storage_of(storage)
-    study = optuna.create_study(study_name=name, storage=database, directions=["minimize", "maximize"])
+def _create(name: str, storage: str, description: dict[str, Any], goals: list[str]) -> optuna.Study:
+    directions = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in goals)]
+    study = optuna.create_study(study_name=name, storage=storage_of(storage), directions=directions)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(_OBJECTIVES)
+        study.set_metric_names([*_OBJECTIVES, *goals])
     for key, value in description.items():
         study.set_user_attr(key, value)
     return study
@@ -153,7 +163,7 @@ def _create(name: str, storage: str, description: dict[str, Any]) -> optuna.Stud
 def _check_identity(study: optuna.Study, identity: dict[str, Any]) -> None:
     for key, ours in identity.items():
         theirs = study.user_attrs.get(key)
-        if theirs != ours:
+        if theirs != ours and (theirs or ours):  # an older study has no word on what it did without
             raise BadInputError(
                 f"study {study.study_name!r} was made with {key} {theirs!r}, not {ours!r}; "
                 "choose another --study name, or give the same arguments"
@@ -178,6 +188,7 @@ def _description(evaluator: Evaluator, identity: dict[str, Any], arguments: dict
                 "latency_ms": score.latency_ms,
                 **score_attributes(score),
                 **evaluator.untouched(),
+                "goals": {title: goal({}) for title, goal in evaluator.goals.items()},
             },
             "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

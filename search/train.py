@@ -23,6 +23,7 @@ from training.fit import Fit, Judge, fit
 from training.lesson import Recipe
 from training.optim import half_pays
 from training.paper import train_as_paper
+from training.shelf import Shelf
 from training.ways import Distilled
 
 _PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
@@ -173,13 +174,13 @@ def bottom_up(
     """The plan's network in closed form, relearned block by block; `folder` keeps what is relearned."""
     simple = Recipe(images=_CLOSED_FORM_IMAGES, steps=0, seed=bench.setup.seed)
     few = bench.preprocess(bench.data.train.pixels[: simple.images])
-    merged = assemble(Bank(bench.network, few, home / "bank", bench.data.fingerprint, simple), plan)
+    merged = assemble(Bank(bench.network, few, Shelf(home / "bank"), bench.data.fingerprint, simple), plan)
     if training.relearn_steps:
         recipe = training.relearning(len(bench.data.train), bench.setup.seed)
         images = bench.views(recipe, watch("changing images"))
         taught = following(bench.network, images, recipe.half)
         told = watch("relearning merged blocks from bottom to top")
-        relearn(merged, bench.network, plan, images, taught, recipe, told, folder)
+        relearn(merged, bench.network, plan, images, taught, recipe, told, Shelf(folder))
     return merged
 
 

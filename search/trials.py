@@ -17,6 +17,7 @@ from search.evaluate import Evaluation, Evaluator
 from search.interrupts import noticed, uninterrupted
 from search.ledger import Ledger
 from search.limits import Limits
+from search.outlook import hopeless
 from search.space import distributions, to_plan
 from search.study import finished
 from training.errors import SearchFailedError
@@ -24,6 +25,7 @@ from training.errors import SearchFailedError
 Progress = Callable[[int, int], None]
 _REPEATS_BEFORE_GIVING_UP = 200
 _FAILURES_BEFORE_GIVING_UP = 3
+_DROPPED_IN_A_ROW = 10
 _POLL = 0.5
 _TAKEN_OVER = "another worker took over what this one left for too long"
 _SLOT, _PLAN = "slot", "plan"
@@ -39,7 +41,7 @@ class Worker:
         self.ledger = ledger
         self.limits = limits
         self.space: Any = distributions(evaluator.bench.network)
-        self.repeats = self.failures = 0
+        self.repeats = self.failures = self.dropped = 0
         self.asked: list[int] = []
 
     def run(self, budget: int, progress: Progress) -> None:
@@ -145,9 +147,10 @@ class Worker:
             score = self.evaluator.latencies.score(plan.choice)
             peak_bytes = self.evaluator.latencies.peak_bytes(plan.choice)
             broken = self.limits.broken(score, peak_bytes)
-            if broken:
+            reason = broken or self._hopeless(plan)
+            if reason:
                 refused, trial = trial, None
-                return self._close(refused, TrialState.PRUNED, broken)
+                return self._close(refused, TrialState.PRUNED, reason)
             evaluation = self.evaluator.judge(plan, score, peak_bytes)
             with uninterrupted():
                 judged, trial = trial, None
@@ -167,13 +170,23 @@ class Worker:
             self._give_up(plan)
             return self._close(trial, TrialState.FAIL, f"{type(error).__name__}: {error}")
 
+    def _hopeless(self, plan: Plan) -> str:
+        """Why a plan is not worth training; after many such in a row, one is trained all the same."""
+        if self.evaluator.enumerates or self.dropped == _DROPPED_IN_A_ROW:
+            reason = ""
+        else:
+            reason = patiently(lambda: hopeless(self.study, self.evaluator, plan.choice))
+        self.dropped = self.dropped + 1 if reason else 0
+        return reason
+
     def _record(self, slot: str, trial: optuna.Trial, plan: Plan, evaluation: Evaluation) -> _Outcome:
         if not (self._note(_SLOT, slot, trial) and self._note(_PLAN, plan.plan_id, trial)):
             return self._close(trial, TrialState.PRUNED, _TAKEN_OVER)
         notes = {"plan": plan.choice, "plan_id": plan.plan_id} | evaluation.attributes()
         for key, value in notes.items():
             patiently(partial(trial.set_user_attr, key, value))
-        values = [evaluation.score.latency_ms, evaluation.percent]
+        latency_ms, *goals = self.evaluator.costs(plan.choice)
+        values = [latency_ms, evaluation.percent, *goals]
         with suppress(UpdateFinishedTrialError):  # told already, and the answer lost with the connection
             patiently(lambda: self.study.tell(trial, values, skip_if_finished=True))
         if not patiently(lambda: self.ledger.finish(_SLOT, slot)):

@@ -14,7 +14,7 @@ from merges.rules.low_rank import lost_energy
 from search.evaluate import Evaluation, Evaluator
 from search.latency import Score
 from search.warmstart import ladder
-from training.finetune import Accuracy, evaluate
+from training.finetune import Accuracy
 
 KEPT = "kept"
 _MOST = 1 - 1e-9
@@ -45,8 +45,7 @@ class ZeroShot(Evaluator):
         return Evaluation(score, None, kept, 0.0, peak_bytes)
 
     def _learned(self, plan: Plan) -> Accuracy:
-        merged, proxy = self.bench.network.merged(plan.choice), self.bench.data.proxy
-        return evaluate(merged, self.bench.inputs(proxy), proxy.labels)[0]
+        return self.accuracy_of(self.bench.network.merged(plan.choice))
 
     def describe(self) -> str:
         return "no training: exact merges, then layers factored with the weights that they have"

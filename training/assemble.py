@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from torch import Tensor, fx
 
@@ -10,9 +9,10 @@ from merges.blocks import Block
 from merges.network import Network
 from training.bank import Bank
 from training.distill import learn_block
-from training.files import kept_weights, save_weights, weights_of
+from training.files import weights_of
 from training.finetune import Progress
 from training.lesson import Lesson, Recipe
+from training.shelf import Shelf
 from training.walk import Walk
 
 Taught = Callable[[Block], tuple[Tensor, Tensor]]
@@ -44,13 +44,13 @@ def relearn(
     taught: Taught,
     recipe: Recipe,
     progress: Progress = lambda _, __: None,
-    folder: Path | None = None,
+    shelf: Shelf | None = None,
 ) -> None:
     """Relearn every merged block once, from bottom to top, in place.
 
     Blocks learned alone are fed the teacher's features; stacked, their errors pile up. So every block learns
     on what the merged network below it really gives for `images`, against what the teacher's block gives
-    there. With a `folder`, every relearned block is kept there, and taken from there by a pass that was
+    there. With a `shelf`, every relearned block is kept there, and taken from there by a pass that was
     interrupted.
     """
     learned = [block for block in network.blocks if not block.keeps_outputs(block.choices(plan))]
@@ -60,13 +60,13 @@ def relearn(
     for done, name in enumerate(names):
         student, teacher = merged.get_submodule(name), network.original(by_name[name])
         assert isinstance(student, fx.GraphModule)
-        kept = folder / f"{name}-{recipe.digest}.safetensors" if folder else None
-        known = kept_weights(kept) if kept else None
+        kept = f"{name}-{recipe.digest}"
+        known = shelf.read(kept) if shelf else None
         if known:
             student.load_state_dict(known[0])
         else:
             entered, left = taught(by_name[name])
             learn_block(student, Lesson(walk.before(name), entered, left, teacher), recipe)
-            if kept:
-                save_weights(weights_of(student), kept)
+            if shelf:
+                shelf.write(kept, weights_of(student))
         progress(done + 1, len(names))

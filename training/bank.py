@@ -1,25 +1,24 @@
 """Learned rebirth layers on disk, reused by every plan that makes the same choices in a block.
 
-One safetensors file an entry, with its error curve and cost, under the fingerprints of the network's
-weights and of the images, named by block, choices and recipe. Files are replaced in one step: two
-processes that learn the same entry at once both end with a whole one.
+One file an entry, with its error curve and cost, under the fingerprints of the network's weights and of
+the images, named by block, choices and recipe. Files are written in one step: two processes that learn the
+same entry at once both end with a whole one.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 from torch import Tensor, fx
 
 from merges.blocks import Block
 from merges.network import Network
 from training.distill import learn_block
-from training.files import kept_weights, save_weights, weights_of
+from training.files import digest, weights_of
 from training.lesson import Lesson, Recipe
+from training.shelf import Shelf
 from training.walk import walk
 
 _ENERGY_IMAGES = 32
@@ -43,15 +42,16 @@ class Bank:
     Parameters
     ----------
     images : (n, 3, height, width) preprocessed images to learn on; their labels are not used
-    home : folder of all banks
+    shelf : where all banks are kept
     data : fingerprint of the images
     """
 
-    def __init__(self, network: Network, images: Tensor, home: Path, data: str, recipe: Recipe) -> None:
+    def __init__(self, network: Network, images: Tensor, shelf: Shelf, data: str, recipe: Recipe) -> None:
         self.network = network
         self.images = images[: recipe.images]
         self.recipe = recipe
-        self.folder = home / f"{network.weights_fingerprint}-{data}"
+        self.shelf = shelf
+        self.folder = f"{network.weights_fingerprint}-{data}"
         self.skeleton = network.skeleton()
         self._energies: dict[str, dict[str, Tensor]] = {}
 
@@ -93,8 +93,8 @@ class Bank:
     def get(self, block: Block, choices: Mapping[str, str]) -> Entry:
         """The learned block for these choices; from disk where it is known."""
         learned = block.learned(choices)
-        path = self._path(block, learned)
-        entry = _read(path) or self._learn(block, learned, path)
+        name = self._name(block, learned)
+        entry = self._read(name) or self._learn(block, learned, name)
         if len(learned) == len(choices):
             return entry
         student, _ = self.network.rebuild(block, learned)
@@ -102,11 +102,11 @@ class Bank:
         self.network.rewrite(student, block, {s: o for s, o in choices.items() if s not in learned})
         return replace(entry, weights=weights_of(student))
 
-    def _path(self, block: Block, choices: Mapping[str, str]) -> Path:
-        text = json.dumps([block.name, sorted(choices.items()), asdict(self.recipe)])
-        return self.folder / f"{block.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.safetensors"
+    def _name(self, block: Block, choices: Mapping[str, str]) -> str:
+        what = [block.name, sorted(choices.items()), asdict(self.recipe)]
+        return f"{self.folder}/{block.name}-{digest(what)}"
 
-    def _learn(self, block: Block, choices: Mapping[str, str], path: Path) -> Entry:
+    def _learn(self, block: Block, choices: Mapping[str, str], name: str) -> Entry:
         start = time.perf_counter()
         student, _ = self.network.rebuild(block, choices, self.energies(block))
         errors = [0.0, 0.0]
@@ -120,17 +120,12 @@ class Bank:
             "seconds": f"{entry.seconds:.3f}",
             "recipe": json.dumps(asdict(self.recipe)),
         }
-        save_weights(entry.weights, path, notes)
+        self.shelf.write(name, entry.weights, notes)
         return entry
 
-
-def _read(path: Path) -> Entry | None:
-    """An entry from disk; None where there is none or its file is damaged (it is learned again)."""
-    found = kept_weights(path)
-    if found is None:
-        return None
-    weights, notes = found
-    try:
+    def _read(self, name: str) -> Entry | None:
+        found = self.shelf.read(name)
+        if found is None:
+            return None
+        weights, notes = found
         return Entry(weights, json.loads(notes["errors"]), float(notes["seconds"]))
-    except (KeyError, TypeError, ValueError):
-        return None

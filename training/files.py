@@ -1,14 +1,20 @@
 """Files written in one step: a reader sees the old file or the new one, never half of it."""
 
+import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+
+def digest(value: object) -> str:
+    """Twelve hexadecimal digits that stand for a value of JSON's kinds in the names of files."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -20,17 +26,6 @@ def save_weights(weights: dict[str, Tensor], path: Path, notes: dict[str, str] |
     """Write weights as safetensors, in one step."""
     with replacing(path) as temporary:
         save_file(weights, temporary, metadata=notes)
-
-
-def kept_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-    """Weights and their notes; None where there is no file or it is damaged: what it held is made again."""
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError):
-        return None
 
 
 @contextmanager

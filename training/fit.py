@@ -73,7 +73,7 @@ def fit(
     if how.epochs == 0:
         merged.eval()
         return []
-    run = _Run(merged, way, images, count, how, folder / "tensorboard" / part)
+    run = _Run(merged, way, images, count, how, folder / "tensorboard" / part, judge is not None)
     checkpoint, identity = folder / f"checkpoint-{part}.pt", json.dumps([asdict(how), way.describe()])
     done = resume(checkpoint, run.parts, run.schedule, identity) or Progressed([], [])
     with way.watching(merged, run.fabric.device):
@@ -103,12 +103,13 @@ class _Run:
         count: int,
         how: Fit,
         logs: Path,
+        judged: bool,
     ) -> None:
         self.fabric = _fabric(how, logs)
         self.way, self.images, self.count, self.how = way, images, count, how
         self.merged = merged.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = AveragedModel(self.merged, multi_avg_fn=get_ema_multi_avg_fn(how.average))
-        self.best = copy.deepcopy(self.mean)
+        self.best = copy.deepcopy(self.mean) if judged else self.mean
         self.network, self.optimiser = self.fabric.setup(self.merged, way.optimiser(self.merged))
         self.a_pass = max(1, count // min(how.batch, count))
         self.total = how.epochs * self.a_pass

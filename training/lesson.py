@@ -1,11 +1,11 @@
 """What a rebuilt block shall learn, and how."""
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, fx
+
+from training.files import digest
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Names files of what was learned so."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:12]
+        return digest(asdict(self))
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,14 @@ model = click.option(
 target = click.option(
     "--target", default="arm-a57", show_default=True, help="CPU to be fast on; 'targets' lists them."
 )
+targets = click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    default=("arm-a57",),
+    show_default=True,
+    help="CPU to be fast on; repeated, the latencies on the others are objectives too.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Standard output holds JSON alone.")
 home = folder(
     "--home",

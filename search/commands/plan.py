@@ -11,6 +11,7 @@ from search import front, picture, planfile, presets, report, study
 from search.commands import options
 from search.latency import Device, Latencies
 from search.planfile import PlanFile
+from search.pricing import priced
 from search.setup import structure
 from search.warmstart import lossless
 from training.errors import BadInputError
@@ -66,10 +67,10 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
 def _preset(preset: str, given: dict[str, Any]) -> PlanFile:
     device = Device.named(given["target"], given["home"])
     network = structure(given["model"], given["input_size"], given["classes"], low_rank=True)
-    latencies = Latencies(network, device)
-    choices = lossless(latencies) if preset == "exact" else presets.preset(preset, network)
+    exact = preset == "exact"
+    choices = lossless(*priced(network, [device])) if exact else presets.preset(preset, network)
     plan = Plan.make(network, choices)
-    return PlanFile.of_plan(network, plan, given["target"], latencies.score(plan.choice))
+    return PlanFile.of_plan(network, plan, given["target"], Latencies(network, device).score(plan.choice))
 
 
 def _of_study(name: str, given: dict[str, Any]) -> PlanFile:

@@ -5,14 +5,16 @@ from typing import Any
 
 import click
 
-from search import front, job, report
+from search import front, goals, job, report
 from search.commands import options
 from search.evaluate import METRICS, Proxy
+from search.goals import ALWAYS, MORE
 from search.limits import Limits
 from search.samplers import SAMPLERS
 from search.setup import Setup
 from search.zero_shot import KEPT
 from training.data import NO_DATA
+from training.errors import BadInputError
 
 
 @click.command("search", epilog="Example: python cli.py search --target arm-a57 --budget 100")
@@ -20,8 +22,14 @@ from training.data import NO_DATA
 @options.model
 @options.learning
 @options.input_size
-@options.target
+@options.targets
 @options.sites
+@click.option(
+    "--objectives",
+    default=",".join(ALWAYS),
+    show_default=True,
+    help=f"latency,accuracy and any of {','.join(MORE)} after them, which shall be small too.",
+)
 @click.option("--study", "name", help="Name of the study.  [default: model-target-data-size]")
 @click.option("--sampler", type=click.Choice(SAMPLERS), default="auto", show_default=True)
 @click.option(
@@ -45,12 +53,23 @@ from training.data import NO_DATA
 @options.number(
     "--proxy-steps", 0, "Steps of a trial's fine-tune of the whole network.", default=Proxy.finetune_steps
 )
+@click.option(
+    "--proxy-seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="What a trial may take here: measured once, and turned into --proxy-steps.",
+)
 @options.number("--teacher-epochs", 0, "Passes over the data for a teacher that has no weights.")
 @options.number("--max-images", 10, "Images of a folder that are used at most.", default=20000)
 @click.option("--max-latency", help="Plans may take so long at most: 40ms, or 50% of the untouched network.")
 @click.option("--max-drop", type=float, help="Look for plans that lose at most so many points.")
 @click.option("--max-memory", type=float, help="MiB that a plan's maps may take at once.")
 @click.option("--max-params", type=float, help="Parameters that a plan may have, in millions.")
+@click.option(
+    "--bank",
+    envvar="REBIRTH_BANK",
+    help="Where learned layers are kept and shared: a folder, or a URL as s3://bucket/bank (with fsspec's "
+    "driver for it installed).  [default: HOME/bank]",
+)
 @options.number("--workers", 1, "Processes of this machine that share the budget.", default=1)
 @options.number("--seed", 0, "Decides splits, learning and sampling.", default=0)
 @options.storage
@@ -62,6 +81,8 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
     command again continues the study; the budget counts all its finished trials.
     """
     metric = given["metric"]
+    if given["zero_shot"] and given["proxy_seconds"]:
+        raise BadInputError("--proxy-seconds goes with training; --zero-shot trains nothing: leave one out")
     if given["zero_shot"] and given["data"] is None:
         given["data"] = NO_DATA
         metric = metric if given["eval_data"] else KEPT
@@ -72,10 +93,15 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
         finetune_steps=given["proxy_steps"],
         metric=metric,
     )
+    targets = list(dict.fromkeys(given["targets"]))
     wanted = job.Wanted(
         setup=Setup(**{k: v for k, v in given.items() if k in Setup.model_fields and v is not None}),
         proxy=proxy,
-        target=given["target"],
+        proxy_seconds=given["proxy_seconds"],
+        bank=given["bank"],
+        target=targets[0],
+        also_targets=tuple(targets[1:]),
+        goals=goals.wanted(given["objectives"]),
         budget=given["budget"],
         sampler=given["sampler"],
         name=given["name"],

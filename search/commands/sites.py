@@ -7,7 +7,8 @@ import click
 
 from search import report, report_network
 from search.commands import options
-from search.latency import Device, Latencies
+from search.latency import Device
+from search.pricing import priced
 from search.setup import structure
 from search.sites import list_sites
 
@@ -18,7 +19,7 @@ from search.sites import list_sites
 def command(target: str, home: Path, as_json: bool, **given: Any) -> None:
     """List what can be merged in a network, and what each option alone does to its latency."""
     device = Device.named(target, home)
-    latencies = Latencies(structure(**given), device)
+    (latencies,) = priced(structure(**given), [device])
     with report.bars() as watch:
         latencies.learn_all(watch)
         listing = list_sites(latencies, watch("scoring every option"))

@@ -15,7 +15,6 @@ from training.errors import BadInputError
 from training.fit import is_first
 
 _STEPS_ON_PHOTOS, _STEPS_ON_DIGITS = 1500, 120
-_VIEWS = 4
 
 
 @click.command("train", epilog="Example: python cli.py train --plan plan.json --epochs 10 --out runs/merged")
@@ -57,7 +56,8 @@ _VIEWS = 4
     "--relearn-views",
     1,
     "ours: how often each is seen, itself and then changed at random; kept in memory (GoogLeNet, 224 "
-    "pixels: 2.5 MB a view in bfloat16, else 5).  [default: 4; 1 without --augment]",
+    "pixels: 2.5 MB a view in bfloat16, else 5).",
+    default=1,
 )
 @options.number(
     "--patience",
@@ -77,7 +77,7 @@ def command(
     joint: tuple[str, ...],
     relearn_steps: int | None,
     relearn_images: int,
-    relearn_views: int | None,
+    relearn_views: int,
     patience: int,
     out: Path,
     home: Path,
@@ -97,15 +97,14 @@ def command(
     if setup.data == NO_DATA:
         raise BadInputError(f"plan {path} names no images to learn on; give --data")
     photos = setup.data != "digits"
-    augment = photos if augment is None else augment
     training = Training(
         epochs,
         recipe,
-        augment,
+        photos if augment is None else augment,
         patience,
         tuple(tuple(names.split(",")) for names in joint),
         relearn_images,
-        (_VIEWS if augment else 1) if relearn_views is None else relearn_views,
+        relearn_views,
         (_STEPS_ON_PHOTOS if photos else _STEPS_ON_DIGITS) if relearn_steps is None else relearn_steps,
     )
     if not is_first():

@@ -1,6 +1,7 @@
 """The sampler on problems that it was made for, and on one that breaks its assumptions."""
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import optuna
@@ -8,7 +9,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from scipy.stats import spearmanr
 
-from search.additive import AdditiveSampler, Belief, Surrogate
+from search.additive import AdditiveSampler, Belief, Goals, Surrogate
 from search.area import dominated
 from search.knapsack import Worth
 from search.samplers import SAMPLERS, make_sampler
@@ -69,11 +70,37 @@ def test_one_seed_one_way() -> None:
 def test_nothing_is_proposed_twice_while_there_is_something_new() -> None:
     worths, _ = problem(0, 0.1)
     sampler = AdditiveSampler(SPACE, worths, BASE_MS, BASE, seed=0)
-    tried: list[tuple[dict[str, str], float, float]] = []
+    tried: list[tuple[dict[str, str], tuple[float, ...]]] = []
     for _ in range(30):
         plan = sampler.propose(tried)
-        assert plan not in [known for known, _, _ in tried]
-        tried.append((plan, BASE_MS - len(plan), BASE - len(plan)))
+        assert plan not in [known for known, _ in tried]
+        tried.append((plan, (BASE_MS - len(plan), BASE - len(plan))))
+
+
+def test_a_third_goal_draws_plans_that_the_others_alone_would_not() -> None:
+    worths, harms = problem(0, 0.15)
+    worths["s0"] = {option: Worth(0.1, 0.1) for option in OPTIONS[1:]}
+    harms["s0"] |= dict.fromkeys(OPTIONS[1:], 0.7)
+
+    def small(goal: bool) -> int:
+        """How many of the tried plans are small, which only the slow and harmful change of s0 makes them."""
+
+        def goals(plan: Mapping[str, str]) -> list[float]:
+            return [1.0 if "s0" in plan else 9.0] if goal else []
+
+        sampler = AdditiveSampler(SPACE, worths, BASE_MS, BASE, seed=0, goals=goals)
+        first = ({}, {"s0": "a"})
+        tried = [(plan, values(plan, goals)) for plan in first]
+        for _ in range(30):
+            plan = sampler.propose(tried)
+            tried.append((plan, values(plan, goals)))
+        return sum("s0" in plan for plan, _ in tried)
+
+    def values(plan: Mapping[str, str], goals: Goals) -> tuple[float, ...]:
+        saved = sum(worths[s][o].saved_ms for s, o in plan.items())
+        return BASE_MS - saved, BASE * float(np.exp(-sum(harms[s][o] for s, o in plan.items()))), *goals(plan)
+
+    assert small(goal=True) > 2 * small(goal=False)
 
 
 def test_limits_turn_it_to_plans_within() -> None:
@@ -82,7 +109,7 @@ def test_limits_turn_it_to_plans_within() -> None:
     limit = BASE_MS - 0.8 * most
     sampler = AdditiveSampler(SPACE, worths, BASE_MS, BASE, seed=0, slowest_ms=limit)
     for _ in range(5):
-        plan = sampler.propose([({}, BASE_MS, BASE)])
+        plan = sampler.propose([({}, (BASE_MS, BASE))])
         assert BASE_MS - sum(worths[s][o].saved_ms for s, o in plan.items()) <= limit
 
 

@@ -10,7 +10,7 @@ from training.errors import BadInputError
 BASE = {"latency_ms": 100.0, "accuracy": 90.0}
 
 
-def point(trial: int, latency_ms: float, accuracy: float) -> Point:
+def point(trial: int, latency_ms: float, accuracy: float, memory: float | None = None) -> Point:
     return Point(
         trial=trial,
         plan_id=f"p{trial}",
@@ -24,6 +24,7 @@ def point(trial: int, latency_ms: float, accuracy: float) -> Point:
         parameters=0,
         kind="measured",
         latency_error=0.0,
+        goals={} if memory is None else {"memory (MiB)": memory},
     )
 
 
@@ -46,6 +47,27 @@ def test_nothing_beats_a_point_of_the_front_and_all_others_are_beaten(points: li
             for q in points
         )
     assert [p.latency_ms for p in front] == sorted((p.latency_ms for p in front), reverse=True)
+
+
+MANY = st.lists(
+    st.builds(point, st.integers(0, 99), st.floats(1, 5), st.floats(0, 5), st.integers(1, 5)),
+    min_size=1,
+    max_size=30,
+)
+
+
+@given(points=MANY)
+def test_with_a_third_goal_the_front_is_what_no_other_point_beats_in_all(points: list[Point]) -> None:
+    def beats(p: Point, q: Point) -> bool:
+        no_worse = p.accuracy >= q.accuracy and all(a <= b for a, b in zip(p.costs, q.costs, strict=True))
+        return no_worse and (p.accuracy, p.costs) != (q.accuracy, q.costs)
+
+    front = pareto(points)
+    assert not any(beats(p, q) for p in points for q in front)
+    assert all(
+        any(beats(q, p) or (q.accuracy, q.costs) == (p.accuracy, p.costs) for q in front) for p in points
+    )
+    assert len({(p.accuracy, *p.costs) for p in front}) == len(front)
 
 
 @given(points=POINTS, more=POINTS)

@@ -16,6 +16,7 @@ from training.errors import ExportError
 from training.export import Agreement, check, compare, to_onnx
 from training.finetune import Progress, accuracy
 from training.lesson import Recipe
+from training.shelf import Shelf
 from training.walk import outputs_of, walk
 
 RECIPE = Recipe(images=80, steps=40, batch=8)
@@ -32,7 +33,7 @@ def everything(network: Network) -> dict[str, str]:
 
 
 def test_every_option_learns_and_beats_its_own_start(network: Network, tmp_path: Path) -> None:
-    bank = Bank(network, images(), tmp_path, "d", RECIPE)
+    bank = Bank(network, images(), Shelf(tmp_path), "d", RECIPE)
     for block in network.blocks:
         for site in block.sites:
             for option in site.options[1:]:
@@ -53,7 +54,7 @@ def test_reducers_keep_the_channels_that_are_active(tmp_path: Path) -> None:
         reducer.weight[:6] *= 3
         reducer.bias[:6] = -1e3
     network = analyse("mixed", model, (3, 24, 24))
-    bank = Bank(network, images(), tmp_path, "d", RECIPE)
+    bank = Bank(network, images(), Shelf(tmp_path), "d", RECIPE)
     block = next(b for b in network.blocks if any(s.id == "reducer:block.reduce3" for s in b.sites))
     choices = {"reducer:block.reduce3": "0.75"}
     blind, _ = network.rebuild(block, choices)
@@ -68,20 +69,20 @@ def test_the_bank_learns_an_entry_once_and_again_when_its_file_is_damaged(
 ) -> None:
     block = network.blocks[-1]
     choices = {block.sites[0].id: block.sites[0].options[1]}
-    first = Bank(network, images(), tmp_path, "d", RECIPE).get(block, choices)
+    first = Bank(network, images(), Shelf(tmp_path), "d", RECIPE).get(block, choices)
     (path,) = tmp_path.rglob("*.safetensors")
     stamp = path.stat().st_mtime_ns
-    again = Bank(network, images(), tmp_path, "d", RECIPE).get(block, choices)
+    again = Bank(network, images(), Shelf(tmp_path), "d", RECIPE).get(block, choices)
     assert path.stat().st_mtime_ns == stamp
     assert all(torch.equal(first.weights[k], again.weights[k]) for k in first.weights)
     path.write_bytes(path.read_bytes()[:100])
-    relearned = Bank(network, images(), tmp_path, "d", RECIPE).get(block, choices)
+    relearned = Bank(network, images(), Shelf(tmp_path), "d", RECIPE).get(block, choices)
     assert relearned.errors == first.errors
 
 
 def test_a_pass_from_bottom_to_top_brings_the_whole_network_closer(tmp_path: Path) -> None:
     network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
-    bank = Bank(network, images(), tmp_path, "d", RECIPE)
+    bank = Bank(network, images(), Shelf(tmp_path), "d", RECIPE)
     wanted = outputs_of(network.teacher, images())
     plan = everything(network)
     untrained, independent, relearned = (
@@ -98,7 +99,7 @@ def test_a_pass_from_bottom_to_top_brings_the_whole_network_closer(tmp_path: Pat
 def test_assembling_repeats_and_leaves_the_teacher_alone(network: Network, tmp_path: Path) -> None:
     before = outputs_of(network.teacher, images(4))
     plans = [
-        assemble(Bank(network, images(), tmp_path / str(i), "d", RECIPE), everything(network), 5)
+        assemble(Bank(network, images(), Shelf(tmp_path / str(i)), "d", RECIPE), everything(network), 5)
         for i in (0, 1)
     ]
     one, other = (outputs_of(m, images(4)) for m in plans)
@@ -108,15 +109,15 @@ def test_assembling_repeats_and_leaves_the_teacher_alone(network: Network, tmp_p
 
 def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp_path: Path) -> None:
     bank, plan, kept = (
-        Bank(network, images(), tmp_path / "b", "d", RECIPE),
+        Bank(network, images(), Shelf(tmp_path / "b"), "d", RECIPE),
         everything(network),
         tmp_path / "k",
     )
 
-    def relearned(folder: Path | None, told: Progress = lambda _, __: None) -> dict[str, Tensor]:
+    def relearned(shelf: Shelf | None, told: Progress = lambda _, __: None) -> dict[str, Tensor]:
         merged = assemble(bank, plan)
         taught = following(network, images(), half=False)
-        relearn(merged, network, plan, images(), taught, replace(RECIPE, steps=5), told, folder)
+        relearn(merged, network, plan, images(), taught, replace(RECIPE, steps=5), told, shelf)
         return merged.state_dict()
 
     def stop(done: int, total: int) -> None:
@@ -124,13 +125,13 @@ def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp
 
     whole = assemble(bank, plan, 5).state_dict()
     with pytest.raises(KeyboardInterrupt):
-        relearned(kept, stop)
+        relearned(Shelf(kept), stop)
     (first,) = kept.iterdir()
     before = first.stat().st_mtime_ns
-    resumed = relearned(kept)
+    resumed = relearned(Shelf(kept))
     assert first.stat().st_mtime_ns == before
     first.write_bytes(first.read_bytes()[:100])
-    mended = relearned(kept)
+    mended = relearned(Shelf(kept))
     for weights in (resumed, mended, relearned(None)):
         assert all(torch.equal(value, whole[name]) for name, value in weights.items())
 
@@ -138,7 +139,7 @@ def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp
 def test_relearning_in_half_precision_brings_the_whole_network_closer(tmp_path: Path) -> None:
     network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
     plan, recipe = everything(network), replace(RECIPE, steps=40, half=True)
-    merged = assemble(Bank(network, images(), tmp_path, "d", replace(RECIPE, steps=0)), plan)
+    merged = assemble(Bank(network, images(), Shelf(tmp_path), "d", replace(RECIPE, steps=0)), plan)
     wanted = outputs_of(network.teacher, images())
     before = (outputs_of(merged, images()) - wanted).square().mean()
     seen = images().bfloat16()

@@ -1,0 +1,61 @@
+"""Weights by name, kept in a folder here or in object storage, and shared by all who know its address."""
+
+import json
+import struct
+from pathlib import Path
+
+import safetensors.torch
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from safetensors import SafetensorError
+from torch import Tensor
+
+from training.errors import BadInputError
+from training.files import replacing
+
+_HEADER = struct.Struct("<Q")
+
+
+class Shelf:
+    """A folder of safetensors files with notes; each is written in one step, so that readers find it whole.
+
+    Parameters
+    ----------
+    address : a folder, or a URL that fsspec knows (``s3://bucket/bank``)
+
+    Raises
+    ------
+    BadInputError
+        The address is of a kind that is not known, or whose driver is not installed.
+    """
+
+    def __init__(self, address: str | Path) -> None:
+        try:
+            system, self.root = url_to_fs(str(address))
+        except (ValueError, ImportError) as error:
+            raise BadInputError(f"{address} cannot be used ({error}); give a folder or a URL") from error
+        self.system: AbstractFileSystem = system
+
+    def read(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+        """Weights and their notes; None where there are none or the file is damaged: they are made again."""
+        try:
+            data: bytes = self.system.cat_file(self._path(name))
+            weights = safetensors.torch.load(data)
+        except (FileNotFoundError, SafetensorError):
+            return None
+        (length,) = _HEADER.unpack_from(data)
+        notes = json.loads(data[_HEADER.size : _HEADER.size + length]).get("__metadata__", {})
+        return weights, notes
+
+    def write(self, name: str, weights: dict[str, Tensor], notes: dict[str, str] | None = None) -> None:
+        """Keep weights under a name."""
+        data = safetensors.torch.save(weights, notes)
+        if isinstance(self.system, LocalFileSystem):
+            with replacing(Path(self._path(name))) as temporary:
+                temporary.write_bytes(data)
+        else:
+            self.system.pipe_file(self._path(name), data)
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}.safetensors"
