@@ -11,7 +11,7 @@ from typing import Any
 from training.errors import SearchFailedError
 
 _POLL = 0.5
-_PATIENCE_SECONDS = 3.0
+_PATIENCE_SECONDS = 10.0  # a worker may be waiting for the database; most end at once
 
 
 def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], watch: Callable[[], bool]) -> None:
