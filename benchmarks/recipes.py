@@ -6,8 +6,8 @@ python benchmarks/recipes.py [--data DATA] [--input-size PIXELS] [--epochs N] [-
 The paper's plan (``modules``: the stem's norms dropped, its pooling kept) for torchvision's GoogLeNet, its
 teacher trained from scratch on the same images (kept in FOLDER), on digits; or for what is given, from its
 weights. Top-1 on the test images, each recipe with as many passes over the images; the seconds hold our pass
-from bottom to top too. A pass over BVLC's 9,000 photos of 128 pixels takes some two minutes on two cores, so that
-18 of them, with both recipes, take more than an hour a seed (estimated).
+from bottom to top too. On two cores some five minutes a seed with digits, and more than an hour for BVLC's
+network on 9,000 photos of 128 pixels (both estimated).
 """
 
 import argparse
