@@ -178,9 +178,9 @@ def bottom_up(
     if training.relearn_steps:
         recipe = training.relearning(len(bench.data.train), bench.setup.seed)
         images = bench.views(recipe, watch("changing images"))
-        taught = following(bench.network, images, recipe.half)
+        lesson = following(bench.network, images, recipe.half)
         told = watch("relearning merged blocks from bottom to top")
-        relearn(merged, bench.network, plan, images, taught, recipe, told, Shelf(folder))
+        relearn(merged, bench.network, plan, images, lesson, recipe, told, Shelf(folder))
     return merged
 
 

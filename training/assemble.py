@@ -15,7 +15,7 @@ from training.lesson import Lesson, Recipe
 from training.shelf import Shelf
 from training.walk import Walk
 
-Taught = Callable[[Block], tuple[Tensor, Tensor]]
+Teaching = Callable[[Block, Tensor], Lesson]
 
 
 def assemble(bank: Bank, plan: Mapping[str, str], steps: int = 0) -> fx.GraphModule:
@@ -26,14 +26,20 @@ def assemble(bank: Bank, plan: Mapping[str, str], steps: int = 0) -> fx.GraphMod
     merged = network.merged(plan, entries)
     if steps:
         recipe = replace(bank.recipe, steps=steps)
-        relearn(merged, network, plan, bank.images, bank.taught, recipe)
+        relearn(merged, network, plan, bank.images, bank.lesson, recipe)
     return merged
 
 
-def following(network: Network, images: Tensor, half: bool) -> Taught:
-    """What the teacher's blocks read and give, made as it is asked for, from bottom to top."""
+def following(network: Network, images: Tensor, half: bool) -> Teaching:
+    """Lessons for blocks from what reaches them, on a teacher that is asked from bottom to top."""
     teacher = Walk(network.skeleton(), images, half)
-    return lambda block: (teacher.before(block.name), teacher.through(block.name))
+
+    def lesson(block: Block, inputs: Tensor) -> Lesson:
+        original = teacher.network.get_submodule(block.name)
+        assert isinstance(original, fx.GraphModule)
+        return Lesson(inputs, teacher.before(block.name), teacher.through(block.name), original)
+
+    return lesson
 
 
 def relearn(
@@ -41,7 +47,7 @@ def relearn(
     network: Network,
     plan: Mapping[str, str],
     images: Tensor,
-    taught: Taught,
+    lesson: Teaching,
     recipe: Recipe,
     progress: Progress = lambda _, __: None,
     shelf: Shelf | None = None,
@@ -58,15 +64,14 @@ def relearn(
     names = [str(n.target) for n in merged.graph.nodes if n.op == "call_module" and str(n.target) in by_name]
     walk = Walk(merged, images, recipe.half)
     for done, name in enumerate(names):
-        student, teacher = merged.get_submodule(name), network.original(by_name[name])
+        student = merged.get_submodule(name)
         assert isinstance(student, fx.GraphModule)
         kept = f"{name}-{recipe.digest}"
         known = shelf.read(kept) if shelf else None
         if known:
             student.load_state_dict(known[0])
         else:
-            entered, left = taught(by_name[name])
-            learn_block(student, Lesson(walk.before(name), entered, left, teacher), recipe)
+            learn_block(student, lesson(by_name[name], walk.before(name)), recipe)
             if shelf:
                 shelf.write(kept, weights_of(student))
         progress(done + 1, len(names))

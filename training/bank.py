@@ -68,16 +68,12 @@ class Bank:
         )
         return {nodes[name]: value for name, value in kept.items() if name in nodes}
 
-    def taught(self, block: Block) -> tuple[Tensor, Tensor]:
-        """What enters the teacher's block, and what leaves it."""
-        return self.features[block.entry], self.features[block.exit]
-
-    def lesson(self, block: Block) -> Lesson:
-        """What the block shall learn on the teacher's features."""
-        entered, left = self.taught(block)
+    def lesson(self, block: Block, inputs: Tensor | None = None) -> Lesson:
+        """What the block shall learn; on the teacher's features unless others reach it."""
+        entered = self.features[block.entry]
         teacher = self.skeleton.get_submodule(block.name)
         assert isinstance(teacher, fx.GraphModule)
-        return Lesson(entered, entered, left, teacher)
+        return Lesson(entered if inputs is None else inputs, entered, self.features[block.exit], teacher)
 
     def energies(self, block: Block) -> dict[str, Tensor]:
         """Mean square of every channel inside the teacher's block on some images, by node."""
@@ -124,8 +120,12 @@ class Bank:
         return entry
 
     def _read(self, name: str) -> Entry | None:
+        """A known entry; None where there is none or its file is damaged (it is learned again)."""
         found = self.shelf.read(name)
         if found is None:
             return None
         weights, notes = found
-        return Entry(weights, json.loads(notes["errors"]), float(notes["seconds"]))
+        try:
+            return Entry(weights, json.loads(notes["errors"]), float(notes["seconds"]))
+        except (KeyError, TypeError, ValueError):
+            return None

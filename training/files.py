@@ -22,10 +22,10 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.contiguous() for name, value in model.state_dict().items()}
 
 
-def save_weights(weights: dict[str, Tensor], path: Path, notes: dict[str, str] | None = None) -> None:
+def save_weights(weights: dict[str, Tensor], path: Path) -> None:
     """Write weights as safetensors, in one step."""
     with replacing(path) as temporary:
-        save_file(weights, temporary, metadata=notes)
+        save_file(weights, temporary)
 
 
 @contextmanager

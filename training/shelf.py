@@ -42,7 +42,7 @@ class Shelf:
         try:
             data: bytes = self.system.cat_file(self._path(name))
             weights = safetensors.torch.load(data)
-        except (FileNotFoundError, SafetensorError):
+        except (OSError, SafetensorError):
             return None
         (length,) = _HEADER.unpack_from(data)
         notes = json.loads(data[_HEADER.size : _HEADER.size + length]).get("__metadata__", {})

@@ -116,8 +116,8 @@ def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp
 
     def relearned(shelf: Shelf | None, told: Progress = lambda _, __: None) -> dict[str, Tensor]:
         merged = assemble(bank, plan)
-        taught = following(network, images(), half=False)
-        relearn(merged, network, plan, images(), taught, replace(RECIPE, steps=5), told, shelf)
+        lesson = following(network, images(), half=False)
+        relearn(merged, network, plan, images(), lesson, replace(RECIPE, steps=5), told, shelf)
         return merged.state_dict()
 
     def stop(done: int, total: int) -> None:
