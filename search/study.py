@@ -71,16 +71,23 @@ def check_storage(storage: str) -> None:
 def check_same(name: str, storage: str, **identity: str) -> None:
     """Refuse early to continue a study of another network or target."""
     with _database(storage):
-        if name in optuna.get_all_study_names(storage_of(storage)):
-            _check_identity(optuna.load_study(study_name=name, storage=storage_of(storage)), identity)
+        study = _begun(name, storage)
+        if study is not None:
+            _check_identity(study, identity)
 
 
 def recorded(name: str, storage: str) -> dict[str, Any] | None:
     """What a study has recorded of itself; None where there is no such study yet."""
     with _database(storage):
-        if name not in optuna.get_all_study_names(storage_of(storage)):
-            return None
-        return optuna.load_study(study_name=name, storage=storage_of(storage)).user_attrs
+        study = _begun(name, storage)
+        return None if study is None else study.user_attrs
+
+
+def _begun(name: str, storage: str) -> optuna.Study | None:
+    """The study of that name, where there is one."""
+    if name not in optuna.get_all_study_names(storage_of(storage)):
+        return None
+    return optuna.load_study(study_name=name, storage=storage_of(storage))
 
 
 def open_study(name: str, storage: str) -> optuna.Study:
@@ -128,8 +135,8 @@ def start(
         "goals": list(evaluator.goals),
     }
     with _database(storage):
-        if name in optuna.get_all_study_names(storage_of(storage)):
-            study = optuna.load_study(study_name=name, storage=storage_of(storage))
+        study = _begun(name, storage)
+        if study is not None:
             _check_identity(study, identity)
             if evaluator.enumerates:
                 _enqueue(study, evaluator, budget)
