@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from merges.network import Network, analyse
 from tests import networks
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 BUILDERS = {name: getattr(networks, name) for name in ("with_batch_norm", "with_lrn", "fire", "mixed")}
+
+settings.register_profile("untimed", deadline=None)  # the first example may import a library
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,19 +2,27 @@
 
 Before      x -> Conv2d(k, s) -> [activation | LRN | BatchNorm]* -> Pool(pk, ps) -> [LRN] -> y
 After       x -> Conv2d(K, s * ps) -> activation -> y, with K = k (or the least above it that has the output
-            size) or K = k + (pk - 1) s (grown to the receptive field); or, to keep the pooling:
-            x -> Conv2d(k, s) -> activation -> Pool -> y (norm dropped)
+            size) or K = k + (pk - 1) s (grown to the receptive field); or, m times as wide:
+            x -> Conv2d(k + (ps - 1) s, s * ps) -> ReLU -> Conv2d 1x1 -> activation -> y; or, to keep the
+            pooling: x -> Conv2d(k, s) -> activation -> Pool -> y (norm dropped)
 Conditions  a chain of layers called once and read once; dilation 1; square kernels and strides; the
             same output size with symmetric padding
 Formula     streamline merging, DeepRebirth section 3.1. The new kernel starts as the old one at its
             place in the window (max pooling), or as its mean over the window (average pooling,
-            exact away from the border where nothing nonlinear stands between)
+            exact away from the border where nothing nonlinear stands between). One linear map is far from a
+            maximum: a wide one makes the responses at m places of the pooling's stride, and a 1x1 answers
+            from them
 """
 
+import re
+from typing import NamedTuple
+
+import torch
 from torch import fx, nn
 
 from merges.algebra import embed_kernel, spread_kernel
-from merges.geometry import POOLS, padding_for, sides, window_of
+from merges.convs import make_conv
+from merges.geometry import POOLS, Window, padding_for, sides, window_of
 from merges.graph import bypass, find, label, layer, shared_layers, tidy
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
@@ -22,7 +30,25 @@ from merges.rule import Refusal, Site, Stage
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6)
 _NORMS = (nn.LocalResponseNorm, nn.BatchNorm2d)
 DROP_NORM = "drop norm"
+_COPIES = (2, 4)
+_MOST_MACS = 2.5  # of the convolution's: norm and pooling can take longer than it does
 _NO_SIZE = "no square, undilated convolution with symmetric padding has the same output size"
+
+
+class _Merge(NamedTuple):
+    """What an option makes of a chain: a kernel, and how many shifted copies of it."""
+
+    kernel: int
+    copies: int = 1
+
+    def __str__(self) -> str:
+        wide = f" {self.copies}x wide" if self.copies > 1 else ""
+        return f"merge {self.kernel}x{self.kernel}{wide}"
+
+    @classmethod
+    def named(cls, option: str) -> "_Merge":
+        kernel, _, copies = (int(number) for number in re.findall(r"\d+", f"{option} 1")[:3])
+        return cls(kernel, copies)
 
 
 class Streamline:
@@ -73,7 +99,8 @@ class Streamline:
         sizes = range(conv.kernel_size[0], window.kernel + 1)
         fits = [k for k in sizes if padding_for(window, k, source[2:], target[2:]) is not None]
         ends = dict.fromkeys((*fits[:1], *(k for k in fits if k == window.kernel)))
-        return [f"merge {k}x{k}" for k in ends] + options
+        wide = [merge for merge in _wide(layers, window) if merge.kernel in fits]
+        return [str(merge) for merge in (*(_Merge(k) for k in ends), *wide)] + options
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
         conv = find(block, site.nodes[0])
@@ -88,36 +115,66 @@ class Streamline:
             doomed: tuple[type, ...] = _NORMS
         else:
             doomed = (*_NORMS, *POOLS)
-            size = int(option.removeprefix("merge ").split("x")[0])
-            block.set_submodule(str(nodes[0].target), self._merged(nodes, layers, size))
+            merge = _Merge.named(option)
+            block.set_submodule(str(nodes[0].target), self._merged(nodes, layers, merge))
+            if merge.copies > 1:
+                _mix(block, nodes[0], merge.copies)
         for node, module in zip(nodes, layers, strict=True):
             if isinstance(module, doomed):
                 bypass(block, node)
         tidy(block)
         return True
 
-    def _merged(self, nodes: list[fx.Node], layers: list[nn.Module | None], size: int) -> nn.Conv2d:
-        conv, window = layers[0], window_of(layers)
+    def _merged(self, nodes: list[fx.Node], layers: list[nn.Module | None], merge: _Merge) -> nn.Conv2d:
+        conv, window, size = layers[0], window_of(layers), merge.kernel
         assert isinstance(conv, nn.Conv2d)
         assert window is not None
         source, target = nodes[0].all_input_nodes[0].meta["shape"], nodes[-1].meta["shape"]
         padding = padding_for(window, size, source[2:], target[2:])
         assert padding is not None, "options are offered only where a padding exists"
-        merged = nn.Conv2d(
-            conv.in_channels, conv.out_channels, size, window.stride, padding, groups=conv.groups
-        )
         kernel = conv.weight.detach()
+        bias = kernel.new_zeros(len(kernel)) if conv.bias is None else conv.bias.detach()
         pools = [m for m in layers if isinstance(m, POOLS)]
         if len(pools) == 1 and isinstance(pools[0], nn.AvgPool2d):
             kernel = spread_kernel(kernel, sides(pools[0].kernel_size)[0], conv.stride[0])
         # Where the old kernel stands in the new one: the middle of the window, both seen from the input.
         offset = window.start + padding + (window.kernel - kernel.shape[2]) // 2
-        merged.weight = nn.Parameter(embed_kernel(kernel, size, size, offset, offset))
-        assert merged.bias is not None
-        merged.bias = nn.Parameter(
-            conv.bias.detach().clone() if conv.bias is not None else merged.bias.detach() * 0
-        )
-        return merged
+        last = size - kernel.shape[2]
+        places = {
+            1: [(offset, offset)],
+            2: [(0, 0), (last, last)],
+            4: [(0, 0), (0, last), (last, 0), (last, last)],
+        }
+        weight = torch.cat([embed_kernel(kernel, size, size, *place) for place in places[merge.copies]])
+        return make_conv(weight, bias.repeat(merge.copies), (window.stride,) * 2, (padding,) * 2, conv.groups)
+
+
+def _wide(layers: list[nn.Module | None], window: Window) -> list[_Merge]:
+    """The merges that are several times as wide as the convolution, where a maximum is taken and they pay."""
+    conv, pools = layers[0], [m for m in layers if isinstance(m, POOLS)]
+    assert isinstance(conv, nn.Conv2d)
+    stride = conv.stride[0]
+    size = conv.kernel_size[0] + window.stride - stride
+    if conv.groups > 1 or window.stride == stride or not any(isinstance(p, nn.MaxPool2d) for p in pools):
+        return []
+    before = conv.weight[0].numel() * (window.stride // stride) ** 2
+    after = conv.in_channels * size**2 + conv.out_channels
+    return [_Merge(size, m) for m in _COPIES if m * after <= _MOST_MACS * before]
+
+
+def _mix(block: fx.GraphModule, conv: fx.Node, copies: int) -> None:
+    """Put an activation and a 1x1 that averages the copies after a widened convolution."""
+    maps = conv.meta["shape"][1]
+    mean = torch.eye(maps).repeat(1, copies)[..., None, None] / copies
+    end, readers = conv, list(conv.users)
+    for what, module in (("wide", nn.ReLU()), ("mix", make_conv(mean, torch.zeros(maps)))):
+        name = f"{conv.target}_{what}".replace(".", "_")
+        block.add_submodule(name, module)
+        with block.graph.inserting_after(end):
+            end = block.graph.call_module(name, (end,))
+        end.meta = dict(conv.meta)
+    for reader in readers:
+        reader.replace_input_with(conv, end)
 
 
 RULE = Streamline()

@@ -139,7 +139,7 @@ def test_a_board_that_was_cut_off_goes_on_where_it_stopped(tmp_path: Path) -> No
     assert [row.median_us == kept[row.kernel] for row in again.rows[:2]] == [True, True]
 
 
-PLANS = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PLANS = settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @PLANS

@@ -12,7 +12,7 @@ from tests import networks
 from tests.merges.test_rules import outputs
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     channels=st.integers(1, 6),
     maps=st.integers(1, 6),
@@ -79,7 +79,7 @@ def assert_exact(model: nn.Module, channels: int, rule: str, size: int = 13) -> 
     assert rule in found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kernels=st.tuples(st.sampled_from([1, 2, 3]), st.sampled_from([1, 3])),
     strides=st.tuples(st.sampled_from([1, 2]), st.sampled_from([1, 2])),
@@ -115,7 +115,7 @@ class Sum(nn.Module):
         return total
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kernels=st.lists(st.sampled_from([1, 3, 5]), min_size=1, max_size=3),
     other=st.sampled_from(["identity", "norm", "none"]),
@@ -152,7 +152,7 @@ class Affine(nn.Module):
         return forms[self.order]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     scale=st.floats(-2, 2).filter(lambda v: abs(v) > 0.1),
     shift=st.floats(-2, 2),
@@ -177,7 +177,7 @@ def test_constant_scales_and_shifts_fold_exactly(scale, shift, order, groups, bi
     assert left == []
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     out=st.integers(2, 9), inside=st.integers(2, 9), kernel=st.sampled_from([1, 3]), seed=st.integers(0, 9)
 )
@@ -200,7 +200,7 @@ def test_ridge_recovers_a_linear_map() -> None:
     assert (offset - bias).abs().max() < 1e-3
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     channels=st.integers(1, 9),
     size=st.integers(1, 6),
@@ -224,7 +224,7 @@ class Joined(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], 1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     widths=st.lists(st.integers(1, 6), min_size=2, max_size=4),
     kernel=st.sampled_from([1, 3]),

@@ -13,7 +13,7 @@ NETWORK = analyse("with_batch_norm", networks.with_batch_norm(), (3, 24, 24))
 CHOICES = st.fixed_dictionaries({site.id: st.sampled_from(site.options) for site in NETWORK.sites})
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(choices=CHOICES)
 def test_a_plan_is_its_own_canonical_form_and_runs(choices: dict[str, str]) -> None:
     plan = Plan.make(NETWORK, choices)
@@ -23,7 +23,7 @@ def test_a_plan_is_its_own_canonical_form_and_runs(choices: dict[str, str]) -> N
         assert NETWORK.merged(plan.choice)(torch.randn(2, 3, 24, 24)).shape == (2, 10)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(first=CHOICES, second=CHOICES)
 def test_equal_ids_mean_equal_choices(first: dict[str, str], second: dict[str, str]) -> None:
     one, other = Plan.make(NETWORK, first), Plan.make(NETWORK, second)

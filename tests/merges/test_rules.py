@@ -103,7 +103,7 @@ def test_shared_layers_are_refused(name: str) -> None:
         assert any(isinstance(r, Refusal) and "shared" in r.reason for r in found)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     size=st.integers(16, 40),
     kernel=st.sampled_from([3, 5, 7]),

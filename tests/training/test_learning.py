@@ -64,6 +64,17 @@ def test_reducers_keep_the_channels_that_are_active(tmp_path: Path) -> None:
     assert errors[1] < 1e-6 < errors[0]
 
 
+def test_a_wide_stem_copies_a_maximum_better_than_a_narrow_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    stem = nn.Sequential(nn.Conv2d(3, 8, 5, 2, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+    network = analyse("stem", nn.Sequential(stem, nn.AdaptiveAvgPool2d(1), nn.Flatten()), (3, 24, 24))
+    site = next(site for site in network.sites if site.rule == "streamline")
+    assert site.options[1:] == ("merge 5x5", "merge 9x9", "merge 7x7 2x wide", "merge 7x7 4x wide")
+    bank = Bank(network, images(), Shelf(tmp_path), "d", RECIPE)
+    errors = [bank.get(network.blocks[0], {site.id: option}).errors[-1] for option in site.options[1:]]
+    assert errors[3] < 0.9 * min(errors[:2])
+
+
 def test_the_bank_learns_an_entry_once_and_again_when_its_file_is_damaged(
     network: Network, tmp_path: Path
 ) -> None:
