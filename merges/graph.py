@@ -6,6 +6,7 @@ Graph code only: nothing here computes a weight (see :mod:`merges.algebra`).
 import copy
 import operator
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import networkx
@@ -186,6 +187,19 @@ def bypass(graph_module: fx.GraphModule, node: fx.Node) -> None:
     """Take a single-input node out; its users read its input instead."""
     node.replace_all_uses_with(node.all_input_nodes[0])
     graph_module.graph.erase_node(node)
+
+
+def insert_after(graph_module: fx.GraphModule, node: fx.Node, layers: Mapping[str, nn.Module]) -> None:
+    """Put layers between a node and what reads it, each named after the node's own and its key."""
+    end, readers = node, list(node.users)
+    for what, module in layers.items():
+        name = f"{node.target}_{what}".replace(".", "_")
+        graph_module.add_submodule(name, module)
+        with graph_module.graph.inserting_after(end):
+            end = graph_module.graph.call_module(name, (end,))
+        end.meta = dict(node.meta)
+    for reader in readers:
+        reader.replace_input_with(node, end)
 
 
 def tidy(graph_module: fx.GraphModule) -> None:

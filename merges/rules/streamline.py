@@ -23,7 +23,7 @@ from torch import fx, nn
 from merges.algebra import embed_kernel, spread_kernel
 from merges.convs import make_conv
 from merges.geometry import POOLS, Window, padding_for, sides, window_of
-from merges.graph import bypass, find, label, layer, shared_layers, tidy
+from merges.graph import bypass, find, insert_after, label, layer, shared_layers, tidy
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
 
@@ -166,15 +166,7 @@ def _mix(block: fx.GraphModule, conv: fx.Node, copies: int) -> None:
     """Put an activation and a 1x1 that averages the copies after a widened convolution."""
     maps = conv.meta["shape"][1]
     mean = torch.eye(maps).repeat(1, copies)[..., None, None] / copies
-    end, readers = conv, list(conv.users)
-    for what, module in (("wide", nn.ReLU()), ("mix", make_conv(mean, torch.zeros(maps)))):
-        name = f"{conv.target}_{what}".replace(".", "_")
-        block.add_submodule(name, module)
-        with block.graph.inserting_after(end):
-            end = block.graph.call_module(name, (end,))
-        end.meta = dict(conv.meta)
-    for reader in readers:
-        reader.replace_input_with(conv, end)
+    insert_after(block, conv, {"act": nn.ReLU(), "mix": make_conv(mean, torch.zeros(maps))})
 
 
 RULE = Streamline()

@@ -29,7 +29,10 @@ _file = click.Path(exists=False, dir_okay=False, path_type=Path)
 @click.option("--max-drop", type=float, help="the fastest plan that loses at most so many points, or")
 @click.option("--max-latency", type=float, help="the most accurate plan of at most so many milliseconds, or")
 @click.option("--speedup", type=float, help="the most accurate plan at least so many times faster.")
-@click.option("--preset", help="Instead of a study: paper, paper:3 (its first 3 steps), paper-tucker, exact.")
+@click.option(
+    "--preset",
+    help="Instead of a study: paper, paper:3 (its first 3 steps), wide, paper-tucker, exact.",
+)
 @options.file("--out", text="Write the plan as JSON.")
 @click.option(
     "--storage", envvar="OPTUNA_STORAGE", help="Study database URL.  [default: SQLite under --home]"
