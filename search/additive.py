@@ -8,7 +8,7 @@ tried next.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -192,7 +192,9 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         """The plans that harm least at several latencies, would these harms be true."""
         worths: dict[str, dict[str, Worth]] = {site: {} for site in self.worths}
         for (site, option), saved, harmed in zip(self.items, self.saved, harm, strict=True):
-            worths[site][option] = Worth(float(saved), float(harmed))
+            worths[site][option] = replace(
+                self.worths[site][option], saved_ms=float(saved), harm=float(harmed)
+            )
         most = most_saved(worths)
         for fraction in (np.arange(_LATENCIES) + self.random.random()) / _LATENCIES:
             yield least_harm(worths, float(fraction) * most)

@@ -1,9 +1,10 @@
-"""The additive problem: one option a site, so that the harm is least and enough time is saved."""
+"""The additive problem: one option a site, none that bars another, the least harm, enough time saved."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ortools.sat.python import cp_model
+from ortools.sat.python.cp_model import LinearExpr
 
 _NANOSECONDS = 1_000_000  # in a millisecond
 _MILLIONTHS = 1_000_000
@@ -11,18 +12,25 @@ _MILLIONTHS = 1_000_000
 
 @dataclass(frozen=True)
 class Worth:
-    """What one option alone saves (milliseconds) and harms (any unit that adds up, not negative)."""
+    """What one option alone saves (milliseconds) and harms (any unit that adds up, not negative).
+
+    `bars` holds options of other sites, as (site, option), that cannot be made where this one is.
+    """
 
     saved_ms: float
     harm: float
+    bars: frozenset[tuple[str, str]] = frozenset()
 
 
 Worths = Mapping[str, Mapping[str, Worth]]  # by site and option
 
 
 def most_saved(worths: Worths) -> float:
-    """Milliseconds that the fastest option of every site saves, all together."""
-    return sum(max([0.0, *(worth.saved_ms for worth in found.values())]) for found in worths.values())
+    """Milliseconds that options can save all together."""
+    problem = _Problem(worths)
+    problem.model.maximize(problem.saved)
+    problem.solve()
+    return problem.solver.objective_value / _NANOSECONDS
 
 
 def least_harm(worths: Worths, saved_ms: float) -> dict[str, str]:
@@ -31,25 +39,41 @@ def least_harm(worths: Worths, saved_ms: float) -> dict[str, str]:
     A multiple-choice knapsack, solved exactly by constraint programming (in nanoseconds and millionths).
     Where so much cannot be saved, the most is.
     """
-    model = cp_model.CpModel()
-    taken = {
-        (site, option): model.new_bool_var(f"{site} {option}")
-        for site, found in worths.items()
-        for option in found
-    }
-    saved = {(s, o): round(worths[s][o].saved_ms * _NANOSECONDS) for s, o in taken}
-    for site, found in worths.items():
-        model.add_at_most_one(taken[site, option] for option in found)
-    most = sum(max([0, *(saved[site, option] for option in found)]) for site, found in worths.items())
-    needed = min(round(saved_ms * _NANOSECONDS), most)
-    model.add(sum(saved[item] * variable for item, variable in taken.items()) >= needed)
-    model.minimize(sum(round(worths[s][o].harm * _MILLIONTHS) * v for (s, o), v in taken.items()))
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = 0
-    status = solver.solve(model)
-    assert status == cp_model.OPTIMAL, solver.status_name(status)
-    return {site: option for (site, option), variable in taken.items() if solver.value(variable)}
+    problem = _Problem(worths)
+    problem.model.add(problem.saved >= round(saved_ms * _NANOSECONDS))
+    problem.model.minimize(problem.harm)
+    return problem.chosen() if problem.solve() else least_harm(worths, most_saved(worths))
+
+
+class _Problem:
+    """Which options are taken, and the sums of what they save and harm."""
+
+    def __init__(self, worths: Worths) -> None:
+        self.model = cp_model.CpModel()
+        self.solver = cp_model.CpSolver()
+        self.solver.parameters.num_workers = 1
+        self.solver.parameters.random_seed = 0
+        worth = {(site, option): worth for site, found in worths.items() for option, worth in found.items()}
+        self.taken = {item: self.model.new_bool_var(" ".join(item)) for item in worth}
+        for site, options in worths.items():
+            self.model.add_at_most_one(self.taken[site, option] for option in options)
+        for item, found in worth.items():
+            for other in sorted(found.bars & worth.keys()):
+                self.model.add_at_most_one([self.taken[item], self.taken[other]])
+        taken = list(self.taken.values())
+        saved = [round(found.saved_ms * _NANOSECONDS) for found in worth.values()]
+        harms = [round(found.harm * _MILLIONTHS) for found in worth.values()]
+        self.saved, self.harm = LinearExpr.weighted_sum(taken, saved), LinearExpr.weighted_sum(taken, harms)
+
+    def solve(self) -> bool:
+        """Look for the best; False where there is no solution at all."""
+        status = self.solver.solve(self.model)
+        assert status in (cp_model.OPTIMAL, cp_model.INFEASIBLE), self.solver.status_name(status)
+        return bool(status == cp_model.OPTIMAL)
+
+    def chosen(self) -> dict[str, str]:
+        """The options that the solution takes, by site."""
+        return {site: option for (site, option), v in self.taken.items() if self.solver.value(v)}
 
 
 def spread(count: int) -> Iterator[float]:
