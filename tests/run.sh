@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --durations 12 "$@"
+.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 12 "$@"

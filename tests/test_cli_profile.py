@@ -1,5 +1,6 @@
 """Targets, tables and boards, as a user handles them."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,11 +30,25 @@ def test_targets_and_profile_answers(tmp_path: Path) -> None:
     assert 0 <= measured["non_tensor_share"] < 1
 
 
-def test_a_board_is_measured_by_hand(tmp_path: Path) -> None:
-    profile = ["profile", *FIRE, "--target", "my-board"]
-    written = run(*profile, "--kit", tmp_path / "kit", home=tmp_path)
+@pytest.fixture(scope="module")
+def home_with_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that knows a board, not measured yet, and the kit for it."""
+    home = tmp_path_factory.mktemp("home")
+    written = run("profile", *FIRE, "--target", "my-board", "--kit", home / "kit", home=home)
     assert written.returncode == 0, written.stderr
     assert "on the board" in written.stderr
+    return home
+
+
+def test_a_board_that_was_not_measured_says_what_to_do(home_with_kit: Path) -> None:
+    asked = run("profile", *FIRE, "--target", "my-board", "--by-layer", home=home_with_kit)
+    assert asked.returncode == 2
+    assert "profile --target my-board" in asked.stderr
+
+
+def test_a_board_is_measured_by_hand(home_with_kit: Path, tmp_path: Path) -> None:
+    shutil.copytree(home_with_kit, tmp_path, dirs_exist_ok=True)
+    profile = ["profile", *FIRE, "--target", "my-board"]
     subprocess.run([sys.executable, "-I", kit.PROGRAM, "."], cwd=tmp_path / "kit", check=True)
     results = tmp_path / "kit" / board.RESULTS
     measured = answer(*profile, "--import", results, "--export", tmp_path / "t.parquet", home=tmp_path)
@@ -49,10 +64,3 @@ def test_a_board_is_measured_by_hand(tmp_path: Path) -> None:
     found = answer("targets", "diff", "my-board", "copy", home=tmp_path)
     assert found["only_first"] == found["only_second"] == 0
     assert all(row["median_ratio"] == pytest.approx(1) for row in found["by_op"])
-
-
-def test_a_board_that_was_not_measured_says_what_to_do(tmp_path: Path) -> None:
-    run("profile", *FIRE, "--target", "my-board", "--kit", tmp_path / "kit", home=tmp_path)
-    asked = run("profile", *FIRE, "--target", "my-board", "--by-layer", home=tmp_path)
-    assert asked.returncode == 2
-    assert "profile --target my-board" in asked.stderr

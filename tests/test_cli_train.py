@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tests.program import ROOT, answer, run
 
 MODEL = ("--model", "tests.networks:with_batch_norm", "--input-size", "32")
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "2"))
 
 
 def learned_plan(home: Path, path: Path) -> None:

@@ -67,11 +67,11 @@ def ended(programs: list[subprocess.Popen[str]]) -> None:
 
 def test_sqlite_serves_four_workers(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
-    program = start(tmp_path, 30, 4, storage)
+    program = start(tmp_path, 16, 4, storage)
     wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 3)
     os.kill(workers_of(program)[0], signal.SIGKILL)
     ended([program])
-    check_whole(storage, 30)
+    check_whole(storage, 16)
 
 
 def test_ctrl_c_stops_all_workers_soon(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 def test_postgres_serves_two_crews_through_deaths_and_a_restart(tmp_path: Path, postgres: Postgres) -> None:
-    budget, dice = 60, random.Random(0)
+    budget, dice = 40, random.Random(0)
     first = start(tmp_path, budget, 4, postgres.url)
     wait_for(lambda: len(trials(postgres.url, TrialState.COMPLETE)) >= 1)
     programs = [first, start(tmp_path, budget, 4, postgres.url)]
