@@ -1,6 +1,7 @@
 """The main job: load, measure, search. Reads top to bottom."""
 
 import os
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,13 +20,14 @@ from search.limits import Limits, reachable
 from search.pace import carried_on, paced
 from search.pricing import priced
 from search.setup import Setup, Watch, silent, workbench
-from search.trials import Worker
+from search.trials import Worker, close_left
 from search.zero_shot import ZeroShot
 from training.data import NO_DATA
 from training.shelf import Shelf
 
 _GUESSING = 1.5
 _SEEDS_APART = 1009
+_TEAM = 12
 
 
 @dataclass(frozen=True)
@@ -90,23 +92,33 @@ def search(
         if wanted.workers == 1 or evaluator.enumerates:
             _worker(running, evaluator, wanted, storage, wanted.setup.seed).run(wanted.budget, progress)
         else:
-            crew.run(wanted.workers, work, (wanted, name, storage, home), _watcher(running, wanted, progress))
+            team = uuid.uuid4().hex[:_TEAM]
+            try:
+                given = (wanted, name, storage, home, team)
+                crew.run(wanted.workers, work, given, _watcher(running, wanted, progress))
+            except KeyboardInterrupt:
+                close_left(running, Ledger(open_engine(storage), name), team)
+                raise
     return running
 
 
-def work(wanted: Wanted, name: str, storage: str, home: Path, number: int) -> None:
+def work(wanted: Wanted, name: str, storage: str, home: Path, team: str, number: int) -> None:
     """Take part in a study that has been started, as one of several workers of this machine."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // wanted.workers))
     evaluator = evaluator_of(wanted, home, silent, lambda text: None)
     seed = wanted.setup.seed + _SEEDS_APART * number
-    worker = patiently(lambda: _worker(study.open_study(name, storage), evaluator, wanted, storage, seed))
+    opened = patiently(lambda: study.open_study(name, storage))
+    worker = patiently(lambda: _worker(opened, evaluator, wanted, storage, seed, team))
     worker.run(wanted.budget, lambda done, total: None)
 
 
-def _worker(running: optuna.Study, evaluator: Evaluator, wanted: Wanted, storage: str, seed: int) -> Worker:
+def _worker(
+    running: optuna.Study, evaluator: Evaluator, wanted: Wanted, storage: str, seed: int, team: str = ""
+) -> Worker:
     """Another seed every time that a study is continued: the same plans need not be drawn again."""
     running.sampler = evaluator.sampler(wanted.sampler, seed + len(running.trials), wanted.limits)
-    return Worker(running, evaluator, Ledger(open_engine(storage), running.study_name), wanted.limits)
+    ledger = Ledger(open_engine(storage), running.study_name, crew=team)
+    return Worker(running, evaluator, ledger, wanted.limits)
 
 
 def _watcher(

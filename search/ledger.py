@@ -34,6 +34,7 @@ from search.database import engine_of, patiently
 
 GRACE = 30.0
 _BEAT = 5.0
+_NAME = 40
 
 _metadata = MetaData()
 _claims = Table(
@@ -42,7 +43,7 @@ _claims = Table(
     Column("study", String(400), primary_key=True),
     Column("kind", String(8), primary_key=True),
     Column("key", String(40), primary_key=True),
-    Column("owner", String(40), nullable=False),
+    Column("owner", String(_NAME), nullable=False),
     Column("trial", Integer),
     Column("beat", Float, nullable=False),
     Column("done", Boolean, nullable=False),
@@ -55,13 +56,13 @@ def open_engine(storage: str) -> Engine:
 
 
 class Ledger:
-    """The claims of one worker in one study."""
+    """The claims of one worker in one study; `crew` begins the names of workers that one program starts."""
 
-    def __init__(self, engine: Engine, study: str, grace: float = GRACE) -> None:
+    def __init__(self, engine: Engine, study: str, grace: float = GRACE, crew: str = "") -> None:
         self.engine = engine
         self.study = study
         self.grace = grace
-        self.owner = uuid.uuid4().hex
+        self.owner = f"{crew}{uuid.uuid4().hex}"[:_NAME]
         self._of_study = _claims.c.study == study
         self._mine = and_(self._of_study, _claims.c.owner == self.owner, _claims.c.done.is_(False))
 
@@ -83,6 +84,12 @@ class Ledger:
     def finish(self, kind: str, key: str) -> bool:
         """Say that a claim's work is done, for good."""
         return self._change(kind, key, _claims.c.owner == self.owner, done=True)
+
+    def give_up(self, crew: str) -> None:
+        """Give up what the ended workers of a crew still hold."""
+        with self.engine.begin() as connection:
+            theirs = and_(_claims.c.owner.startswith(crew), _claims.c.done.is_(False))
+            connection.execute(delete(_claims).where(self._of_study, theirs))
 
     def release(self, kind: str, key: str) -> None:
         """Give up a claim whose work is not done."""

@@ -32,6 +32,20 @@ _SLOT, _PLAN = "slot", "plan"
 _Outcome = tuple[TrialState, str]
 
 
+def close_left(study: optuna.Study, ledger: Ledger, crew: str) -> None:
+    """Close the trials of interrupted workers that had to be ended by force before they could do it.
+
+    Those that nobody has claimed are closed too: should another program have asked for one just now, it
+    notices, and takes the next.
+    """
+    patiently(lambda: ledger.give_up(crew))
+    claimed = {trial for trial, _, _ in patiently(lambda: ledger.rows(_SLOT)).values()}
+    for trial in patiently(lambda: study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))):
+        if trial.number not in claimed:
+            with suppress(UpdateFinishedTrialError):
+                patiently(partial(study.tell, trial.number, state=TrialState.FAIL, skip_if_finished=True))
+
+
 class Worker:
     """Fills slots of a study's budget, one after the other, beside other workers or alone."""
 

@@ -64,3 +64,14 @@ def test_studies_do_not_share_claims(engine: Engine) -> None:
     assert Ledger(engine, "a").claim("slot", "0")
     assert Ledger(engine, "b").claim("slot", "0")
     assert Ledger(engine, "a").rows("plan") == {}
+
+
+def test_what_a_crew_left_is_given_up_and_nothing_else(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 's.db'}")
+    ours, theirs = Ledger(engine, "s", GRACE, crew="ours"), Ledger(engine, "s", GRACE, crew="theirs")
+    assert ours.claim("slot", "0", 3)
+    assert ours.finish("slot", "0")
+    assert ours.claim("slot", "1", 4)
+    assert theirs.claim("slot", "2", 5)
+    theirs.give_up("ours")
+    assert {key: trial for key, (trial, *_) in theirs.rows("slot").items()} == {"0": 3, "2": 5}
