@@ -28,6 +28,7 @@ _LARGEST_HARM = 4.0
 _FIRST_SCALE, _LEAST_SCALE = 1.0, 1e-3
 _LEAST_HARM = 1e-6
 
+ENOUGH_PLANS = 10  # before anything that is predicted counts
 Goals = Callable[[Mapping[str, str]], Sequence[float]]
 
 
@@ -140,6 +141,7 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         self.surrogate = Surrogate(worths, accuracy)
         self.items = self.surrogate.items
         self.saved = np.array([worths[s][o].saved_ms for s, o in self.items])
+        self.most_saved_ms = most_saved(worths)
         self.baseline_ms, self.accuracy = baseline_ms, accuracy
         self.slowest_ms = min(baseline_ms, slowest_ms or baseline_ms)
         self.least_accuracy = least_accuracy
@@ -191,13 +193,10 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
     def _solutions(self, harm: np.ndarray) -> Iterator[dict[str, str]]:
         """The plans that harm least at several latencies, would these harms be true."""
         worths: dict[str, dict[str, Worth]] = {site: {} for site in self.worths}
-        for (site, option), saved, harmed in zip(self.items, self.saved, harm, strict=True):
-            worths[site][option] = replace(
-                self.worths[site][option], saved_ms=float(saved), harm=float(harmed)
-            )
-        most = most_saved(worths)
+        for (site, option), harmed in zip(self.items, harm, strict=True):
+            worths[site][option] = replace(self.worths[site][option], harm=float(harmed))
         for fraction in (np.arange(_LATENCIES) + self.random.random()) / _LATENCIES:
-            yield least_harm(worths, float(fraction) * most)
+            yield least_harm(worths, float(fraction) * self.most_saved_ms)
 
     def _bounds(self, tried: Sequence[Sequence[float]]) -> "_Bounds":
         """Bounds of the goals between the least and the most that was seen; none every second time."""

@@ -7,14 +7,13 @@ from typing import Any
 import optuna
 from scipy.stats import spearmanr
 
-from search.additive import Surrogate
+from search.additive import ENOUGH_PLANS, Surrogate
 from search.area import dominated, no_more
 from search.knapsack import Worth
 from search.study import finished
 from training.errors import BadInputError
 
 METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5", "kept": "kept weights"}
-_ENOUGH_PLANS = 10
 _BASELINE = ("latency_ms", "accuracy", "top1")
 
 
@@ -113,7 +112,7 @@ def _surrogate(study: optuna.Study, accuracy: float) -> dict[str, float] | None:
     """How well harms add up; None where too few plans were tried."""
     tried = [(trial.params, trial.values[1]) for trial in finished(study)]
     options = study.user_attrs.get("options")
-    if not options or len(tried) < _ENOUGH_PLANS:
+    if not options or len(tried) < ENOUGH_PLANS:
         return None
     worths = {site: {o: Worth(*pair) for o, pair in found.items()} for site, found in options.items()}
     predicted = Surrogate(worths, accuracy).left_out(tried)

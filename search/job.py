@@ -27,7 +27,7 @@ from training.shelf import Shelf
 
 _GUESSING = 1.5
 _SEEDS_APART = 1009
-_TEAM = 12
+_TEAM = 8  # letters: with those of its own, a worker's name has the 40 that a claim holds
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,21 @@ def search(
         if wanted.workers == 1 or evaluator.enumerates:
             _worker(running, evaluator, wanted, storage, wanted.setup.seed).run(wanted.budget, progress)
         else:
-            team = uuid.uuid4().hex[:_TEAM]
-            try:
-                given = (wanted, name, storage, home, team)
-                crew.run(wanted.workers, work, given, _watcher(running, wanted, progress))
-            except KeyboardInterrupt:
-                close_left(running, Ledger(open_engine(storage), name), team)
-                raise
+            _together(running, wanted, storage, home, progress)
     return running
+
+
+def _together(
+    running: optuna.Study, wanted: Wanted, storage: str, home: Path, progress: Callable[[int, int], None]
+) -> None:
+    """Share the budget among workers of this machine; interrupted, none leaves a trial that runs."""
+    name, team = running.study_name, uuid.uuid4().hex[:_TEAM]
+    try:
+        given = (wanted, name, storage, home, team)
+        crew.run(wanted.workers, work, given, _watcher(running, wanted, progress))
+    except KeyboardInterrupt:
+        close_left(running, Ledger(open_engine(storage), name), team)
+        raise
 
 
 def work(wanted: Wanted, name: str, storage: str, home: Path, team: str, number: int) -> None:

@@ -34,7 +34,6 @@ from search.database import engine_of, patiently
 
 GRACE = 30.0
 _BEAT = 5.0
-_NAME = 40
 
 _metadata = MetaData()
 _claims = Table(
@@ -43,7 +42,7 @@ _claims = Table(
     Column("study", String(400), primary_key=True),
     Column("kind", String(8), primary_key=True),
     Column("key", String(40), primary_key=True),
-    Column("owner", String(_NAME), nullable=False),
+    Column("owner", String(40), nullable=False),
     Column("trial", Integer),
     Column("beat", Float, nullable=False),
     Column("done", Boolean, nullable=False),
@@ -62,7 +61,7 @@ class Ledger:
         self.engine = engine
         self.study = study
         self.grace = grace
-        self.owner = f"{crew}{uuid.uuid4().hex}"[:_NAME]
+        self.owner = crew + uuid.uuid4().hex
         self._of_study = _claims.c.study == study
         self._mine = and_(self._of_study, _claims.c.owner == self.owner, _claims.c.done.is_(False))
 

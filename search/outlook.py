@@ -4,12 +4,11 @@ from collections.abc import Mapping
 
 import optuna
 
-from search.additive import Surrogate
+from search.additive import ENOUGH_PLANS, Surrogate
 from search.area import costs_of, no_more
 from search.evaluate import Evaluator
 from search.study import finished
 
-_ENOUGH = 10
 _DEVIATIONS = 2.0
 
 
@@ -21,7 +20,7 @@ def hopeless(study: optuna.Study, evaluator: Evaluator, choices: Mapping[str, st
     """
     trials, costs = finished(study), evaluator.costs(choices)
     rivals = [trial for trial in trials if no_more(costs_of(trial.values), costs)]
-    if len(trials) < _ENOUGH or not rivals:
+    if len(trials) < ENOUGH_PLANS or not rivals:
         return ""
     best = max(rivals, key=lambda trial: trial.values[1])
     surrogate = Surrogate(evaluator.worths, evaluator.untouched()["accuracy"])

@@ -39,11 +39,16 @@ def close_left(study: optuna.Study, ledger: Ledger, crew: str) -> None:
     notices, and takes the next.
     """
     patiently(lambda: ledger.give_up(crew))
-    claimed = {trial for trial, _, _ in patiently(lambda: ledger.rows(_SLOT)).values()}
-    for trial in patiently(lambda: study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))):
-        if trial.number not in claimed:
-            with suppress(UpdateFinishedTrialError):
-                patiently(partial(study.tell, trial.number, state=TrialState.FAIL, skip_if_finished=True))
+    for trial in patiently(lambda: _unclaimed(study, ledger)):
+        with suppress(UpdateFinishedTrialError):
+            patiently(partial(study.tell, trial.number, state=TrialState.FAIL, skip_if_finished=True))
+
+
+def _unclaimed(study: optuna.Study, ledger: Ledger) -> list[optuna.trial.FrozenTrial]:
+    """Trials that run by the database but belong to no claim."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    claimed = {trial for trial, _, _ in ledger.rows(_SLOT).values()} if running else set()
+    return [trial for trial in running if trial.number not in claimed]
 
 
 class Worker:
@@ -100,14 +105,12 @@ class Worker:
         return None
 
     def _bury_forgotten(self) -> bool:
-        """Close trials that run by the database but belong to no claim: True where some are too young yet.
+        """Close running trials that belong to no claim: True where some are too young yet.
 
         Their worker died, or lost the database, between asking for a trial and claiming it. One that lives
         claims its trial well within the time after which a claim counts as dead.
         """
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        claimed = {trial for trial, _, _ in self.ledger.rows(_SLOT).values()} if running else set()
-        forgotten = [trial for trial in running if trial.number not in claimed]
+        forgotten = _unclaimed(self.study, self.ledger)
         oldest = time.time() - self.ledger.grace
         dead = [t for t in forgotten if t.datetime_start is None or t.datetime_start.timestamp() < oldest]
         for trial in dead:

@@ -70,8 +70,10 @@ def weigh(
             score = latencies.score({site.id: option})
             saved_ms = untouched.latency_ms - score.latency_ms
             lost = (untouched.macs - score.macs) / macs
-            fewer = depth - _depth(latencies, {site.id: option})
-            harm = harms[site.id].get(option, 0.0) if harms else guessed_harm(lost, fewer)
+            if harms:
+                harm = harms[site.id].get(option, 0.0)
+            else:
+                harm = guessed_harm(lost, depth - _depth(latencies, {site.id: option}))
             if saved_ms > _LEAST_SAVED * untouched.latency_ms:
                 worths[site.id][option] = Worth(saved_ms, harm)
         progress(done + 1, steps)

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from merges.algebra import truncated_svd, tucker2
 from merges.convs import make_conv
-from merges.graph import find, layer, shared_layers, tidy
+from merges.graph import bypass, find, insert_after, layer, shared_layers, tidy
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
 
@@ -45,14 +45,8 @@ class LowRank:
         if node is None or ranks is None:
             return False
         factors = _factors(module, *ranks)
-        end = node.all_input_nodes[0]
-        for number, factor in enumerate(factors):
-            name = f"{node.target}_factor{number}".replace(".", "_")
-            block.add_submodule(name, factor)
-            with block.graph.inserting_before(node):
-                end = block.graph.call_module(name, (end,))
-            end.meta = dict(node.meta)
-        node.replace_all_uses_with(end)
+        insert_after(block, node, {f"factor{number}": factor for number, factor in enumerate(factors)})
+        bypass(block, node)
         tidy(block)
         return True
 

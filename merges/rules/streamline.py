@@ -14,7 +14,6 @@ Formula     streamline merging, DeepRebirth section 3.1. The new kernel starts a
             from them
 """
 
-import re
 from typing import NamedTuple
 
 import torch
@@ -45,11 +44,6 @@ class _Merge(NamedTuple):
         wide = f" {self.copies}x wide" if self.copies > 1 else ""
         return f"merge {self.kernel}x{self.kernel}{wide}"
 
-    @classmethod
-    def named(cls, option: str) -> "_Merge":
-        kernel, _, copies = (int(number) for number in re.findall(r"\d+", f"{option} 1")[:3])
-        return cls(kernel, copies)
-
 
 class Streamline:
     name = "streamline"
@@ -65,7 +59,7 @@ class Streamline:
                 if blocker is not None:
                     found.append(Refusal(self.name, tuple(label(n) for n in chain), blocker))
                 elif len(chain) > 1:
-                    options = self._options(graph_module, chain)
+                    options = list(self._options(graph_module, chain))
                     found.append(place(graph_module, self.name, chain, options, shared, reason=_NO_SIZE))
         return found
 
@@ -86,13 +80,16 @@ class Streamline:
             return [*chain, merging[0]], f"{label(chain[-1])} also feeds {names}"
         return chain[:kept], None
 
-    def _options(self, graph_module: fx.GraphModule, chain: list[fx.Node]) -> list[str]:
+    def _options(self, graph_module: fx.GraphModule, chain: list[fx.Node]) -> dict[str, _Merge | None]:
+        """What to make of a chain, by option; None drops its norms alone."""
         layers = [layer(graph_module, n) for n in chain]
         pooled = any(isinstance(m, POOLS) for m in layers)
-        options = [DROP_NORM] if any(isinstance(m, _NORMS) for m in layers) else []
+        dropped: dict[str, _Merge | None] = (
+            {DROP_NORM: None} if any(isinstance(m, _NORMS) for m in layers) else {}
+        )
         window = window_of(layers)
         if not pooled or window is None:
-            return options
+            return dropped
         conv = layers[0]
         assert isinstance(conv, nn.Conv2d)
         source, target = chain[0].all_input_nodes[0].meta["shape"], chain[-1].meta["shape"]
@@ -100,7 +97,7 @@ class Streamline:
         fits = [k for k in sizes if padding_for(window, k, source[2:], target[2:]) is not None]
         ends = dict.fromkeys((*fits[:1], *(k for k in fits if k == window.kernel)))
         wide = [merge for merge in _wide(layers, window) if merge.kernel in fits]
-        return [str(merge) for merge in (*(_Merge(k) for k in ends), *wide)] + options
+        return {str(merge): merge for merge in (*(_Merge(k) for k in ends), *wide)} | dropped
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
         conv = find(block, site.nodes[0])
@@ -108,14 +105,13 @@ class Streamline:
             return False
         nodes, blocker = self._chain(block, conv)
         same = tuple(node.name for node in nodes) == site.nodes
-        if blocker or not same or option not in self._options(block, nodes):
+        options = {} if blocker or not same else self._options(block, nodes)
+        if option not in options:
             return False
-        layers = [layer(block, node) for node in nodes]
-        if option == DROP_NORM:
-            doomed: tuple[type, ...] = _NORMS
-        else:
+        layers, merge = [layer(block, node) for node in nodes], options[option]
+        doomed: tuple[type, ...] = _NORMS
+        if merge is not None:
             doomed = (*_NORMS, *POOLS)
-            merge = _Merge.named(option)
             block.set_submodule(str(nodes[0].target), self._merged(nodes, layers, merge))
             if merge.copies > 1:
                 _mix(block, nodes[0], merge.copies)
