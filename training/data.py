@@ -76,6 +76,8 @@ def _load(spec: DataSpec, progress: Progress) -> Data:
                 f"the classes of {spec.eval_data} are not those of {spec.data}; give --labels FILE, "
                 "a line a class in the order of the network's outputs"
             )
+        # Layers are learned on the first so many; as they were read, those are of the first classes.
+        train = train.take(np.random.default_rng(spec.seed).permutation(len(train)).tolist())
         return Data(spec.data, train, judged, judged, names, bad + also_bad, test_is_proxy=True)
     folder = folder_of(spec.data)
     if folder and (folder / "train").is_dir() and (folder / "val").is_dir():

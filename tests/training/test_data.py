@@ -66,6 +66,7 @@ def test_labels_give_the_outputs_of_the_folders(tmp_path: Path) -> None:
     assert data.test.labels.tolist() == [1, 1]
     assert data.test_is_proxy
     assert len(data.train) == 9
+    assert len(set(data.train.labels[:3].tolist())) > 1, "the first images are all of one class"
 
 
 @pytest.mark.parametrize(
