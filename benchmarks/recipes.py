@@ -1,7 +1,8 @@
 """Our full training beside the paper's recipe, under the same number of passes over the images.
 
 python benchmarks/recipes.py [--data DATA] [--input-size PIXELS] [--epochs N] [--seeds N] [--home FOLDER]
-    [--model NAME --weights FILE --labels FILE] [--teacher-epochs N] [--plan whole|modules]
+    [--model NAME --weights FILE --labels FILE] [--teacher-epochs N]
+    [--plan whole|modules] [--relearn-images N]
 
 The paper's plan (``modules``: the stem's norms dropped, its pooling kept) for torchvision's GoogLeNet, its
 teacher trained from scratch on the same images (kept in FOLDER), on digits; or for what is given, from its
@@ -22,16 +23,20 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from merges.network import Network  # noqa: E402
 from merges.plan import Plan  # noqa: E402
 from search import report  # noqa: E402
 from search.latency import Device, Latencies  # noqa: E402
 from search.planfile import PlanFile  # noqa: E402
 from search.presets import preset  # noqa: E402
 from search.setup import Setup, workbench  # noqa: E402
-from search.train import Trained, Training, train  # noqa: E402
+from search.train import Training, relearn_steps_for, train  # noqa: E402
+
+_JOINT = (("4b", "4c", "4d"),)  # as in the paper
+_HEADINGS = ("seed", "speed-up", "teacher top-1 %", "ours", "seconds", "the paper's recipe", "seconds")
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", default="digits")
     parser.add_argument("--input-size", type=int, default=64)
@@ -43,20 +48,23 @@ def main() -> None:
     parser.add_argument("--labels")
     parser.add_argument("--teacher-epochs", type=int)
     parser.add_argument("--plan", choices=["whole", "modules"], default="whole")
-    given = parser.parse_args()
-    table = Table(
-        title=f"the paper's plan ({given.plan}), {given.model}, {given.data.split('/')[-1]}, "
-        f"{given.input_size} pixels, {given.epochs} passes"
-    )
-    for heading in (
-        "seed",
-        "speed-up",
-        "teacher top-1 %",
-        "ours",
-        "seconds",
-        "the paper's recipe",
-        "seconds",
-    ):
+    parser.add_argument("--relearn-images", type=int, default=Training(0).relearn_images)
+    return parser.parse_args()
+
+
+def plan_of(network: Network, name: str) -> Plan:
+    choices = preset("paper", network)
+    if name == "modules":
+        choices |= {site: "drop norm" for site in choices if site.startswith("streamline:")}
+    return Plan.make(network, choices)
+
+
+def main() -> None:
+    given = arguments()
+    data = Path(given.data).name
+    title = f"the paper's plan ({given.plan}), {given.model}, {data}, {given.input_size} pixels"
+    table = Table(title=f"{title}, {given.epochs} passes")
+    for heading in _HEADINGS:
         table.add_column(heading, justify="right")
     with tempfile.TemporaryDirectory() as scratch, report.bars() as watch:
         home = given.home or Path(scratch)
@@ -71,24 +79,25 @@ def main() -> None:
                 seed=seed,
             )
             network = workbench(setup, home, watch).network
-            choices = preset("paper", network)
-            if given.plan == "modules":
-                choices |= {site: "drop norm" for site in choices if site.startswith("streamline:")}
-            plan = Plan.make(network, choices)
+            plan = plan_of(network, given.plan)
             score = Latencies(network, Device.named("arm-a57", home)).score(plan.choice)
             file = PlanFile.of_plan(network, plan, "arm-a57", score)
-            reached: list[Trained] = []
-            seconds: list[float] = []
+            cells = []
             for recipe in ("ours", "paper"):
                 start = time.perf_counter()
-                training = Training(given.epochs, recipe, augment=given.data != "digits")
+                training = Training(
+                    given.epochs,
+                    recipe,
+                    augment=given.data != "digits",
+                    joint=_JOINT if recipe == "paper" else (),
+                    relearn_images=given.relearn_images,
+                    relearn_steps=relearn_steps_for(given.data),
+                )
                 out = Path(scratch) / f"{recipe}-{seed}"
-                reached.append(train(file, setup, training, out, home, watch, report.note))
-                seconds.append(time.perf_counter() - start)
-            cells = [f"{x.merged.top1:.2f}" for x in reached]
-            ours, theirs = (f"{spent:.0f}" for spent in seconds)
-            teacher = f"{reached[0].teacher.top1:.2f}"
-            table.add_row(str(seed), f"{score.speedup:.2f}x", teacher, cells[0], ours, cells[1], theirs)
+                reached = train(file, setup, training, out, home, watch, report.note)
+                cells += [f"{reached.merged.top1:.2f}", f"{time.perf_counter() - start:.0f}"]
+                report.note(f"seed {seed}, {recipe}: {reached.merged.top1:.2f} of {reached.teacher.top1:.2f}")
+            table.add_row(str(seed), f"{score.speedup:.2f}x", f"{reached.teacher.top1:.2f}", *cells)
     Console().print(table)
 
 

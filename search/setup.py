@@ -12,7 +12,7 @@ from merges.graph import TraceError
 from merges.network import Network, PatternError, analyse
 from merges.rule import discover
 from training import models, teacher
-from training.augment import changed
+from training.augment import changed, shifted
 from training.data import NO_DATA, DataSpec
 from training.data import load as load_images
 from training.errors import BadInputError
@@ -160,6 +160,7 @@ def workbench(
         trained = teacher.train_teacher(
             loaded,
             images,
+            shifted if setup.data == "digits" else changed,
             epochs,
             setup.seed,
             home / "teachers",

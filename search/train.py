@@ -28,6 +28,7 @@ from training.ways import Distilled
 
 _PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
 _CLOSED_FORM_IMAGES = 64
+_STEPS_ON_PHOTOS, _STEPS_ON_DIGITS = 1500, 120
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class Training:
         return Recipe(count, self.relearn_views, self.relearn_steps, seed=seed, half=half_pays())
 
 
+def relearn_steps_for(data: str) -> int:
+    """Steps a block from bottom to top, where none are asked for."""
+    return _STEPS_ON_DIGITS if data == "digits" else _STEPS_ON_PHOTOS
+
+
 def train(
     plan_file: PlanFile,
     setup: Setup,
@@ -122,7 +128,8 @@ def _trained(
 ) -> tuple[fx.GraphModule, list[float]]:
     network, data = bench.network, bench.data.train
     images = bench.changed if training.augment else bench.inputs(data)
-    how = Fit(training.epochs, half=half_pays(), patience=training.patience, seed=bench.setup.seed)
+    half = half_pays(gpu=torch.cuda.is_available())
+    how = Fit(training.epochs, half=half, patience=training.patience, seed=bench.setup.seed)
     judge = _judge(bench) if training.patience else None
     if training.recipe == "paper":
         return train_as_paper(

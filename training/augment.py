@@ -1,10 +1,11 @@
-"""Photos changed at random, so that a few of them teach more."""
+"""Images changed at random, so that a few of them teach more."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms.v2 import RandomResizedCrop
 
 _LEAST_AREA = 0.35
+_SHIFT = 1 / 16  # of the image's side
 
 
 def changed(pixels: Tensor) -> Tensor:
@@ -17,3 +18,16 @@ def changed(pixels: Tensor) -> Tensor:
     mirrored = torch.rand(len(parts)) < 0.5
     parts[mirrored] = parts[mirrored].flip(3)
     return parts
+
+
+def shifted(pixels: Tensor) -> Tensor:
+    """Every image moved by a few pixels of its own (repeated at the border), as digits may be.
+
+    Bytes (n, 3, height, width) -> the same; drawn from PyTorch's global generator.
+    """
+    reach = round(pixels.shape[-1] * _SHIFT)
+    padded = nn.functional.pad(pixels.float(), (reach,) * 4, mode="replicate").to(torch.uint8)
+    offsets = torch.randint(0, 2 * reach + 1, (len(pixels), 2)).tolist()
+    height, width = pixels.shape[2:]
+    windows = zip(padded, offsets, strict=True)
+    return torch.stack([p[:, top : top + height, left : left + width] for p, (top, left) in windows])

@@ -9,12 +9,10 @@ from search import report
 from search.commands import options
 from search.planfile import PlanFile
 from search.setup import silent
-from search.train import Training, train
+from search.train import Training, relearn_steps_for, train
 from training.data import NO_DATA
 from training.errors import BadInputError
 from training.fit import is_first
-
-_STEPS_ON_PHOTOS, _STEPS_ON_DIGITS = 1500, 120
 
 
 @click.command("train", epilog="Example: python cli.py train --plan plan.json --epochs 10 --out runs/merged")
@@ -105,7 +103,7 @@ def command(
         tuple(tuple(names.split(",")) for names in joint),
         relearn_images,
         relearn_views,
-        (_STEPS_ON_PHOTOS if photos else _STEPS_ON_DIGITS) if relearn_steps is None else relearn_steps,
+        relearn_steps_for(setup.data) if relearn_steps is None else relearn_steps,
     )
     if not is_first():
         train(plan, setup, training, out, home, silent, lambda text: None)

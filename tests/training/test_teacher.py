@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from tests import networks
+from training.augment import shifted
 from training.finetune import evaluate
 from training.images import Data, Images
 from training.models import LoadedModel
@@ -33,7 +34,7 @@ def trained(home: Path, start: dict[str, torch.Tensor] | None, epochs: int) -> t
     if start:
         model.load_state_dict(start)
     loaded = LoadedModel("n", model, IMAGENET, 24, trained=start is not None)
-    train_teacher(loaded, data(), epochs, 0, home, lambda done, total: None)
+    train_teacher(loaded, data(), shifted, epochs, 0, home, lambda done, total: None)
     proxy = data().proxy
     return evaluate(model, lambda index: IMAGENET(proxy.pixels[index]), proxy.labels)[0].top1, loaded
 
