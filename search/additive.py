@@ -21,6 +21,7 @@ from search.area import dominated
 from search.knapsack import Worth, Worths, least_harm, most_saved
 
 _LATENCIES = 6
+_NEIGHBOURS = 100  # drawn until one is new, each a change further away than the last
 _CAUTIOUS = 0.05
 _DOUBT = 2.0  # standard deviation of an option's harm, in prior means
 _NOISE, _SATURATION = 0.02, 0.3  # of a measured harm: its least error, and its error as a share of itself
@@ -30,6 +31,7 @@ _LEAST_HARM = 1e-6
 
 ENOUGH_PLANS = 10  # before anything that is predicted counts
 Goals = Callable[[Mapping[str, str]], Sequence[float]]
+Repair = Callable[[Mapping[str, str]], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ def no_goals(plan: Mapping[str, str]) -> Sequence[float]:
     return ()
 
 
+def changed(plan: Mapping[str, str]) -> dict[str, str]:
+    """A plan without the sites that it keeps."""
+    return {site: option for site, option in plan.items() if option != KEEP}
+
+
 class AdditiveSampler(optuna.samplers.BaseSampler):
     """Proposes plans for two objectives, latency and accuracy.
 
@@ -123,6 +130,7 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
     slowest_ms, least_accuracy : limits; plans outside count for nothing
     goals : what else of a plan shall be small, known before it is tried. For every second proposal bounds are
         drawn for them, and the front is improved among the plans within
+    repair : what choices come to where some exclude each other, without the sites that are kept
     """
 
     def __init__(
@@ -135,6 +143,7 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         slowest_ms: float | None = None,
         least_accuracy: float = 0.0,
         goals: Goals = no_goals,
+        repair: Repair = changed,
     ) -> None:
         self.space = space
         self.worths = worths
@@ -146,6 +155,7 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         self.slowest_ms = min(baseline_ms, slowest_ms or baseline_ms)
         self.least_accuracy = least_accuracy
         self.goals = goals
+        self.repair = repair
         self.random = np.random.default_rng(seed)
 
     def infer_relative_search_space(
@@ -177,12 +187,13 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         `tried` are plans with their latency (ms), accuracy (percent) and goals, `others` plans that are at
         work or were found to be the same as a tried one.
         """
-        known = [_changed(plan) for plan in (*(plan for plan, _ in tried), *others)]
+        tried = [(self.repair(plan), values) for plan, values in tried]
+        known = [*(plan for plan, _ in tried), *map(self.repair, others)]
         harm = self.surrogate.belief([(plan, values[1]) for plan, values in tried]).draw(self.random)
         bounds = self._bounds([values[2:] for _, values in tried])
         front = [(values[0], values[1]) for _, values in tried if bounds.hold(values[2:])]
         best, most = self._neighbour(known), self._area(front)
-        for plan in self._solutions(harm):
+        for plan in map(self.repair, self._solutions(harm)):
             taken = self.surrogate.chosen(plan)
             point = self.baseline_ms - self.saved @ taken, self.accuracy * np.exp(-harm @ taken)
             area = self._area([*front, point])
@@ -211,11 +222,15 @@ class AdditiveSampler(optuna.samplers.BaseSampler):
         return dominated(within, self.baseline_ms)
 
     def _neighbour(self, known: Sequence[Mapping[str, str]]) -> dict[str, str]:
-        """A known plan with another choice at one site: to try where no solution promises more."""
+        """A known plan with other choices at a few sites: to try where no solution promises more."""
         plan = dict(known[int(self.random.integers(len(known)))]) if known else {}
-        site = str(self.random.choice(list(self.space)))
-        plan[site] = str(self.random.choice([o for o in self.space[site].choices if o != plan.get(site)]))
-        return _changed(plan)
+        for _ in range(_NEIGHBOURS):
+            site = str(self.random.choice(list(self.space)))
+            others = [o for o in self.space[site].choices if o != plan.get(site, KEEP)]
+            plan = self.repair(plan | {site: str(self.random.choice(others))})
+            if plan not in known:
+                break
+        return plan
 
 
 @dataclass(frozen=True)
@@ -225,7 +240,3 @@ class _Bounds:
     def hold(self, goals: Sequence[float]) -> bool:
         """Whether goals keep the bounds."""
         return self.most is None or bool(np.all(np.asarray(goals) <= self.most))
-
-
-def _changed(plan: Mapping[str, str]) -> dict[str, str]:
-    return {site: option for site, option in plan.items() if option != KEEP}

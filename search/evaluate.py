@@ -17,7 +17,7 @@ from search.latency import Latencies, Progress, Score
 from search.limits import Limits
 from search.samplers import make_sampler
 from search.setup import Workbench
-from search.space import distributions
+from search.space import distributions, repairs
 from search.warmstart import first_plans, lossless, weigh
 from training.assemble import assemble
 from training.bank import Bank
@@ -198,7 +198,16 @@ class Evaluator:
         slowest = limits.latency_ms(self.latencies.score({}).latency_ms)
         least = 0.0 if limits.drop is None else accuracy - limits.drop
         return make_sampler(
-            name, seed, space, self.worths, start, accuracy, slowest, least, lambda plan: self.costs(plan)[1:]
+            name,
+            seed,
+            space,
+            self.worths,
+            start,
+            accuracy,
+            slowest,
+            least,
+            lambda plan: self.costs(plan)[1:],
+            repairs(self.bench.network, self.exact),
         )
 
     def costs(self, choices: Mapping[str, str]) -> list[float]:

@@ -6,7 +6,7 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution
 
-from search.additive import AdditiveSampler, Goals, no_goals
+from search.additive import AdditiveSampler, Goals, Repair, changed, no_goals
 from search.knapsack import Worths
 from training.errors import BadInputError
 
@@ -25,6 +25,7 @@ def make_sampler(
     slowest_ms: float | None = None,
     least_accuracy: float = 0.0,
     goals: Goals = no_goals,
+    repair: Repair = changed,
 ) -> optuna.samplers.BaseSampler:
     """A sampler for a space of plans; ``auto`` is what wins benchmarks/samplers.py.
 
@@ -38,7 +39,7 @@ def make_sampler(
     match name:
         case "auto":
             limits = slowest_ms, least_accuracy
-            return AdditiveSampler(space, worths, baseline_ms, accuracy, seed, *limits, goals)
+            return AdditiveSampler(space, worths, baseline_ms, accuracy, seed, *limits, goals, repair)
         case "tpe":
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
         case "nsga2":

@@ -3,7 +3,8 @@
 Exact options are not searched: they change no answer, so whether they pay is known from the latency alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 
 from optuna.distributions import CategoricalDistribution
 
@@ -27,3 +28,17 @@ def to_params(network: Network, choices: Mapping[str, str]) -> dict[str, str]:
 def to_plan(network: Network, params: Mapping[str, str], exact: Mapping[str, str]) -> Plan:
     """The canonical plan of a trial and of the exact choices that pay; conflicts are repaired in order."""
     return Plan.make(network, {**exact, **params})
+
+
+def repairs(network: Network, exact: Mapping[str, str]) -> Callable[[Mapping[str, str]], dict[str, str]]:
+    """What finds, beside the exact choices that pay, which of the searched ones are made when asked for."""
+
+    @cache
+    def made(asked: frozenset[tuple[str, str]]) -> Plan:
+        return to_plan(network, dict(asked), exact)
+
+    def repaired(choices: Mapping[str, str]) -> dict[str, str]:
+        plan = made(frozenset(choices.items()))
+        return {site: option for site, option in plan.choices if site not in exact}
+
+    return repaired

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from optuna.trial import TrialState
 
 import cli
+from search.database import storage_of
 from tests.program import ROOT, answer, run
 
 STUDY = "small"
@@ -29,6 +30,12 @@ def search(home: Path, budget: int, *more: object) -> subprocess.CompletedProces
 
 def opened(home: Path) -> optuna.Study:
     return optuna.load_study(study_name=STUDY, storage=f"sqlite:///{home / 'studies.db'}")
+
+
+def studies_of(home: Path) -> list[str]:
+    """Names of the studies in a database that may be in the making."""
+    database = home / "studies.db"
+    return optuna.get_all_study_names(storage_of(f"sqlite:///{database}")) if database.exists() else []
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +143,7 @@ def test_an_interrupted_search_loses_no_finished_trial(home: Path, tmp_path: Pat
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and running.poll() is None:
         time.sleep(0.5)
-        if (tmp_path / "studies.db").exists() and STUDY in optuna.get_all_study_names(
-            f"sqlite:///{tmp_path / 'studies.db'}"
-        ):
+        if STUDY in studies_of(tmp_path):
             finished = opened(tmp_path).get_trials(states=(TrialState.COMPLETE,))
             if len(finished) >= 3:
                 break

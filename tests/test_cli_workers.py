@@ -36,8 +36,7 @@ def workers_of(program: subprocess.Popen[str]) -> list[int]:
 
 
 def trials(storage: str, *states: TrialState) -> list[optuna.trial.FrozenTrial]:
-    names = optuna.get_all_study_names(storage)
-    if NAME not in names:
+    if NAME not in optuna.get_all_study_names(storage_of(storage)):
         return []
     study = optuna.load_study(study_name=NAME, storage=storage_of(storage))
     return study.get_trials(deepcopy=False, states=states or None)
