@@ -32,7 +32,7 @@ from search.train import Training, bottom_up  # noqa: E402
 from training.finetune import Accuracy, evaluate  # noqa: E402
 from training.fit import Fit, fit  # noqa: E402
 from training.optim import half_pays  # noqa: E402
-from training.ways import Distilled  # noqa: E402
+from training.ways import Distilled, rate_for  # noqa: E402
 
 _STAGES = 2
 
@@ -105,7 +105,7 @@ def main() -> None:
 
         fit(
             merged,
-            Distilled(bench.network.skeleton(), blocks),
+            Distilled(bench.network.skeleton(), blocks, rate_for(len(bench.data.train))),
             bench.changed,
             len(bench.data.train),
             Fit(given.epochs, half=half_pays(), seed=given.seed),

@@ -2,7 +2,7 @@
 
 python benchmarks/recipes.py [--data DATA] [--input-size PIXELS] [--epochs N] [--seeds N] [--home FOLDER]
     [--model NAME --weights FILE --labels FILE] [--teacher-epochs N]
-    [--plan whole|modules] [--relearn-images N]
+    [--plan whole|modules] [--relearn-images N] [--rate R]
 
 The paper's plan (``modules``: the stem's norms dropped, its pooling kept) for torchvision's GoogLeNet, its
 teacher trained from scratch on the same images (kept in FOLDER), on digits; or for what is given, from its
@@ -50,6 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--teacher-epochs", type=int)
     parser.add_argument("--plan", choices=["whole", "modules"], default="whole")
     parser.add_argument("--relearn-images", type=int, default=Training(0).relearn_images)
+    parser.add_argument("--rate", type=float)
     return parser.parse_args()
 
 
@@ -89,6 +90,8 @@ def main() -> None:
                 training = Training(
                     given.epochs,
                     recipe,
+                    labels=True,
+                    rate=given.rate,
                     augment=given.data != "digits",
                     joint=_JOINT if recipe == "paper" else (),
                     relearn_images=given.relearn_images,

@@ -156,6 +156,11 @@ def workbench(
             f"{setup.model} has no weights and --teacher-epochs is 0; "
             "give --weights FILE or let it be trained"
         )
+    if epochs and not images.train.labelled:
+        raise BadInputError(
+            f"the images of {setup.data} have no labels, and a teacher is trained with labels; "
+            "give --weights FILE of a trained network and no --teacher-epochs"
+        )
     if epochs:
         trained = teacher.train_teacher(
             loaded,

@@ -24,7 +24,7 @@ from training.lesson import Recipe
 from training.optim import half_pays
 from training.paper import train_as_paper
 from training.shelf import Shelf
-from training.ways import Distilled
+from training.ways import Distilled, rate_for
 
 _PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
 _CLOSED_FORM_IMAGES = 64
@@ -61,6 +61,8 @@ class Training:
     Attributes
     ----------
     recipe : ours (bank, bottom to top, distillation) or the paper's (labels, new layers drawn anew)
+    labels : learn from labels too, where the recipe is ours
+    rate : of distillation, relative to each tensor's own size; None leaves it to the number of images
     augment : learn on random parts of the images, half of them mirrored
     patience : epochs without a better accuracy on the proxy split after which training stops; 0 for never
     joint : for the paper's recipe, names of layers that are learned at once
@@ -70,6 +72,8 @@ class Training:
 
     epochs: int
     recipe: str = "ours"
+    labels: bool = False
+    rate: float | None = None
     augment: bool = False
     patience: int = 0
     joint: tuple[tuple[str, ...], ...] = ()
@@ -106,6 +110,10 @@ def train(
     """
     _claim(out, plan_file, setup)
     bench = workbench(setup, home, watch, plan_file.fitted)
+    if (training.labels or training.recipe == "paper") and not bench.data.train.labelled:
+        raise BadInputError(
+            f"the images of {setup.data} have no labels; learn with --recipe ours without them"
+        )
     for remark in bench.data.remarks():
         note(remark)
     plan = plan_file.fitted(bench.network)
@@ -138,7 +146,8 @@ def _trained(
     merged = bottom_up(bench, plan.choice, training, out / "relearned", home, watch)
     blocks = [block.name for block in network.blocks if block.choices(plan.choice)]
     told = watch(f"fine-tuning ({how.epochs} epochs)")
-    way = Distilled(network.skeleton(), blocks)
+    rate = rate_for(len(data)) if training.rate is None else training.rate
+    way = Distilled(network.skeleton(), blocks, rate, labels=data.labels if training.labels else None)
     return merged, fit(merged, way, images, len(data), how, out, told, judge)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from tests.program import ROOT, answer, run
+from tests.training.test_data import photos
 
 MODEL = ("--model", "tests.networks:with_batch_norm", "--input-size", "32")
 KILLS = int(os.environ.get("KILLS", "2"))
@@ -52,6 +53,21 @@ def test_killed_runs_end_with_the_weights_of_an_undisturbed_one(tmp_path: Path) 
     assert all((one[key] == other[key]).all() for key in one)
     results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "killed")]
     assert results[0] == results[1]
+
+
+def test_images_without_labels_are_learned_on(tmp_path: Path) -> None:
+    learned_plan(tmp_path, tmp_path / "plan.json")
+    photos(tmp_path / "judge", 2, tuple(f"class{number}" for number in range(10)))
+    photos(tmp_path / "loose", 12, (".",))
+    data = ("--data", f"imagefolder:{tmp_path / 'loose'}", "--eval-data", f"imagefolder:{tmp_path / 'judge'}")
+    train = ("train", "--plan", tmp_path / "plan.json", *data, "--epochs", 2, "--relearn-steps", 2)
+    for asked in (("--with-labels",), ("--recipe", "paper")):
+        refused = run(*train, *asked, "--out", tmp_path / "refused", home=tmp_path)
+        assert refused.returncode == 2
+        assert "have no labels" in refused.stderr
+    done = answer(*train, "--rate", 0.001, "--out", tmp_path / "run", home=tmp_path)
+    assert done["merged"]["images"] == 20
+    assert len(done["losses"]) == 2
 
 
 def test_the_papers_recipe_runs_in_two_processes(tmp_path: Path) -> None:

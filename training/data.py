@@ -18,7 +18,7 @@ from torch import Tensor
 from torchvision.transforms import functional as transforms
 
 from training.errors import BadInputError
-from training.images import Data, Images
+from training.images import UNLABELLED, Data, Images
 from training.sources import Sample, Source, folder_of, read_folder, source
 
 Progress = Callable[[int, int], None]
@@ -44,7 +44,8 @@ def load(spec: DataSpec, progress: Progress = lambda _, __: None) -> Data:
 
     A folder with ``train`` and ``val`` in it is split as it says: ``val`` is the test split, a tenth
     of ``train`` becomes the proxy split. Other folders are split 70 / 15 / 15. With ``eval_data``,
-    all of ``data`` is learned on, and the evaluation images judge plans and give the final accuracy.
+    all of ``data`` is learned on, which then needs no labels, and the evaluation images judge plans and give
+    the final accuracy.
     ``none`` has no images to learn on (nor any, without ``eval_data``).
 
     Evaluation images that are also among those to learn on are left out.
@@ -67,29 +68,29 @@ def _load(spec: DataSpec, progress: Progress) -> Data:
     if spec.data == NO_DATA and spec.eval_data is None:
         return Data(spec.data, nothing, nothing, nothing, (), test_is_proxy=True)
     if spec.eval_data is not None:
-        judged, judged_names, also_bad = _read(source(spec.eval_data), spec, progress)
+        judged, judged_names, also_bad = _labelled(source(spec.eval_data), spec, progress)
         if spec.data == NO_DATA:
             return Data(spec.data, nothing, judged, judged, judged_names, also_bad, test_is_proxy=True)
         train, names, bad = _read(source(spec.data), spec, progress)
-        if not spec.labels and judged_names != names:
+        if train.labelled and judged_names != names:
             raise BadInputError(
                 f"the classes of {spec.eval_data} are not those of {spec.data}; give --labels FILE, "
                 "a line a class in the order of the network's outputs"
             )
         # Layers are learned on the first so many; as they were read, those are of the first classes.
         train = train.take(np.random.default_rng(spec.seed).permutation(len(train)).tolist())
-        return Data(spec.data, train, judged, judged, names, bad + also_bad, test_is_proxy=True)
+        return Data(spec.data, train, judged, judged, judged_names, bad + also_bad, test_is_proxy=True)
     folder = folder_of(spec.data)
     if folder and (folder / "train").is_dir() and (folder / "val").is_dir():
-        images, names, bad = _read(read_folder(folder / "train"), spec, progress)
-        test, test_names, also_bad = _read(read_folder(folder / "val"), spec, progress)
+        images, names, bad = _labelled(read_folder(folder / "train"), spec, progress)
+        test, test_names, also_bad = _labelled(read_folder(folder / "val"), spec, progress)
         if test_names != names:
             raise BadInputError(
                 f"{folder / 'val'} has other classes than {folder / 'train'}; expected the same folders"
             )
         train, proxy = _split(images, 0.1, spec.seed)
         return Data(spec.data, train, proxy, test, names, bad + also_bad)
-    images, names, bad = _read(source(spec.data), spec, progress)
+    images, names, bad = _labelled(source(spec.data), spec, progress)
     train, rest = _split(images, 0.3, spec.seed)
     proxy, test = _split(rest, 0.5, spec.seed)
     return Data(spec.data, train, proxy, test, names, bad)
@@ -127,9 +128,21 @@ def _split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
     return images.take(first), images.take(second)
 
 
-def _read(
-    images: Source, spec: DataSpec, progress: Progress
-) -> tuple[Images, tuple[str, ...], tuple[str, ...]]:
+_Read = tuple[Images, tuple[str, ...], tuple[str, ...]]
+
+
+def _labelled(images: Source, spec: DataSpec, progress: Progress) -> _Read:
+    """As `_read`; refuses images without labels, which cannot judge."""
+    found = _read(images, spec, progress)
+    if not found[0].labelled:
+        raise BadInputError(
+            f"{images.names[0]} has no label; expected one sub-folder of images a class "
+            "(images without labels can be learned on, as --data, where others judge, as --eval-data)"
+        )
+    return found
+
+
+def _read(images: Source, spec: DataSpec, progress: Progress) -> _Read:
     """All images of a source, its class names and the images that could not be decoded."""
     chosen: Sequence[int] = range(len(images.samples))
     if len(chosen) > spec.max_images:
@@ -150,7 +163,8 @@ def _read(
         raise BadInputError(f"{spec.data} holds no readable image; expected one sub-folder of images a class")
     classes = images.classes or tuple(str(number) for number in range(max(labels) + 1))
     names, numbers = _classes(classes, spec.labels)
-    return Images(torch.stack(pixels), torch.tensor([numbers[label] for label in labels])), names, tuple(bad)
+    known = [label if label == UNLABELLED else numbers[label] for label in labels]
+    return Images(torch.stack(pixels), torch.tensor(known)), names, tuple(bad)
 
 
 def _classes(folders: Sequence[str], labels: str | None) -> tuple[tuple[str, ...], list[int]]:

@@ -9,16 +9,23 @@ from torch import Tensor
 
 from training.errors import BadInputError
 
+UNLABELLED = -1  # in the place of a class number
+
 
 @dataclass(frozen=True)
 class Images:
-    """Bytes (n, 3, size, size), RGB, and class numbers (n,)."""
+    """Bytes (n, 3, size, size), RGB, and class numbers (n,), ``UNLABELLED`` where there is none."""
 
     pixels: Tensor
     labels: Tensor
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the class of every image is known."""
+        return bool((self.labels != UNLABELLED).all())
 
     def take(self, indices: Sequence[int] | Tensor) -> "Images":
         index = torch.as_tensor(indices)

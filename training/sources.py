@@ -1,4 +1,4 @@
-"""Where labelled images come from: folders, torchvision's datasets, a user's own."""
+"""Where images come from: folders, torchvision's datasets, a user's own."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ from typing import Any
 
 import torchvision
 from PIL import Image
-from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS, ImageFolder
 from torchvision.transforms import functional as transforms
 
 from training import factories
 from training.errors import BadInputError
+from training.images import UNLABELLED
 
 _EXPECTED = "'digits', imagefolder:DIR (a folder a class), torchvision:NAME:DIR or package.module:factory"
 Sample = Callable[[int], tuple[Image.Image, int]]
@@ -25,8 +26,8 @@ class Source:
     Attributes
     ----------
     classes : names; empty where the source does not say
-    names, samples : of every image a name for people, and what reads it with its class number, given how
-        many pixels its sides need at least
+    names, samples : of every image a name for people, and what reads it with its class number (or
+        ``UNLABELLED``), given how many pixels its sides need at least
     threads : how many may be read at once; None leaves it to the machine
     """
 
@@ -54,13 +55,16 @@ def folder_of(spec: str) -> Path | None:
 
 
 def read_folder(folder: Path) -> Source:
-    """Images in one sub-folder a class.
+    """Images in one sub-folder a class, or images without labels in a folder that has no sub-folders.
 
     Raises
     ------
     BadInputError
-        The folder has no sub-folders.
+        The folder holds neither.
     """
+    loose = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in IMG_EXTENSIONS)
+    if loose and not any(path.is_dir() for path in folder.iterdir()):
+        return Source((), loose, [partial(_open, path, UNLABELLED) for path in loose])
     try:
         listing = ImageFolder(str(folder), allow_empty=True)
     except (FileNotFoundError, OSError) as error:
@@ -107,6 +111,7 @@ def _torchvision(text: str) -> Any:
 
 
 def _item(dataset: Any, number: int, _size: int) -> tuple[Image.Image, int]:
-    image, label = dataset[number]
+    item = dataset[number]
+    image, label = item if isinstance(item, tuple) else (item, None)
     picture = image if isinstance(image, Image.Image) else transforms.to_pil_image(image)
-    return picture.convert("RGB"), int(label)
+    return picture.convert("RGB"), UNLABELLED if label is None else int(label)

@@ -7,10 +7,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from training.finetune import distillation
 from training.optim import cosine, relative_adam
 from training.taps import tapped
+
+_RATE, _RATE_OF_MANY, _MANY_IMAGES = 1e-3, 4e-3, 4000
 
 
 class Way(Protocol):
@@ -31,25 +34,45 @@ class Way(Protocol):
         """Loss of the network's latest answers to `inputs`, which are images `index`."""
 
 
+@contextmanager
+def _whole(network: nn.Module) -> Iterator[None]:
+    """Without dropout: what the teacher asks for is all that a merged network can hold, and no noise."""
+    shares = {layer: layer.p for layer in network.modules() if isinstance(layer, _DropoutNd)}
+    try:
+        for layer in shares:
+            layer.p = 0.0
+        yield
+    finally:
+        for layer, share in shares.items():
+            layer.p = share
+
+
+def rate_for(images: int) -> float:
+    """Rate of distillation, relative to each tensor's own size: few images would be learned by heart."""
+    return _RATE if images < _MANY_IMAGES else _RATE_OF_MANY
+
+
 @dataclass
 class Distilled:
-    """Towards the teacher's answers and outputs of `blocks`; no labels.
+    """Towards the teacher's answers and outputs of `blocks`, and towards labels where there are some.
 
     Attributes
     ----------
     rate : relative to each tensor's own size
     features : weight of the blocks' outputs beside the network's answers
+    labels : class number of every image
     """
 
     teacher: nn.Module
     blocks: Collection[str]
-    rate: float = 1e-3
+    rate: float
     features: float = 1.0
+    labels: Tensor | None = None
     _made: dict[str, Tensor] = field(default_factory=dict, init=False)
     _wanted: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     def describe(self) -> str:
-        return f"distilled, rate {self.rate}, features {self.features}"
+        return f"distilled, rate {self.rate}, features {self.features}, labels {self.labels is not None}"
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
         return relative_adam(network, self.rate)
@@ -63,6 +86,7 @@ class Distilled:
         with (
             tapped(network, self.blocks) as self._made,
             tapped(self.teacher, self.blocks) as self._wanted,
+            _whole(network),
         ):
             yield
         self.teacher.to("cpu")
@@ -70,7 +94,10 @@ class Distilled:
     def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
         with torch.no_grad():
             wanted = self.teacher(inputs)
-        return distillation(answers.float(), wanted.float()) + self.features * self._feature_error()
+        asked = distillation(answers.float(), wanted.float()) + self.features * self._feature_error()
+        if self.labels is None:
+            return asked
+        return asked + nn.functional.cross_entropy(answers.float(), self.labels[index].to(answers.device))
 
     def _feature_error(self) -> Tensor:
         """Mean over blocks of the squared distance, over the variance of what is wanted."""

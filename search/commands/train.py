@@ -30,7 +30,7 @@ from training.fit import is_first
     type=click.Choice(["ours", "paper"]),
     default="ours",
     show_default=True,
-    help="ours: learned layers, then the teacher's answers and features, no labels; paper: new layers "
+    help="ours: learned layers, then the teacher's answers and features; paper: new layers "
     "drawn at random and trained with labels, one after the other from bottom to top.",
 )
 @click.option(
@@ -38,6 +38,18 @@ from training.fit import is_first
     multiple=True,
     metavar="NAMES",
     help="paper: layers learned at once, such as 4b,4c,4d (parts of their names).",
+)
+@click.option(
+    "--with-labels/--without-labels",
+    "labels",
+    default=None,
+    help="ours: learn from the images' labels too.  [default: with, but where --eval-data judges without]",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    help="ours: a step of training the whole network, in shares of each weight's size.  "
+    "[default: by the number of images]",
 )
 @options.number(
     "--relearn-steps",
@@ -73,6 +85,8 @@ def command(
     augment: bool | None,
     recipe: str,
     joint: tuple[str, ...],
+    labels: bool | None,
+    rate: float | None,
     relearn_steps: int | None,
     relearn_images: int,
     relearn_views: int,
@@ -98,6 +112,8 @@ def command(
     training = Training(
         epochs,
         recipe,
+        setup.eval_data is None if labels is None else labels,
+        rate,
         photos if augment is None else augment,
         patience,
         tuple(tuple(names.split(",")) for names in joint),

@@ -15,7 +15,7 @@ from training.errors import BadInputError
 def photos(folder: Path, per_class: int = 6, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
     generator = np.random.default_rng(zlib.crc32(str(folder).encode()))
     for name in classes:
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
         for i in range(per_class):
             pixels = generator.integers(0, 255, (40, 50, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{i}.png")
@@ -109,6 +109,20 @@ def test_images_that_are_learned_on_do_not_judge(tmp_path: Path) -> None:
     assert any("4 evaluation image(s) left out" in remark for remark in data.remarks())
     with pytest.raises(BadInputError, match="would mean nothing"):
         load(DataSpec(learn, learn, input_size=16))
+
+
+def test_images_without_labels_are_learned_on_where_others_judge(tmp_path: Path) -> None:
+    judge = photos(tmp_path / "judge", 5)
+    photos(tmp_path / "loose", 8, (".",))
+    data = load(DataSpec(f"imagefolder:{tmp_path / 'loose'}", f"imagefolder:{judge}", input_size=16))
+    assert (len(data.train), len(data.test)) == (8, 10)
+    assert data.classes == ("cat", "dog")
+    assert not data.train.labelled
+    assert data.test.labelled
+    with pytest.raises(BadInputError, match=r"has no label.*--eval-data"):
+        load(DataSpec(f"imagefolder:{tmp_path / 'loose'}", input_size=16))
+    with pytest.raises(BadInputError, match="has no label"):
+        load(DataSpec(f"imagefolder:{judge}", f"imagefolder:{tmp_path / 'loose'}", input_size=16))
 
 
 class Noise:

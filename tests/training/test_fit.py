@@ -57,6 +57,27 @@ def test_fine_tuning_brings_answers_and_features_closer(tmp_path: Path, half: bo
     assert errors[1] < 0.8 * errors[0]
 
 
+def test_labels_are_learned_beside_the_teachers_answers(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    data, how = images(32), Fit(epochs=12, batch=8, average=0.5)
+    labels = (outputs_of(network.teacher, data).argmax(1) + 1) % 10  # what the teacher does not say
+    errors = []
+    for name, given in (("without", None), ("with", labels)):
+        merged = network.merged(everything(network))
+        way = Distilled(network.skeleton(), [], 5e-3, labels=given)
+        fit(merged, way, lambda index: data[index], len(data), how, tmp_path / name, lambda *_: None)
+        errors.append(float(nn.functional.cross_entropy(outputs_of(merged, data), labels)))
+    assert errors[1] < 0.95 * errors[0]
+
+
+def test_distillation_drops_nothing_out_and_leaves_dropout_as_it_was() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2)).train()
+    inputs = torch.ones(1, 4, 1, 1)
+    with Distilled(nn.Identity(), [], 1e-3).watching(network, torch.device("cpu")):
+        assert torch.equal(network(inputs), network(inputs))
+    assert network.get_submodule("1").p == 0.5
+
+
 def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
     network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
     whole = fine_tuned(tmp_path / "a", network, None)
@@ -83,7 +104,7 @@ def test_training_stops_where_nothing_gets_better_and_keeps_the_best_epoch(tmp_p
         return [1.0, 3.0, 2.0, 2.5, 9.0][len(seen) - 1]
 
     merged, how = network.merged(everything(network)), Fit(epochs=9, batch=8, patience=2)
-    way = Distilled(network.skeleton(), [])
+    way = Distilled(network.skeleton(), [], 1e-3)
     losses = fit(merged, way, lambda index: images(16)[index], 16, how, tmp_path, lambda *_: None, judge)
     assert len(losses) == len(seen) == 4
     assert all(torch.equal(value, seen[1][name]) for name, value in merged.state_dict().items())
