@@ -6,10 +6,11 @@ python benchmarks/recipes.py [--data DATA] [--input-size PIXELS] [--epochs N] [-
 
 The paper's plan (``modules``: the stem's norms dropped, its pooling kept) for torchvision's GoogLeNet, its
 teacher trained from scratch on the same images (kept in FOLDER), on digits; or for what is given, from its
-weights. Top-1 on the test images, each recipe with as many passes over the images; the seconds hold our pass
-from bottom to top too. On two cores, teacher included: 33 minutes for Imagenette from scratch (--input-size
-64 --teacher-epochs 20 --epochs 18), 45 for BVLC's network on it (--input-size 128 --plan modules
---teacher-epochs 2 --epochs 9 --relearn-images 1500); digits, some five minutes a seed (estimated).
+weights. Top-1 on the test images, each recipe with labels and as many passes over the images; the seconds
+hold our pass from bottom to top too. On two cores, teacher included: 35 minutes for Imagenette from scratch
+(--input-size 64 --teacher-epochs 20 --epochs 18 --rate 0.012), 45 for BVLC's network on it (--input-size 128
+--plan modules --teacher-epochs 2 --epochs 9 --relearn-images 1500); digits, some five minutes a seed
+(estimated).
 """
 
 import argparse

@@ -86,7 +86,10 @@ learning = combine(
         help="digits, imagefolder:DIR (a folder a class), torchvision:NAME:DIR, or package.module:factory "
         "of a dataset.  [default: digits]",
     ),
-    click.option("--eval-data", help="imagefolder:DIR that judges plans; all of --data is then learned on."),
+    click.option(
+        "--eval-data",
+        help="imagefolder:DIR that judges plans; all of --data is then learned on, with or without labels.",
+    ),
     click.option("--labels", help="Text file, a class a line, in the order of the outputs."),
 )
 sites = combine(
