@@ -24,10 +24,11 @@ sys.path.insert(0, str(ROOT))
 
 from merges.rule import KEEP  # noqa: E402
 from search import front, report  # noqa: E402
-from search.additive import Surrogate  # noqa: E402
-from search.evaluate import Evaluator, Proxy  # noqa: E402
+from search.belief import Surrogate  # noqa: E402
+from search.evaluate import Evaluator  # noqa: E402
 from search.job import Wanted, evaluator_of, search  # noqa: E402
 from search.planfile import PlanFile  # noqa: E402
+from search.proxy import Proxy  # noqa: E402
 from search.setup import Setup, silent  # noqa: E402
 from search.space import distributions, to_plan  # noqa: E402
 from search.study import finished  # noqa: E402

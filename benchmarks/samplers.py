@@ -30,9 +30,10 @@ sys.path.insert(0, str(ROOT))
 from merges.blocks import Block  # noqa: E402
 from search import report  # noqa: E402
 from search.area import dominated  # noqa: E402
-from search.evaluate import Evaluator, Proxy  # noqa: E402
+from search.evaluate import Evaluator  # noqa: E402
 from search.knapsack import Worth  # noqa: E402
 from search.latency import Device, Latencies  # noqa: E402
+from search.proxy import Proxy  # noqa: E402
 from search.samplers import SAMPLERS, make_sampler  # noqa: E402
 from search.setup import Setup, workbench  # noqa: E402
 from search.warmstart import guessed_harm, ladder  # noqa: E402

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from search import front, job, report  # noqa: E402
-from search.evaluate import Proxy  # noqa: E402
+from search.proxy import Proxy  # noqa: E402
 from search.setup import Setup  # noqa: E402
 
 _BUDGET = 16

@@ -145,6 +145,17 @@ class Network:
             outline = extract(self._structure, block.entry, block.exit)
             return outline, self.rewrite(outline, block, choices)
 
+    def possible(self, block: Block, choices: Mapping[str, str]) -> dict[str, str]:
+        """Those of the choices that can be made together in a block."""
+        key = block.name, frozenset(choices.items())
+        if key not in self._possible:
+            self._possible[key] = self.outline(block, choices)[1] if len(choices) > 1 else dict(choices)
+        return self._possible[key]
+
+    @cached_property
+    def _possible(self) -> dict[tuple[str, frozenset[tuple[str, str]]], dict[str, str]]:
+        return {}
+
     def rebuild(
         self, block: Block, choices: Mapping[str, str], energies: Mapping[str, Tensor] | None = None
     ) -> tuple[fx.GraphModule, dict[str, str]]:

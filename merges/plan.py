@@ -37,9 +37,7 @@ class Plan:
                 raise PlanError(f"site {site} has no option {option!r}; it has {', '.join(options[site])}")
         made: dict[str, str] = {}
         for block in network.blocks:
-            wanted = block.choices(choices)
-            if wanted:
-                made |= network.outline(block, wanted)[1] if len(wanted) > 1 else wanted
+            made |= network.possible(block, block.choices(choices))
         return cls(network.fingerprint, tuple((s, made[s]) for s in options if s in made))
 
     @property

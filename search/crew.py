@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from search.interrupts import uninterrupted
 from training.errors import SearchFailedError
 
 _POLL = 0.5
@@ -27,9 +28,8 @@ def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], watch
     """
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_quietly, args=(work, *arguments, number)) for number in range(count)]
-    for worker in workers:
-        worker.start()
     try:
+        _start(workers)
         while any(worker.is_alive() for worker in workers):
             watch()
             time.sleep(_POLL)
@@ -44,12 +44,22 @@ def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], watch
         )
 
 
+def _start(workers: Sequence[BaseProcess]) -> None:
+    """All or none; until its work begins, a worker that hears Ctrl-C keeps it in mind."""
+    with uninterrupted():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        for worker in workers:
+            worker.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def _quietly(work: Callable[..., None], *arguments: Any) -> None:
     """Ctrl-C reaches every process of a terminal: a worker closes its trial and ends without a word.
 
     One that fails says why in a sentence; the others go on.
     """
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         work(*arguments)
     except KeyboardInterrupt:
         raise SystemExit(1) from None

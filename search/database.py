@@ -14,6 +14,8 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from search.interrupts import uninterrupted
+
 _PATIENCE_SECONDS = 60
 _WAIT_FOR_LOCKS = 100.0
 _ATTEMPTS = 5
@@ -65,10 +67,18 @@ def _away(error: BaseException) -> bool:
 
 
 def patiently(action: Callable[[], _T]) -> _T:
-    """Do something with a study's database; while its server is away, try again for a minute."""
+    """Do something with a study's database; while its server is away, try again for a minute.
+
+    Ctrl-C waits for an attempt to end: broken off, it may leave a lock behind that everybody waits for.
+    """
+
+    def attempt() -> _T:
+        with uninterrupted():
+            return action()
+
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(_away),
         stop=tenacity.stop_after_delay(_PATIENCE_SECONDS),
         wait=tenacity.wait_fixed(1),
         reraise=True,
-    )(action)
+    )(attempt)

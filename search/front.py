@@ -7,8 +7,8 @@ from typing import Any
 import optuna
 from scipy.stats import spearmanr
 
-from search.additive import ENOUGH_PLANS, Surrogate
 from search.area import dominated, no_more
+from search.belief import ENOUGH_PLANS, Surrogate
 from search.knapsack import Worth
 from search.study import finished
 from training.errors import BadInputError
@@ -50,7 +50,7 @@ class Point:
 class Front:
     """A study's front, fastest plan last, and what it is compared with: the untouched network.
 
-    `surrogate` says how well the additive model of harms ranks plans that it has not seen: Spearman's rank
+    `surrogate` says how well what is believed of harms ranks plans that it has not seen: Spearman's rank
     correlation of the accuracy that is predicted for each trial from all others with the measured one.
     """
 
@@ -109,7 +109,7 @@ def read(study: optuna.Study) -> Front:
 
 
 def _surrogate(study: optuna.Study, accuracy: float) -> dict[str, float] | None:
-    """How well harms add up; None where too few plans were tried."""
+    """How well harms are foreseen; None where too few plans were tried."""
     tried = [(trial.params, trial.values[1]) for trial in finished(study)]
     options = study.user_attrs.get("options")
     if not options or len(tried) < ENOUGH_PLANS:

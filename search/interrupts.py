@@ -1,4 +1,4 @@
-"""Ctrl-C: held back while a database is written, and never lost."""
+"""Ctrl-C: held back while a database is at work, and never lost."""
 
 import signal
 import sys
@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+def _heard() -> bool:
+    """Whether Ctrl-C comes here: to the main thread, unless a program was started to ignore it (nohup)."""
+    in_main = threading.current_thread() is threading.main_thread()
+    return in_main and callable(signal.getsignal(signal.SIGINT))
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while the database is written, so that no trial is left in a false state."""
-    if threading.current_thread() is not threading.main_thread():
+    """Hold Ctrl-C back while the database is at work: no trial in a false state, no lock left behind.
+
+    It comes at the end, also after an error; within another such block, at the end of that one.
+    """
+    if not _heard():
         yield
         return
     asked: list[int] = []
@@ -19,15 +28,15 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
-    if asked:
-        raise KeyboardInterrupt
+        if asked:
+            usual(signal.SIGINT, None)  # type: ignore[operator, misc]
 
 
 @contextmanager
 def noticed() -> Iterator[list[int]]:
     """Ctrl-C as usual, and a list that holds it: what a destructor raises, Python only reports."""
     asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    if not _heard():
         yield asked
         return
 

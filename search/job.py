@@ -12,13 +12,14 @@ import torch
 from merges.network import Network
 from search import crew, study
 from search.database import patiently
-from search.evaluate import Evaluator, Proxy
+from search.evaluate import Evaluator
 from search.goals import goals
 from search.latency import Device, Latencies
 from search.ledger import Ledger, open_engine
 from search.limits import Limits, reachable
 from search.pace import carried_on, paced
 from search.pricing import priced
+from search.proxy import Proxy
 from search.setup import Setup, Watch, silent, workbench
 from search.trials import Worker, close_left
 from search.zero_shot import ZeroShot
@@ -142,6 +143,7 @@ def _watcher(
 def evaluator_of(wanted: Wanted, home: Path, watch: Watch, note: Callable[[str], None]) -> Evaluator:
     """What judges plans: images, teacher, and a table that knows every kernel."""
     shelf = Shelf(wanted.bank or home / "bank")
+    shelf.check()
     devices = [Device.named(name, home) for name in (wanted.target, *wanted.also_targets)]
 
     def check(network: Network) -> None:

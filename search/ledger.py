@@ -15,8 +15,8 @@ from threading import Event, Thread
 from sqlalchemy import (
     Boolean,
     Column,
+    Double,
     Engine,
-    Float,
     Integer,
     MetaData,
     String,
@@ -44,7 +44,7 @@ _claims = Table(
     Column("key", String(40), primary_key=True),
     Column("owner", String(40), nullable=False),
     Column("trial", Integer),
-    Column("beat", Float, nullable=False),
+    Column("beat", Double, nullable=False),  # MySQL keeps a Float only to some minutes
     Column("done", Boolean, nullable=False),
 )
 

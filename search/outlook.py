@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import optuna
 
-from search.additive import ENOUGH_PLANS, Surrogate
 from search.area import costs_of, no_more
+from search.belief import ENOUGH_PLANS, Surrogate
 from search.evaluate import Evaluator
 from search.study import finished
 

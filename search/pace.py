@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from search.evaluate import Evaluator, Proxy
+from search.evaluate import Evaluator
+from search.proxy import Proxy
 from search.warmstart import ladder
 from training.errors import BadInputError
 

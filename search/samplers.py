@@ -6,7 +6,7 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution
 
-from search.additive import AdditiveSampler, Goals, Repair, changed, no_goals
+from search.auto import AutoSampler, Goals, Repair, changed, no_goals
 from search.knapsack import Worths
 from training.errors import BadInputError
 
@@ -29,7 +29,7 @@ def make_sampler(
 ) -> optuna.samplers.BaseSampler:
     """A sampler for a space of plans; ``auto`` is what wins benchmarks/samplers.py.
 
-    What follows `space` is as ``AdditiveSampler`` takes it; others do not look at it.
+    What follows `space` is as ``AutoSampler`` takes it; others do not look at it.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def make_sampler(
     match name:
         case "auto":
             limits = slowest_ms, least_accuracy
-            return AdditiveSampler(space, worths, baseline_ms, accuracy, seed, *limits, goals, repair)
+            return AutoSampler(space, worths, baseline_ms, accuracy, seed, *limits, goals, repair)
         case "tpe":
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
         case "nsga2":

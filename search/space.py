@@ -4,7 +4,6 @@ Exact options are not searched: they change no answer, so whether they pay is kn
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
 
 from optuna.distributions import CategoricalDistribution
 
@@ -33,12 +32,8 @@ def to_plan(network: Network, params: Mapping[str, str], exact: Mapping[str, str
 def repairs(network: Network, exact: Mapping[str, str]) -> Callable[[Mapping[str, str]], dict[str, str]]:
     """What finds, beside the exact choices that pay, which of the searched ones are made when asked for."""
 
-    @cache
-    def made(asked: frozenset[tuple[str, str]]) -> Plan:
-        return to_plan(network, dict(asked), exact)
-
     def repaired(choices: Mapping[str, str]) -> dict[str, str]:
-        plan = made(frozenset(choices.items()))
-        return {site: option for site, option in plan.choices if site not in exact}
+        made = to_plan(network, choices, exact).choices
+        return {site: option for site, option in made if site not in exact}
 
     return repaired

@@ -135,7 +135,7 @@ class Worker:
             Several trials in a row failed.
         """
         while self.repeats < _REPEATS_BEFORE_GIVING_UP:
-            if self.evaluator.enumerates and not self.study.get_trials(False, (TrialState.WAITING,)):
+            if self.evaluator.enumerates and not patiently(self._waiting):
                 return False
             state, reason = self._turn(slot)
             if self.asked:
@@ -147,6 +147,9 @@ class Worker:
             if state == TrialState.COMPLETE or reason == _TAKEN_OVER:
                 return True
         return False
+
+    def _waiting(self) -> list[optuna.trial.FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
     def _turn(self, slot: str) -> _Outcome:
         """Ask for one trial, judge its plan unless it is known, and record how it ended and why."""

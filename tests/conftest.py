@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import settings
 
 from merges.network import Network, analyse
 from tests import networks
+from tests.program import search
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 BUILDERS = {name: getattr(networks, name) for name in ("with_batch_norm", "with_lrn", "fire", "mixed")}
@@ -26,6 +28,12 @@ def share_of_the_cores() -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)  # for the programs that tests start
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """Also where the tests run in the background of a shell, which has their programs ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session", params=sorted(BUILDERS))
 def network(request: pytest.FixtureRequest) -> Network:
     torch.manual_seed(0)  # whatever ran before
@@ -38,3 +46,14 @@ def shared_data() -> Path:
     if not (SHARED / "bvlc_googlenet.safetensors").exists():
         pytest.skip("the real weights and photos are not on this machine")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a study of six finished trials."""
+    where = tmp_path_factory.mktemp("home")
+    done = search(where, 6)
+    assert done.returncode == 0, done.stderr
+    assert "Pareto front of 6 finished trials" in done.stdout
+    assert "cli.py plan --study small" in done.stdout
+    return where

@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 ROOT = Path(__file__).parents[1]
+STUDY = "small"
+SMALL = ["--model", "tests.networks:with_batch_norm", "--input-size", "24", "--teacher-epochs", "2"]
 
 
 def run(*arguments: object, home: Path) -> subprocess.CompletedProcess[str]:
@@ -20,3 +24,12 @@ def answer(*arguments: object, home: Path) -> Any:
     done = run(*arguments, "--json", home=home)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def search(home: Path, budget: int, *more: object) -> subprocess.CompletedProcess[str]:
+    arguments = ["--study", STUDY, "--bank-steps", 10, "--proxy-steps", 3, "--bank-images", 64]
+    return run("search", *SMALL, *arguments, "--budget", budget, *more, home=home)
+
+
+def opened(home: Path) -> optuna.Study:
+    return optuna.load_study(study_name=STUDY, storage=f"sqlite:///{home / 'studies.db'}")

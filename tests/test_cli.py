@@ -1,4 +1,4 @@
-"""The program as a user runs it: the whole way on a small network, and every kind of bad input."""
+"""The program as a user runs it: the whole way on a small network."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import onnx
 import optuna
 import pytest
@@ -17,36 +16,13 @@ from optuna.trial import TrialState
 
 import cli
 from search.database import storage_of
-from tests.program import ROOT, answer, run
-
-STUDY = "small"
-SMALL = ["--model", "tests.networks:with_batch_norm", "--input-size", "24", "--teacher-epochs", "2"]
-
-
-def search(home: Path, budget: int, *more: object) -> subprocess.CompletedProcess[str]:
-    arguments = ["--study", STUDY, "--bank-steps", 10, "--proxy-steps", 3, "--bank-images", 64]
-    return run("search", *SMALL, *arguments, "--budget", budget, *more, home=home)
-
-
-def opened(home: Path) -> optuna.Study:
-    return optuna.load_study(study_name=STUDY, storage=f"sqlite:///{home / 'studies.db'}")
+from tests.program import ROOT, SMALL, STUDY, answer, opened, run, search
 
 
 def studies_of(home: Path) -> list[str]:
     """Names of the studies in a database that may be in the making."""
     database = home / "studies.db"
     return optuna.get_all_study_names(storage_of(f"sqlite:///{database}")) if database.exists() else []
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a study of six finished trials."""
-    where = tmp_path_factory.mktemp("home")
-    done = search(where, 6)
-    assert done.returncode == 0, done.stderr
-    assert "Pareto front of 6 finished trials" in done.stdout
-    assert "cli.py plan --study small" in done.stdout
-    return where
 
 
 EXACT = ("compose:", "shortcut:", "parallel:")
@@ -155,103 +131,6 @@ def test_an_interrupted_search_loses_no_finished_trial(home: Path, tmp_path: Pat
     states = [t.state for t in opened(tmp_path).trials]
     assert states.count(TrialState.COMPLETE) >= 3
     assert TrialState.RUNNING not in states
-
-
-def bad(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "text.txt").write_text("not a plan")
-    (tmp_path / "not.db").write_text("not a database at all, only text " * 50)
-    np.save(tmp_path / "weights.npy", np.zeros(3))
-    small = ["search", *SMALL]
-    return {
-        "target": (["search", "--target", "arm-a99"], "'arm-a99'"),
-        "model": (["search", "--model", "googlenot"], "'googlenot'"),
-        "no weights": (["search", "--weights", "/nowhere.pt"], "/nowhere.pt"),
-        "foreign weights": (
-            ["search", "--model", "resnet18", "--weights", tmp_path / "weights.npy"],
-            "weights.npy",
-        ),
-        "empty folder": ([*small, "--data", f"imagefolder:{tmp_path / 'empty'}"], "empty"),
-        "unknown data": ([*small, "--data", "photos"], "'photos'"),
-        "budget of 0": (["search", "--budget", "0"], "budget"),
-        "no database": ([*small, "--storage", f"sqlite:///{tmp_path}/no/such/folder.db"], "folder.db"),
-        "broken database": ([*small, "--storage", f"sqlite:///{tmp_path / 'not.db'}"], "not.db"),
-        "database url": ([*small, "--storage", "what"], "what"),
-        "another network": ([*small, "--study", STUDY, "--seed", "7"], "small"),
-        "another target": ([*small, "--study", STUDY, "--target", "host"], "small"),
-        "no study": (["front", "--study", "none"], "'none'"),
-        "no trial": (["plan", "--study", STUDY, "--trial", "999"], "999"),
-        "no wish": (["plan", "--study", STUDY], "--max-drop"),
-        "impossible wish": (["plan", "--study", STUDY, "--speedup", "1000"], "1000"),
-        "preset": (["plan", "--preset", "mine", "--model", "bvlc_googlenet"], "'mine'"),
-        "no plan": (["train", "--plan", "/no/plan.json", "--out", tmp_path / "r"], "/no/plan.json"),
-        "text as plan": (["train", "--plan", tmp_path / "text.txt", "--out", tmp_path / "r"], "text.txt"),
-        "no run": (["export", "--run", tmp_path / "empty", "--out", tmp_path / "m.onnx"], "no finished run"),
-        "unknown operation": (["sites", "--model", "mobilenet_v3_small", "--target", "arm-a57"], "arm-a57"),
-        "control flow": (["sites", "--model", "tests.networks:dynamic"], "cannot be traced"),
-        "no board": (["profile", "--target", "b", "--ssh", "a b"], "'a b'"),
-        "shipped board": (["profile", "--target", "arm-a57", "--kit", tmp_path / "k"], "arm-a57"),
-        "two ways": (["profile", "--target", "b", "--ssh", "a", "--adb", "b"], "--ssh"),
-        "no answer": (["profile", "--target", "b", "--import", tmp_path / "text.txt"], "text.txt"),
-        "no runtime": (["profile", "--target", "b", "--kit", tmp_path / "k", "--runtime", "x"], "'x'"),
-        "no such site": (["sites", "--model", "bvlc_googlenet", "--skip", "branch:9x"], "'branch:9x'"),
-        "unknown command": (["serch"], "serch"),
-        "unknown option": (["search", "--budgte", "3"], "--budgte"),
-    }
-
-
-CASES = (
-    "target",
-    "model",
-    "no weights",
-    "foreign weights",
-    "empty folder",
-    "unknown data",
-    "budget of 0",
-    "no database",
-    "broken database",
-    "database url",
-    "another network",
-    "another target",
-    "no study",
-    "no trial",
-    "no wish",
-    "impossible wish",
-    "preset",
-    "no plan",
-    "text as plan",
-    "no run",
-    "unknown operation",
-    "control flow",
-    "no board",
-    "shipped board",
-    "two ways",
-    "no answer",
-    "no runtime",
-    "no such site",
-    "unknown command",
-    "unknown option",
-)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_bad_input_gets_one_sentence_and_exit_code_2(
-    case: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments, named = bad(tmp_path)[case]
-    before = [(t.number, t.state, t.values) for t in opened(home).trials]
-    monkeypatch.setenv("REBIRTH_HOME", str(home))
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sys, "argv", ["cli.py", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    printed = capsys.readouterr()
-    lines = [line for line in printed.err.splitlines() if line.startswith("error: ")]
-    assert ended.value.code == 2
-    assert len(lines) == 1
-    assert named in lines[0]
-    assert printed.out == ""
-    assert [(t.number, t.state, t.values) for t in opened(home).trials] == before
 
 
 def test_a_failure_that_is_not_the_users_has_no_sentence_to_hide_behind(

@@ -5,8 +5,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from search.evaluate import Proxy
 from search.pace import carried_on
+from search.proxy import Proxy
 from tests.program import run
 from training.errors import BadInputError
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
+from tests.photos import photos
 from tests.program import ROOT, answer, run
-from tests.training.test_data import photos
 
 MODEL = ("--model", "tests.networks:with_batch_norm", "--input-size", "32")
 KILLS = int(os.environ.get("KILLS", "2"))

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import uuid
 from pathlib import Path
 
 import safetensors.torch
@@ -35,6 +36,7 @@ class Shelf:
             system, self.root = url_to_fs(str(address))
         except (ValueError, ImportError) as error:
             raise BadInputError(f"{address} cannot be used ({error}); give a folder or a URL") from error
+        self.address = address
         self.system: AbstractFileSystem = system
 
     def read(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
@@ -56,6 +58,25 @@ class Shelf:
                 temporary.write_bytes(data)
         else:
             self.system.pipe_file(self._path(name), data)
+
+    def check(self) -> None:
+        """Write a file and remove it: a search shall not learn this when a layer has been learned.
+
+        Raises
+        ------
+        BadInputError
+            Nothing can be written there.
+        """
+        name = f"check-{uuid.uuid4().hex}"
+        try:
+            self.write(name, {})
+            self.system.rm_file(self._path(name))
+        except Exception as error:  # every driver has errors of its own
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise BadInputError(
+                f"learned layers cannot be written to {self.address} ({reason}); make it writable, "
+                "or name another place with --bank"
+            ) from error
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}.safetensors"

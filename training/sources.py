@@ -62,12 +62,13 @@ def read_folder(folder: Path) -> Source:
     BadInputError
         The folder holds neither.
     """
-    loose = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in IMG_EXTENSIONS)
-    if loose and not any(path.is_dir() for path in folder.iterdir()):
-        return Source((), loose, [partial(_open, path, UNLABELLED) for path in loose])
     try:
+        inside = sorted(folder.iterdir())
+        loose = [str(path) for path in inside if path.suffix.lower() in IMG_EXTENSIONS]
+        if loose and not any(path.is_dir() for path in inside):
+            return Source((), loose, [partial(_open, path, UNLABELLED) for path in loose])
         listing = ImageFolder(str(folder), allow_empty=True)
-    except (FileNotFoundError, OSError) as error:
+    except OSError as error:
         raise BadInputError(f"{folder} holds no images; expected one sub-folder of images a class") from error
     samples = [partial(_open, path, label) for path, label in listing.samples]
     return Source(tuple(listing.classes), [path for path, _ in listing.samples], samples)

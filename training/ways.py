@@ -52,6 +52,10 @@ def rate_for(images: int) -> float:
     return _RATE if images < _MANY_IMAGES else _RATE_OF_MANY
 
 
+def _label_error(answers: Tensor, labels: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(answers.float(), labels.to(answers.device))
+
+
 @dataclass
 class Distilled:
     """Towards the teacher's answers and outputs of `blocks`, and towards labels where there are some.
@@ -97,7 +101,7 @@ class Distilled:
         asked = distillation(answers.float(), wanted.float()) + self.features * self._feature_error()
         if self.labels is None:
             return asked
-        return asked + nn.functional.cross_entropy(answers.float(), self.labels[index].to(answers.device))
+        return asked + _label_error(answers, self.labels[index])
 
     def _feature_error(self) -> Tensor:
         """Mean over blocks of the squared distance, over the variance of what is wanted."""
@@ -149,4 +153,4 @@ class Labelled:
         yield
 
     def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(answers.float(), self.labels[index].to(answers.device))
+        return _label_error(answers, self.labels[index])

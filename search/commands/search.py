@@ -7,9 +7,9 @@ import click
 
 from search import front, goals, job, report
 from search.commands import options
-from search.evaluate import METRICS, Proxy
 from search.goals import ALWAYS, MORE
 from search.limits import Limits
+from search.proxy import METRICS, Proxy
 from search.samplers import SAMPLERS
 from search.setup import Setup
 from search.zero_shot import KEPT

@@ -2,19 +2,35 @@
 
 import threading
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from search.ledger import Ledger, open_engine
+from tests.mariadb import MariaDB
 
 GRACE = 0.2
 
 
+@pytest.fixture(scope="module", params=["sqlite", "mariadb"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('claims') / 'claims.db'}"
+    elif MariaDB.is_here():
+        server = MariaDB()
+        yield server.url
+        server.remove()
+    else:
+        pytest.skip("MariaDB is not installed (apt-get install mariadb-server)")
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return open_engine(f"sqlite:///{tmp_path / 'claims.db'}")
+def engine(url: str) -> Engine:
+    found = open_engine(url)
+    with found.begin() as connection:
+        connection.execute(text("delete from rebirth_claims"))
+    return found
 
 
 def test_one_of_many_gets_a_claim(engine: Engine) -> None:
@@ -66,8 +82,7 @@ def test_studies_do_not_share_claims(engine: Engine) -> None:
     assert Ledger(engine, "a").rows("plan") == {}
 
 
-def test_what_a_crew_left_is_given_up_and_nothing_else(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 's.db'}")
+def test_what_a_crew_left_is_given_up_and_nothing_else(engine: Engine) -> None:
     ours, theirs = Ledger(engine, "s", GRACE, crew="ours"), Ledger(engine, "s", GRACE, crew="theirs")
     assert ours.claim("slot", "0", 3)
     assert ours.finish("slot", "0")

@@ -1,6 +1,5 @@
 """Images: splits, labels, and what is wrong with a folder said plainly."""
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.photos import photos
 from training.data import DataSpec, load
 from training.errors import BadInputError
-
-
-def photos(folder: Path, per_class: int = 6, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
-    generator = np.random.default_rng(zlib.crc32(str(folder).encode()))
-    for name in classes:
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        for i in range(per_class):
-            pixels = generator.integers(0, 255, (40, 50, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{i}.png")
-    return folder
 
 
 def test_digits_are_split_by_class_and_the_same_every_time() -> None:

@@ -42,3 +42,17 @@ def test_the_program_refuses_such_a_bank_before_any_work(tmp_path: Path) -> None
     assert done.returncode == 2
     assert "nope://bucket/bank cannot be used" in done.stderr
     assert not (tmp_path / "teachers").exists()
+
+
+def test_the_program_refuses_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("search", "--bank", tmp_path / "file" / "bank", home=tmp_path / "home")
+    assert done.returncode == 2
+    assert f"cannot be written to {tmp_path / 'file' / 'bank'}" in done.stderr
+    assert "trials" not in done.stderr
+
+
+def test_a_checked_place_is_left_as_it_was(address: str) -> None:
+    shelf = Shelf(address)
+    shelf.check()
+    assert not shelf.system.find(shelf.root)

@@ -9,8 +9,9 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from scipy.stats import spearmanr
 
-from search.additive import AdditiveSampler, Belief, Goals, Surrogate
 from search.area import dominated
+from search.auto import AutoSampler, Goals
+from search.belief import Surrogate
 from search.knapsack import Worth
 from search.samplers import SAMPLERS, make_sampler
 from training.errors import BadInputError
@@ -69,7 +70,7 @@ def test_one_seed_one_way() -> None:
 
 def test_nothing_is_proposed_twice_while_there_is_something_new() -> None:
     worths, _ = problem(0, 0.1)
-    sampler = AdditiveSampler(SPACE, worths, BASE_MS, BASE, seed=0)
+    sampler = AutoSampler(SPACE, worths, BASE_MS, BASE, seed=0)
     tried: list[tuple[dict[str, str], tuple[float, ...]]] = []
     for _ in range(30):
         plan = sampler.propose(tried)
@@ -88,13 +89,34 @@ def test_choices_that_come_to_a_known_plan_are_not_proposed() -> None:
         return made
 
     worths, _ = problem(0, 0.1)
-    sampler = AdditiveSampler(SPACE, worths, BASE_MS, BASE, seed=0, repair=repair)
+    sampler = AutoSampler(SPACE, worths, BASE_MS, BASE, seed=0, repair=repair)
     tried: list[tuple[dict[str, str], tuple[float, ...]]] = [({}, (BASE_MS, BASE))]
     for _ in range(70):
         plan = sampler.propose(tried)
         assert repair(plan) == plan
         assert plan not in [known for known, _ in tried]
         tried.append((plan, (BASE_MS - 1, BASE - 1)))
+
+
+def test_workers_spread_out() -> None:
+    """Eight plans proposed at once add more when each counts with those that are at work."""
+    worths, harms = problem(0, 0.15)
+
+    def values(plan: Mapping[str, str]) -> tuple[float, float]:
+        saved = sum(worths[s][o].saved_ms for s, o in plan.items())
+        return BASE_MS - saved, BASE * float(np.exp(-sum(harms[s][o] for s, o in plan.items())))
+
+    def reached(seed: int, told: bool) -> float:
+        sampler = AutoSampler(SPACE, worths, BASE_MS, BASE, seed)
+        tried = [(plan, values(plan)) for plan in ({}, {"s0": "a"}, {"s1": "b"}, {"s2": "a", "s3": "b"})]
+        for _ in range(2):
+            plans: list[dict[str, str]] = []
+            for _ in range(8):
+                plans.append(sampler.propose(tried, [] if told else plans, plans if told else []))
+            tried += [(plan, values(plan)) for plan in plans]
+        return dominated([found for _, found in tried], BASE_MS)
+
+    assert sum(reached(seed, True) for seed in range(3)) > sum(reached(seed, False) for seed in range(3))
 
 
 def test_a_third_goal_draws_plans_that_the_others_alone_would_not() -> None:
@@ -108,7 +130,7 @@ def test_a_third_goal_draws_plans_that_the_others_alone_would_not() -> None:
         def goals(plan: Mapping[str, str]) -> list[float]:
             return [1.0 if "s0" in plan else 9.0] if goal else []
 
-        sampler = AdditiveSampler(SPACE, worths, BASE_MS, BASE, seed=0, goals=goals)
+        sampler = AutoSampler(SPACE, worths, BASE_MS, BASE, seed=0, goals=goals)
         first = ({}, {"s0": "a"})
         tried = [(plan, values(plan, goals)) for plan in first]
         for _ in range(30):
@@ -127,17 +149,18 @@ def test_limits_turn_it_to_plans_within() -> None:
     worths, _ = problem(0, 0.1)
     most = sum(max(w.saved_ms for w in found.values()) for found in worths.values())
     limit = BASE_MS - 0.8 * most
-    sampler = AdditiveSampler(SPACE, worths, BASE_MS, BASE, seed=0, slowest_ms=limit)
+    sampler = AutoSampler(SPACE, worths, BASE_MS, BASE, seed=0, slowest_ms=limit)
     for _ in range(5):
         plan = sampler.propose([({}, (BASE_MS, BASE))])
         assert BASE_MS - sum(worths[s][o].saved_ms for s, o in plan.items()) <= limit
 
 
 def test_trials_correct_what_was_believed() -> None:
-    prior = np.array([0.1, 0.1])
-    chosen = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
-    belief = Belief.of(prior, chosen, np.array([0.01, 0.4, 0.41]))
-    assert belief.mean[0] < 0.05 < 0.3 < belief.mean[1]
+    surrogate = Surrogate({"s": {"a": Worth(1.0, 0.1)}, "t": {"a": Worth(1.0, 0.1)}}, BASE)
+    seen = [({"s": "a"}, 0.01), ({"t": "a"}, 0.4), ({"s": "a", "t": "a"}, 0.41)]
+    belief = surrogate.belief([(plan, BASE * float(np.exp(-harm))) for plan, harm in seen])
+    assert surrogate.predict(belief, {"s": "a"}) > 0.95 * BASE
+    assert surrogate.predict(belief, {"t": "a"}) < 0.75 * BASE
 
 
 def test_a_grid_that_is_too_large_is_refused() -> None:

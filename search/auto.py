@@ -1,0 +1,212 @@
+"""A sampler that knows the problem: latency adds up, and harm nearly does.
+
+For every trial harms of the options are drawn from what is believed of them, and the additive problem is
+solved exactly at several latencies. Of these solutions and the neighbours of the front, that plan is tried
+next which is expected to add most to the front: its latency is known, its accuracy believed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from merges.rule import KEEP
+from search.area import expected_gains, leading
+from search.belief import Belief, Surrogate
+from search.knapsack import Worth, Worths, least_harm, most_saved
+
+_LATENCIES = 6
+_CAUTIOUS = 0.05  # draws are most often closer to the mean than chance has them: see `_solutions`
+_LEAPS = 300  # neighbours of the front that differ at two sites
+_AT_ONCE, _ROUNDS = 8, 6  # the best candidates, repaired and looked at again
+_NEIGHBOURS = 100  # drawn until one is new, each a change further away than the last
+
+Choices = Mapping[str, str]
+Goals = Callable[[Choices], Sequence[float]]
+Repair = Callable[[Choices], dict[str, str]]
+
+
+def no_goals(plan: Choices) -> Sequence[float]:
+    """Nothing but latency and accuracy counts."""
+    return ()
+
+
+def changed(plan: Choices) -> dict[str, str]:
+    """A plan without the sites that it keeps."""
+    return {site: option for site, option in plan.items() if option != KEEP}
+
+
+class AutoSampler(optuna.samplers.BaseSampler):
+    """Proposes plans for two objectives, latency and accuracy.
+
+    Parameters
+    ----------
+    space : Optuna's distributions, by site
+    worths : by site and option the time saved and the prior harm, in any unit; others are rarely tried
+    baseline_ms, accuracy : of the untouched network
+    slowest_ms, least_accuracy : limits; plans outside count for nothing
+    goals : what else of a plan shall be small, known before it is tried. For every second proposal bounds are
+        drawn for them, and the front is improved among the plans within
+    repair : what choices come to where some exclude each other, without the sites that are kept
+    """
+
+    def __init__(
+        self,
+        space: dict[str, Any],
+        worths: Worths,
+        baseline_ms: float,
+        accuracy: float,
+        seed: int,
+        slowest_ms: float | None = None,
+        least_accuracy: float = 0.0,
+        goals: Goals = no_goals,
+        repair: Repair = changed,
+    ) -> None:
+        self.space = space
+        self.worths = worths
+        self.surrogate = Surrogate(worths, accuracy)
+        self.saved = np.array([worths[s][o].saved_ms if o != KEEP else 0.0 for s, o in self.surrogate.items])
+        self.most_saved_ms = most_saved(worths)
+        self.baseline_ms = baseline_ms
+        self.slowest_ms = min(baseline_ms, slowest_ms or baseline_ms)
+        self.least_accuracy = least_accuracy
+        self.goals = goals
+        self.repair = repair
+        self.random = np.random.default_rng(seed)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self.space
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        pruned = study.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        tried = [(t.params, t.values) for t in finished]
+        plan = self.propose(tried, [t.params for t in pruned], [t.params for t in running])
+        return {site: plan.get(site, KEEP) for site in self.space}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return KEEP
+
+    def propose(
+        self,
+        tried: Sequence[tuple[Choices, Sequence[float]]],
+        others: Sequence[Choices] = (),
+        at_work: Sequence[Choices] = (),
+    ) -> dict[str, str]:
+        """The plan to try next.
+
+        `tried` are plans with their latency (ms), accuracy (percent) and goals, `others` plans that were not
+        worth trying, `at_work` plans that other workers try just now: they count with the accuracy that is
+        expected of them (kriging believer; Ginsbourger and others 2010), so that workers spread out.
+        """
+        tried = [(self.repair(plan), values) for plan, values in tried]
+        belief = self.surrogate.belief([(plan, values[1]) for plan, values in tried])
+        busy = _new(map(self.repair, at_work), [plan for plan, _ in tried])
+        if busy:
+            tried = [*tried, *((plan, self._expected(belief, plan)) for plan in busy)]
+            belief = self.surrogate.belief([(plan, values[1]) for plan, values in tried])
+        known = [*(plan for plan, _ in tried), *map(self.repair, others)]
+        bounds = self._bounds([values[2:] for _, values in tried])
+        within = {(v[0], v[1]): plan for plan, v in tried if bounds.hold(v[2:])}
+        leaders = leading(within)
+        front = [p for p in leaders if p[0] <= self.slowest_ms and p[1] >= self.least_accuracy]
+        candidates = _new([*self._solutions(belief), *self._beside([within[p] for p in leaders])], known)
+        order = np.argsort(-self._gains(belief, front, candidates), kind="stable")[: _AT_ONCE * _ROUNDS]
+        for start in range(0, len(order), _AT_ONCE):
+            made = _new([self.repair(candidates[n]) for n in order[start : start + _AT_ONCE]], known)
+            made = [plan for plan in made if bounds.hold(self.goals(plan))]
+            gains = self._gains(belief, front, made)
+            if gains.max(initial=0.0) > 0:
+                return made[int(gains.argmax())]
+        return self._neighbour(known)
+
+    def _expected(self, belief: Belief, plan: Choices) -> tuple[float, ...]:
+        """Latency, accuracy and goals."""
+        saved_ms = float((self.surrogate.rows([plan]) @ self.saved)[0])
+        return self.baseline_ms - saved_ms, self.surrogate.predict(belief, plan), *self.goals(plan)
+
+    def _gains(
+        self, belief: Belief, front: Sequence[tuple[float, float]], plans: Sequence[Choices]
+    ) -> np.ndarray:
+        """What every plan may be expected to add to the area below the front, in ms times percent."""
+        rows = self.surrogate.rows(plans)
+        harms, deviations = belief.harms(rows)
+        latencies_ms = self.baseline_ms - rows @ self.saved
+        gains = expected_gains(
+            front,
+            self.baseline_ms,
+            latencies_ms,
+            harms,
+            deviations,
+            self.surrogate.accuracy,
+            self.least_accuracy,
+        )
+        return np.where(latencies_ms <= self.slowest_ms, gains, 0.0)
+
+    def _solutions(self, belief: Belief) -> Iterator[dict[str, str]]:
+        """The plans that harm least at several latencies, would drawn harms be true.
+
+        A plan takes dozens of options, and the solver picks those whose draw is low by luck: with the whole
+        spread, every solution would be built of luck.
+        """
+        harms = belief.draw(self.random, float(np.exp(self.random.uniform(np.log(_CAUTIOUS), 0.0))))
+        worths: dict[str, dict[str, Worth]] = {site: {} for site in self.worths}
+        for (site, option), harm in zip(self.surrogate.items, harms, strict=True):
+            if option != KEEP:
+                worths[site][option] = replace(self.worths[site][option], harm=float(harm))
+        for fraction in (np.arange(_LATENCIES) + self.random.random()) / _LATENCIES:
+            yield least_harm(worths, float(fraction) * self.most_saved_ms)
+
+    def _beside(self, plans: Sequence[Choices]) -> Iterator[dict[str, str]]:
+        """Plans that differ from one of these at a site, and some that differ at two."""
+        for plan in plans:
+            yield from (changed({**plan, site: option}) for site, option in self.surrogate.items)
+        for _ in range(_LEAPS if plans else 0):
+            plan = plans[int(self.random.integers(len(plans)))]
+            picked = self.random.integers(len(self.surrogate.items), size=2)
+            yield changed({**plan, **dict(self.surrogate.items[n] for n in picked)})
+
+    def _bounds(self, tried: Sequence[Sequence[float]]) -> "_Bounds":
+        """Bounds of the goals between the least and the most that was seen; none every second time."""
+        if not any(len(goals) for goals in tried) or len(tried) % 2:
+            return _Bounds(None)
+        values = np.array(tried)
+        return _Bounds(self.random.uniform(values.min(axis=0), values.max(axis=0)))
+
+    def _neighbour(self, known: Sequence[Choices]) -> dict[str, str]:
+        """A known plan with other choices at a few sites: to try where nothing promises more."""
+        plan = dict(known[int(self.random.integers(len(known)))]) if known else {}
+        for _ in range(_NEIGHBOURS):
+            site = str(self.random.choice(list(self.space)))
+            others = [o for o in self.space[site].choices if o != plan.get(site, KEEP)]
+            plan = self.repair(plan | {site: str(self.random.choice(others))})
+            if plan not in known:
+                break
+        return plan
+
+
+def _new(plans: Iterable[dict[str, str]], known: Sequence[Choices]) -> list[dict[str, str]]:
+    """Every plan once that is not known."""
+    told = {frozenset(plan.items()) for plan in known}
+    found = {frozenset(plan.items()): plan for plan in plans}
+    return [plan for key, plan in found.items() if key not in told]
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    most: np.ndarray | None
+
+    def hold(self, goals: Sequence[float]) -> bool:
+        """Whether goals keep the bounds."""
+        return self.most is None or bool(np.all(np.asarray(goals) <= self.most))
