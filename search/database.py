@@ -1,5 +1,6 @@
 """The study database, used by several processes and machines at once."""
 
+import functools
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -43,15 +44,17 @@ _beside_others = tenacity.retry(
 )
 
 
+@functools.cache  # servers allow some hundred connections, and every new engine takes one
 @_beside_others
 def storage_of(url: str) -> optuna.storages.BaseStorage:
-    """The database as Optuna uses it; its tables are made where they are missing."""
+    """The database as Optuna uses it, once a process; its tables are made where they are missing."""
     return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=_options(url)))
 
 
+@functools.cache
 @_beside_others
 def engine_of(url: str, tables: MetaData) -> Engine:
-    """The database with some tables of ours, made where they are missing."""
+    """The database with some tables of ours, once a process; they are made where they are missing."""
     engine = create_engine(url, **_options(url))
     tables.create_all(engine)
     return engine

@@ -13,8 +13,10 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import text
 
 from search.database import storage_of
+from search.ledger import open_engine
 from tests.postgres import Postgres
 from tests.program import ROOT, answer
 
@@ -111,6 +113,16 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres(programs)
     yield server
     server.remove()
+
+
+def test_a_process_takes_few_connections_of_a_server(postgres: Postgres) -> None:
+    for _ in range(30):
+        trials(postgres.url)
+        with open_engine(postgres.url).connect() as connection:
+            connection.execute(text("select 1"))
+    with open_engine(postgres.url).connect() as connection:
+        ours = text("select count(*) from pg_stat_activity where backend_type = 'client backend'")
+        assert connection.execute(ours).scalar_one() <= 3
 
 
 def test_postgres_serves_two_crews_through_deaths_and_a_restart(tmp_path: Path, postgres: Postgres) -> None:
