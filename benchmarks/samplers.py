@@ -33,6 +33,7 @@ from search.area import dominated  # noqa: E402
 from search.evaluate import Evaluator  # noqa: E402
 from search.knapsack import Worth  # noqa: E402
 from search.latency import Device, Latencies  # noqa: E402
+from search.problem import Problem  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
 from search.samplers import SAMPLERS, make_sampler  # noqa: E402
 from search.setup import Setup, workbench  # noqa: E402
@@ -104,14 +105,14 @@ def tabulate(home: Path) -> dict[str, object]:
     }
 
 
-class Problem:
-    """The table as a search sees it."""
+class Tabulated:
+    """The table, and the problem that a search sees in it."""
 
     def __init__(self, table: dict[str, object]) -> None:
         self.table: dict = table  # type: ignore[type-arg]
         self.space = {name: CategoricalDistribution(_OPTIONS) for name in self.table["blocks"]}
         self.untouched_ms = float(self.table["untouched_ms"])
-        self.worths = {
+        worths = {
             name: {
                 option: Worth(
                     self.table["saved_ms"][f"{name} {option}"],
@@ -121,6 +122,8 @@ class Problem:
             }
             for name in self.space
         }
+        untouched = self.values(dict.fromkeys(self.space, "keep"))
+        self.problem = Problem(self.space, worths, *untouched)
 
     def values(self, plan: dict[str, str]) -> tuple[float, float]:
         saved = sum(self.table["saved_ms"][f"{name} {option}"] for name, option in plan.items())
@@ -131,25 +134,24 @@ class Problem:
             yield self.values(dict(zip(self.space, options, strict=True)))
 
 
-def curve(problem: Problem, name: str, seed: int, trials: int) -> tuple[list[float], float]:
+def curve(known: Tabulated, name: str, seed: int, trials: int) -> tuple[list[float], float]:
     """Dominated area after every trial, and the seconds a trial took to choose."""
-    kept = problem.values(dict.fromkeys(problem.space, "keep"))
-    sampler = make_sampler(name, seed, problem.space, problem.worths, problem.untouched_ms, kept[1])
+    sampler = make_sampler(name, seed, known.problem)
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
-    for plan in ({}, *ladder(problem.worths, 8)):
-        study.enqueue_trial({site: plan.get(site, "keep") for site in problem.space}, skip_if_exists=True)
+    for plan in ({}, *ladder(known.problem.worths, 8)):
+        study.enqueue_trial({site: plan.get(site, "keep") for site in known.space}, skip_if_exists=True)
     seen: dict[tuple[str, ...], tuple[float, float]] = {}
     areas: list[float] = []
     start = time.perf_counter()
     while len(seen) < trials:
-        trial = study.ask(problem.space)  # type: ignore[arg-type]
-        plan = tuple(trial.params[name] for name in problem.space)
+        trial = study.ask(known.space)  # type: ignore[arg-type]
+        plan = tuple(trial.params[name] for name in known.space)
         if plan in seen:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             continue
-        seen[plan] = problem.values(trial.params)
+        seen[plan] = known.values(trial.params)
         study.tell(trial, seen[plan])
-        areas.append(dominated(seen.values(), problem.untouched_ms))
+        areas.append(dominated(seen.values(), known.problem.baseline_ms))
     return areas, (time.perf_counter() - start) / trials
 
 
@@ -165,14 +167,14 @@ def main() -> None:
     if not kept.exists():
         home.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(tabulate(home)))
-    problem = Problem(json.loads(kept.read_text()))
-    exact = dominated(problem.every(), problem.untouched_ms)
+    known = Tabulated(json.loads(kept.read_text()))
+    exact = dominated(known.every(), known.problem.baseline_ms)
     table = Table(title=f"hypervolume, % of the exact front's, median (least) of {seeds} seeds")
     shown = [count for count in _SHOWN if count <= trials]
     for heading in ("sampler", *(f"{count} trials" for count in shown), "seconds a trial"):
         table.add_column(heading, justify="left" if heading == "sampler" else "right")
     for name in given.samplers:
-        runs = [curve(problem, name, seed, trials) for seed in range(seeds)]
+        runs = [curve(known, name, seed, trials) for seed in range(seeds)]
         cells = []
         for count in shown:
             shares = [100 * areas[count - 1] / exact for areas, _ in runs]

@@ -5,7 +5,7 @@ solved exactly at several latencies. Of these solutions and the neighbours of th
 next which is expected to add most to the front: its latency is known, its accuracy believed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 from merges.rule import KEEP
 from search.area import expected_gains, leading
 from search.belief import Belief, Surrogate
-from search.knapsack import Worth, Worths, least_harm, most_saved
+from search.knapsack import Worth, least_harm, most_saved
+from search.problem import Choices, Problem, changed
 
 _LATENCIES = 6
 _CAUTIOUS = 0.05  # draws are most often closer to the mean than chance has them: see `_solutions`
@@ -25,63 +26,28 @@ _LEAPS = 300  # neighbours of the front that differ at two sites
 _AT_ONCE, _ROUNDS = 8, 6  # the best candidates, repaired and looked at again
 _NEIGHBOURS = 100  # drawn until one is new, each a change further away than the last
 
-Choices = Mapping[str, str]
-Goals = Callable[[Choices], Sequence[float]]
-Repair = Callable[[Choices], dict[str, str]]
-
-
-def no_goals(plan: Choices) -> Sequence[float]:
-    """Nothing but latency and accuracy counts."""
-    return ()
-
-
-def changed(plan: Choices) -> dict[str, str]:
-    """A plan without the sites that it keeps."""
-    return {site: option for site, option in plan.items() if option != KEEP}
-
 
 class AutoSampler(optuna.samplers.BaseSampler):
     """Proposes plans for two objectives, latency and accuracy.
 
-    Parameters
-    ----------
-    space : Optuna's distributions, by site
-    worths : by site and option the time saved and the prior harm, in any unit; others are rarely tried
-    baseline_ms, accuracy : of the untouched network
-    slowest_ms, least_accuracy : limits; plans outside count for nothing
-    goals : what else of a plan shall be small, known before it is tried. For every second proposal bounds are
-        drawn for them, and the front is improved among the plans within
-    repair : what choices come to where some exclude each other, without the sites that are kept
+    Where the problem has further goals, bounds are drawn for them for every second proposal, and the front is
+    improved among the plans within.
     """
 
-    def __init__(
-        self,
-        space: dict[str, Any],
-        worths: Worths,
-        baseline_ms: float,
-        accuracy: float,
-        seed: int,
-        slowest_ms: float | None = None,
-        least_accuracy: float = 0.0,
-        goals: Goals = no_goals,
-        repair: Repair = changed,
-    ) -> None:
-        self.space = space
-        self.worths = worths
-        self.surrogate = Surrogate(worths, accuracy)
-        self.saved = np.array([worths[s][o].saved_ms if o != KEEP else 0.0 for s, o in self.surrogate.items])
-        self.most_saved_ms = most_saved(worths)
-        self.baseline_ms = baseline_ms
-        self.slowest_ms = min(baseline_ms, slowest_ms or baseline_ms)
-        self.least_accuracy = least_accuracy
-        self.goals = goals
-        self.repair = repair
+    def __init__(self, problem: Problem, seed: int) -> None:
+        self.problem = problem
+        self.surrogate = Surrogate(problem.worths, problem.accuracy)
+        self.saved = np.array(
+            [problem.worths[s][o].saved_ms if o != KEEP else 0.0 for s, o in self.surrogate.items]
+        )
+        self.most_saved_ms = most_saved(problem.worths)
+        self.slowest_ms = min(problem.baseline_ms, problem.slowest_ms or problem.baseline_ms)
         self.random = np.random.default_rng(seed)
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        return self.space
+        return self.problem.space
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -91,7 +57,7 @@ class AutoSampler(optuna.samplers.BaseSampler):
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         tried = [(t.params, t.values) for t in finished]
         plan = self.propose(tried, [t.params for t in pruned], [t.params for t in running])
-        return {site: plan.get(site, KEEP) for site in self.space}
+        return {site: plan.get(site, KEEP) for site in self.problem.space}
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -110,22 +76,22 @@ class AutoSampler(optuna.samplers.BaseSampler):
         worth trying, `at_work` plans that other workers try just now: they count with the accuracy that is
         expected of them (kriging believer; Ginsbourger and others 2010), so that workers spread out.
         """
-        tried = [(self.repair(plan), values) for plan, values in tried]
+        tried = [(self.problem.repair(plan), values) for plan, values in tried]
         belief = self.surrogate.belief([(plan, values[1]) for plan, values in tried])
-        busy = _new(map(self.repair, at_work), [plan for plan, _ in tried])
+        busy = _new(map(self.problem.repair, at_work), [plan for plan, _ in tried])
         if busy:
             tried = [*tried, *((plan, self._expected(belief, plan)) for plan in busy)]
             belief = self.surrogate.belief([(plan, values[1]) for plan, values in tried])
-        known = [*(plan for plan, _ in tried), *map(self.repair, others)]
+        known = [*(plan for plan, _ in tried), *map(self.problem.repair, others)]
         bounds = self._bounds([values[2:] for _, values in tried])
         within = {(v[0], v[1]): plan for plan, v in tried if bounds.hold(v[2:])}
         leaders = leading(within)
-        front = [p for p in leaders if p[0] <= self.slowest_ms and p[1] >= self.least_accuracy]
+        front = [p for p in leaders if p[0] <= self.slowest_ms and p[1] >= self.problem.least_accuracy]
         candidates = _new([*self._solutions(belief), *self._beside([within[p] for p in leaders])], known)
         order = np.argsort(-self._gains(belief, front, candidates), kind="stable")[: _AT_ONCE * _ROUNDS]
         for start in range(0, len(order), _AT_ONCE):
-            made = _new([self.repair(candidates[n]) for n in order[start : start + _AT_ONCE]], known)
-            made = [plan for plan in made if bounds.hold(self.goals(plan))]
+            made = _new([self.problem.repair(candidates[n]) for n in order[start : start + _AT_ONCE]], known)
+            made = [plan for plan in made if bounds.hold(self.problem.goals(plan))]
             gains = self._gains(belief, front, made)
             if gains.max(initial=0.0) > 0:
                 return made[int(gains.argmax())]
@@ -133,8 +99,8 @@ class AutoSampler(optuna.samplers.BaseSampler):
 
     def _expected(self, belief: Belief, plan: Choices) -> tuple[float, ...]:
         """Latency, accuracy and goals."""
-        saved_ms = float((self.surrogate.rows([plan]) @ self.saved)[0])
-        return self.baseline_ms - saved_ms, self.surrogate.predict(belief, plan), *self.goals(plan)
+        latency_ms = self.problem.baseline_ms - float((self.surrogate.rows([plan]) @ self.saved)[0])
+        return latency_ms, self.surrogate.predict(belief, plan), *self.problem.goals(plan)
 
     def _gains(
         self, belief: Belief, front: Sequence[tuple[float, float]], plans: Sequence[Choices]
@@ -142,15 +108,15 @@ class AutoSampler(optuna.samplers.BaseSampler):
         """What every plan may be expected to add to the area below the front, in ms times percent."""
         rows = self.surrogate.rows(plans)
         harms, deviations = belief.harms(rows)
-        latencies_ms = self.baseline_ms - rows @ self.saved
+        latencies_ms = self.problem.baseline_ms - rows @ self.saved
         gains = expected_gains(
             front,
-            self.baseline_ms,
+            self.problem.baseline_ms,
             latencies_ms,
             harms,
             deviations,
             self.surrogate.accuracy,
-            self.least_accuracy,
+            self.problem.least_accuracy,
         )
         return np.where(latencies_ms <= self.slowest_ms, gains, 0.0)
 
@@ -161,10 +127,10 @@ class AutoSampler(optuna.samplers.BaseSampler):
         spread, every solution would be built of luck.
         """
         harms = belief.draw(self.random, float(np.exp(self.random.uniform(np.log(_CAUTIOUS), 0.0))))
-        worths: dict[str, dict[str, Worth]] = {site: {} for site in self.worths}
+        worths: dict[str, dict[str, Worth]] = {site: {} for site in self.problem.worths}
         for (site, option), harm in zip(self.surrogate.items, harms, strict=True):
             if option != KEEP:
-                worths[site][option] = replace(self.worths[site][option], harm=float(harm))
+                worths[site][option] = replace(self.problem.worths[site][option], harm=float(harm))
         for fraction in (np.arange(_LATENCIES) + self.random.random()) / _LATENCIES:
             yield least_harm(worths, float(fraction) * self.most_saved_ms)
 
@@ -188,9 +154,9 @@ class AutoSampler(optuna.samplers.BaseSampler):
         """A known plan with other choices at a few sites: to try where nothing promises more."""
         plan = dict(known[int(self.random.integers(len(known)))]) if known else {}
         for _ in range(_NEIGHBOURS):
-            site = str(self.random.choice(list(self.space)))
-            others = [o for o in self.space[site].choices if o != plan.get(site, KEEP)]
-            plan = self.repair(plan | {site: str(self.random.choice(others))})
+            site = str(self.random.choice(list(self.problem.space)))
+            others = [o for o in self.problem.space[site].choices if o != plan.get(site, KEEP)]
+            plan = self.problem.repair(plan | {site: str(self.random.choice(others))})
             if plan not in known:
                 break
         return plan

@@ -15,6 +15,7 @@ from search.goals import Goal
 from search.knapsack import Worths
 from search.latency import Latencies, Progress, Score
 from search.limits import Limits
+from search.problem import Problem
 from search.proxy import METRICS, Proxy
 from search.samplers import make_sampler
 from search.setup import Workbench
@@ -154,23 +155,18 @@ class Evaluator:
         BadInputError
             There is no such sampler, or the space is too large for it.
         """
-        start = self.latencies.score(self.exact).latency_ms
-        space = distributions(self.bench.network)
         accuracy = self.untouched()["accuracy"]
-        slowest = limits.latency_ms(self.latencies.score({}).latency_ms)
-        least = 0.0 if limits.drop is None else accuracy - limits.drop
-        return make_sampler(
-            name,
-            seed,
-            space,
+        problem = Problem(
+            distributions(self.bench.network),
             self.worths,
-            start,
-            accuracy,
-            slowest,
-            least,
-            lambda plan: self.costs(plan)[1:],
-            repairs(self.bench.network, self.exact),
+            baseline_ms=self.latencies.score(self.exact).latency_ms,
+            accuracy=accuracy,
+            slowest_ms=limits.latency_ms(self.latencies.score({}).latency_ms),
+            least_accuracy=0.0 if limits.drop is None else accuracy - limits.drop,
+            goals=lambda plan: self.costs(plan)[1:],
+            repair=repairs(self.bench.network, self.exact),
         )
+        return make_sampler(name, seed, problem)
 
     def costs(self, choices: Mapping[str, str]) -> list[float]:
         """What is known of a plan before it is trained: its latency (ms), then its goals."""

@@ -4,10 +4,9 @@ import math
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
 
-from search.auto import AutoSampler, Goals, Repair, changed, no_goals
-from search.knapsack import Worths
+from search.auto import AutoSampler
+from search.problem import Problem
 from training.errors import BadInputError
 
 SAMPLERS = ("auto", "nsga2", "tpe", "gp", "random", "grid")
@@ -15,21 +14,8 @@ _LARGEST_GRID = 100_000
 _POPULATION = 24
 
 
-def make_sampler(
-    name: str,
-    seed: int,
-    space: dict[str, CategoricalDistribution],
-    worths: Worths,
-    baseline_ms: float,
-    accuracy: float,
-    slowest_ms: float | None = None,
-    least_accuracy: float = 0.0,
-    goals: Goals = no_goals,
-    repair: Repair = changed,
-) -> optuna.samplers.BaseSampler:
-    """A sampler for a space of plans; ``auto`` is what wins benchmarks/samplers.py.
-
-    What follows `space` is as ``AutoSampler`` takes it; others do not look at it.
+def make_sampler(name: str, seed: int, problem: Problem) -> optuna.samplers.BaseSampler:
+    """A sampler of plans; ``auto`` is what wins benchmarks/samplers.py.
 
     Raises
     ------
@@ -38,8 +24,7 @@ def make_sampler(
     """
     match name:
         case "auto":
-            limits = slowest_ms, least_accuracy
-            return AutoSampler(space, worths, baseline_ms, accuracy, seed, *limits, goals, repair)
+            return AutoSampler(problem, seed)
         case "tpe":
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
         case "nsga2":
@@ -49,11 +34,11 @@ def make_sampler(
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
         case "grid":
-            return _grid(seed, space)
+            return _grid(seed, problem.space)
     raise BadInputError(f"unknown sampler {name!r}; expected one of {', '.join(SAMPLERS)}")
 
 
-def _grid(seed: int, space: dict[str, CategoricalDistribution]) -> optuna.samplers.BaseSampler:
+def _grid(seed: int, space: dict[str, Any]) -> optuna.samplers.BaseSampler:
     plans = math.prod(len(options.choices) for options in space.values())
     if plans > _LARGEST_GRID:
         raise BadInputError(

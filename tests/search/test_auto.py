@@ -1,7 +1,7 @@
 """The sampler on problems that it was made for, and on one that breaks its assumptions."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 import optuna
@@ -10,9 +10,10 @@ from optuna.distributions import CategoricalDistribution
 from scipy.stats import spearmanr
 
 from search.area import dominated
-from search.auto import AutoSampler, Goals
+from search.auto import AutoSampler
 from search.belief import Surrogate
 from search.knapsack import Worth
+from search.problem import Choices, Problem
 from search.samplers import SAMPLERS, make_sampler
 from training.errors import BadInputError
 
@@ -21,7 +22,7 @@ BASE_MS, BASE = 100.0, 90.0
 SPACE = {f"s{n}": CategoricalDistribution(OPTIONS) for n in range(SITES)}
 
 
-def problem(seed: int, pairs: float) -> tuple[dict[str, dict[str, Worth]], dict[str, dict[str, float]]]:
+def drawn(seed: int, pairs: float) -> tuple[dict[str, dict[str, Worth]], dict[str, dict[str, float]]]:
     """What options save, with guessed harms, and the true harms."""
     random = np.random.default_rng(seed)
     worths = {s: {o: Worth(float(random.uniform(1, 14)), 0.1) for o in OPTIONS[1:]} for s in SPACE}
@@ -31,7 +32,7 @@ def problem(seed: int, pairs: float) -> tuple[dict[str, dict[str, Worth]], dict[
 
 def search(name: str, seed: int, trials: int) -> float:
     """Share of the exact hypervolume; two options in a row harm more than their sum."""
-    worths, harms = problem(seed, 0.15)
+    worths, harms = drawn(seed, 0.15)
 
     def values(plan: dict[str, str]) -> tuple[float, float]:
         saved = sum(worths[s][o].saved_ms for s, o in plan.items() if o != "keep")
@@ -39,7 +40,7 @@ def search(name: str, seed: int, trials: int) -> float:
         rows = sum(plan[a] != "keep" != plan[b] for a, b in itertools.pairwise(plan))
         return BASE_MS - saved, BASE * float(np.exp(-harm - 0.05 * rows))
 
-    sampler = make_sampler(name, seed, SPACE, worths, BASE_MS, BASE)
+    sampler = make_sampler(name, seed, Problem(SPACE, worths, BASE_MS, BASE))
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     found = [values(dict.fromkeys(SPACE, "keep"))]
     for _ in range(trials):
@@ -69,8 +70,8 @@ def test_one_seed_one_way() -> None:
 
 
 def test_nothing_is_proposed_twice_while_there_is_something_new() -> None:
-    worths, _ = problem(0, 0.1)
-    sampler = AutoSampler(SPACE, worths, BASE_MS, BASE, seed=0)
+    worths, _ = drawn(0, 0.1)
+    sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE), seed=0)
     tried: list[tuple[dict[str, str], tuple[float, ...]]] = []
     for _ in range(30):
         plan = sampler.propose(tried)
@@ -81,15 +82,15 @@ def test_nothing_is_proposed_twice_while_there_is_something_new() -> None:
 def test_choices_that_come_to_a_known_plan_are_not_proposed() -> None:
     """Where a choice excludes the next site, 85 plans are left of 729: each is proposed once at most."""
 
-    def repair(plan: Mapping[str, str]) -> dict[str, str]:
+    def repair(plan: Choices) -> dict[str, str]:
         made: dict[str, str] = {}
         for site, before in zip(SPACE, ["", *SPACE], strict=False):
             if plan.get(site, "keep") != "keep" and before not in made:
                 made[site] = plan[site]
         return made
 
-    worths, _ = problem(0, 0.1)
-    sampler = AutoSampler(SPACE, worths, BASE_MS, BASE, seed=0, repair=repair)
+    worths, _ = drawn(0, 0.1)
+    sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, repair=repair), seed=0)
     tried: list[tuple[dict[str, str], tuple[float, ...]]] = [({}, (BASE_MS, BASE))]
     for _ in range(70):
         plan = sampler.propose(tried)
@@ -100,14 +101,14 @@ def test_choices_that_come_to_a_known_plan_are_not_proposed() -> None:
 
 def test_workers_spread_out() -> None:
     """Eight plans proposed at once add more when each counts with those that are at work."""
-    worths, harms = problem(0, 0.15)
+    worths, harms = drawn(0, 0.15)
 
-    def values(plan: Mapping[str, str]) -> tuple[float, float]:
+    def values(plan: Choices) -> tuple[float, float]:
         saved = sum(worths[s][o].saved_ms for s, o in plan.items())
         return BASE_MS - saved, BASE * float(np.exp(-sum(harms[s][o] for s, o in plan.items())))
 
     def reached(seed: int, told: bool) -> float:
-        sampler = AutoSampler(SPACE, worths, BASE_MS, BASE, seed)
+        sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE), seed)
         tried = [(plan, values(plan)) for plan in ({}, {"s0": "a"}, {"s1": "b"}, {"s2": "a", "s3": "b"})]
         for _ in range(2):
             plans: list[dict[str, str]] = []
@@ -120,17 +121,17 @@ def test_workers_spread_out() -> None:
 
 
 def test_a_third_goal_draws_plans_that_the_others_alone_would_not() -> None:
-    worths, harms = problem(0, 0.15)
+    worths, harms = drawn(0, 0.15)
     worths["s0"] = {option: Worth(0.1, 0.1) for option in OPTIONS[1:]}
     harms["s0"] |= dict.fromkeys(OPTIONS[1:], 0.7)
 
     def small(goal: bool) -> int:
         """How many of the tried plans are small, which only the slow and harmful change of s0 makes them."""
 
-        def goals(plan: Mapping[str, str]) -> list[float]:
+        def goals(plan: Choices) -> list[float]:
             return [1.0 if "s0" in plan else 9.0] if goal else []
 
-        sampler = AutoSampler(SPACE, worths, BASE_MS, BASE, seed=0, goals=goals)
+        sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, goals=goals), seed=0)
         first = ({}, {"s0": "a"})
         tried = [(plan, values(plan, goals)) for plan in first]
         for _ in range(30):
@@ -138,7 +139,7 @@ def test_a_third_goal_draws_plans_that_the_others_alone_would_not() -> None:
             tried.append((plan, values(plan, goals)))
         return sum("s0" in plan for plan, _ in tried)
 
-    def values(plan: Mapping[str, str], goals: Goals) -> tuple[float, ...]:
+    def values(plan: Choices, goals: Callable[[Choices], list[float]]) -> tuple[float, ...]:
         saved = sum(worths[s][o].saved_ms for s, o in plan.items())
         return BASE_MS - saved, BASE * float(np.exp(-sum(harms[s][o] for s, o in plan.items()))), *goals(plan)
 
@@ -146,10 +147,10 @@ def test_a_third_goal_draws_plans_that_the_others_alone_would_not() -> None:
 
 
 def test_limits_turn_it_to_plans_within() -> None:
-    worths, _ = problem(0, 0.1)
+    worths, _ = drawn(0, 0.1)
     most = sum(max(w.saved_ms for w in found.values()) for found in worths.values())
     limit = BASE_MS - 0.8 * most
-    sampler = AutoSampler(SPACE, worths, BASE_MS, BASE, seed=0, slowest_ms=limit)
+    sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, slowest_ms=limit), seed=0)
     for _ in range(5):
         plan = sampler.propose([({}, (BASE_MS, BASE))])
         assert BASE_MS - sum(worths[s][o].saved_ms for s, o in plan.items()) <= limit
@@ -166,11 +167,11 @@ def test_trials_correct_what_was_believed() -> None:
 def test_a_grid_that_is_too_large_is_refused() -> None:
     space = {f"s{n}": CategoricalDistribution(OPTIONS) for n in range(40)}
     with pytest.raises(BadInputError, match="--only"):
-        make_sampler("grid", 0, space, {}, BASE_MS, BASE)
+        make_sampler("grid", 0, Problem(space, {}, BASE_MS, BASE))
 
 
 def test_plans_that_were_not_seen_are_ranked_rightly() -> None:
-    worths, harms = problem(1, 0.15)
+    worths, harms = drawn(1, 0.15)
     random = np.random.default_rng(0)
     tried = []
     for _ in range(40):

@@ -1,0 +1,44 @@
+"""What a search knows before its first trial."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from merges.rule import KEEP
+from search.knapsack import Worths
+
+Choices = Mapping[str, str]
+
+
+def no_goals(plan: Choices) -> Sequence[float]:
+    """Nothing but latency and accuracy counts."""
+    return ()
+
+
+def changed(plan: Choices) -> dict[str, str]:
+    """A plan without the sites that it keeps."""
+    return {site: option for site, option in plan.items() if option != KEEP}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The plans of a network, and what is known of them.
+
+    Attributes
+    ----------
+    space : by site its options, as Optuna's distribution
+    worths : by site and option the time saved and the prior harm, in any unit; others are rarely tried
+    baseline_ms, accuracy : of the untouched network
+    slowest_ms, least_accuracy : limits; plans outside count for nothing
+    goals : what else of a plan shall be small, known before it is tried
+    repair : what choices come to where some exclude each other, without the sites that are kept
+    """
+
+    space: dict[str, Any]
+    worths: Worths
+    baseline_ms: float
+    accuracy: float
+    slowest_ms: float | None = None
+    least_accuracy: float = 0.0
+    goals: Callable[[Choices], Sequence[float]] = no_goals
+    repair: Callable[[Choices], dict[str, str]] = changed
