@@ -99,7 +99,7 @@ def main() -> None:
 
         def after_epoch(network: nn.Module) -> float:
             number = next(seen)
-            if number % max(1, given.epochs // _STAGES) == 0:
+            if number == given.epochs or number % max(1, given.epochs // _STAGES) == 0:
                 stage(f"and {number} of {given.epochs} epochs of the whole", plan, judged(network))
             return float(number)
 
