@@ -1,19 +1,22 @@
-"""Hand-made plans on the paper's network, learned on unlabelled photos: accuracy against minutes.
+"""Hand-made plans on the paper's network, learned on unlabelled photos: accuracy against minutes, step by step.
 
 python benchmarks/paper_plan.py WEIGHTS SYNSETS LEARN_FOLDER EVAL_FOLDER [--plan NAME[+NAME]]
-    [--steps N] [--views N] [--epochs N] [--seed N]
+    [--steps N] [--views N] [--epochs N] [--seed N] [--alone]
 
 ``modules`` (default): all nine inception modules merged as in the paper, the stem untouched; or presets, as
 ``paper`` (conv1 and conv2 merged with norm and pooling too) or ``wide:2+modules`` (a wide stem instead).
 As ``train`` does it: closed form and descent from bottom to top on the merged network's own features, then
 the whole network towards the teacher's answers and features, on random parts of the photos. Top-5 on the
-evaluation photos after each stage. Twenty-one minutes on two cores; 5 views of 1000 photos take 13 GB.
+evaluation photos after each stage, and as in the paper's Table 2 after each step of the plan (with ``--alone``,
+also of each step by itself, learned on the teacher's features), before the whole network is trained. On two
+cores twenty-one minutes, twenty more for ``--alone``; 5 views of 1000 photos take 13 GB.
 """
 
 import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -27,33 +30,74 @@ sys.path.insert(0, str(ROOT))
 from merges.network import Network  # noqa: E402
 from search import presets, report  # noqa: E402
 from search.latency import Device, Latencies  # noqa: E402
-from search.setup import Setup, workbench  # noqa: E402
+from search.setup import Setup, Workbench, workbench  # noqa: E402
 from search.train import Training, bottom_up  # noqa: E402
+from training.files import weights_of  # noqa: E402
 from training.finetune import Accuracy, evaluate  # noqa: E402
 from training.fit import Fit, fit  # noqa: E402
 from training.optim import half_pays  # noqa: E402
 from training.ways import Distilled, rate_for  # noqa: E402
 
+_MODULES = "modules"
 _STAGES = 2
+_PAPER_DROPS = {"conv1": "0.16", "inception_5b": "0.4"}  # its text; it trained on all of ImageNet
+
+Steps = list[tuple[str, dict[str, str]]]
+Learn = Callable[[str, dict[str, str]], nn.Module]
 
 
-def _choices(name: str, network: Network) -> dict[str, str]:
-    if name != "modules":
-        return presets.preset(name, network)
-    paper = presets.preset("paper", network)
-    return {site: option for site, option in paper.items() if not site.startswith("streamline")}
+def steps_of(plan: str, network: Network) -> Steps:
+    """Title and choices of every step of the presets."""
+    found = []
+    for name in plan.split("+"):
+        base, _, last = name.replace(_MODULES, "paper").partition(":")
+        titles = [step["step"] for step in presets.steps(base, network.name)]
+        before: dict[str, str] = {}
+        for number, title in enumerate(titles[: int(last) if last else None], 1):
+            choices = presets.preset(f"{base}:{number}", network)
+            if name != _MODULES or title.startswith("inception"):
+                found.append((title, {site: o for site, o in choices.items() if site not in before}))
+            before = choices
+    return found
 
 
-def main() -> None:
+def by_step(bench: Workbench, steps: Steps, merged: nn.Module, learn: Learn | None) -> Table:
+    """Top-5 with the steps so far, their blocks as they are in `merged`, and with each as `learn` makes it."""
+    table = Table(title="top-5 %, step by step")
+    for heading in ("step", "alone", "steps so far", "drop", "the paper's drop"):
+        table.add_column(heading, justify="left" if heading == "step" else "right")
+    untouched, plan = judged(bench, bench.network.teacher).top5, dict[str, str]()
+    for title, choices in steps:
+        plan |= choices
+        blocks = [block.name for block in bench.network.blocks if block.choices(plan)]
+        learned = {name: weights_of(merged.get_submodule(name)) for name in blocks}
+        reached = judged(bench, bench.network.merged(plan, learned)).top5
+        alone = f"{judged(bench, learn(title, choices)).top5:.1f}" if learn else ""
+        cells = f"{reached:.1f}", f"{untouched - reached:.1f}", _PAPER_DROPS.get(title, "")
+        table.add_row(title, alone, *cells)
+        Console(stderr=True).print(title, alone, *cells)
+    return table
+
+
+def judged(bench: Workbench, network: nn.Module) -> Accuracy:
+    return evaluate(network, bench.inputs(bench.data.proxy), bench.data.proxy.labels)[0]
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for name in ("weights", "synsets", "learn", "judge"):
         parser.add_argument(name)
-    parser.add_argument("--plan", default="modules")
+    parser.add_argument("--plan", default=_MODULES)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--views", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    parser.add_argument("--alone", action="store_true")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
     setup = Setup(
         model="bvlc_googlenet",
         weights=given.weights,
@@ -68,9 +112,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, report.bars() as watch:
         home = Path(scratch)
         bench = workbench(setup, home, watch)
-        plan = {
-            site: o for name in given.plan.split("+") for site, o in _choices(name, bench.network).items()
-        }
+        steps = steps_of(given.plan, bench.network)
+        plan = {site: option for _, choices in steps for site, option in choices.items()}
         latencies = Latencies(bench.network, Device.named("arm-a57", home))
         start = time.perf_counter()
 
@@ -79,9 +122,6 @@ def main() -> None:
             ms = latencies.score(choices).latency_ms
             table.add_row(what, f"{ms:.0f}", f"{minutes:.1f}", f"{reached.top5:.1f}", f"{reached.top1:.1f}")
             Console(stderr=True).print(f"{what}: {minutes:.1f} min, {reached.top5:.1f} % top-5")
-
-        def judged(network: nn.Module) -> Accuracy:
-            return evaluate(network, bench.inputs(bench.data.proxy), bench.data.proxy.labels)[0]
 
         stage("untouched", {}, bench.judge(bench.data.proxy)[0])
         start = time.perf_counter()
@@ -92,15 +132,22 @@ def main() -> None:
             relearn_views=given.views,
             relearn_steps=given.steps,
         )
-        merged = bottom_up(bench, plan, training, home / "relearned", home, watch)
-        stage("from bottom to top", plan, judged(merged))
+
+        def learn(title: str, choices: dict[str, str]) -> nn.Module:
+            return bottom_up(bench, choices, training, home / title, home, watch)
+
+        merged = learn("relearned", plan)
+        stage("from bottom to top", plan, judged(bench, merged))
+        before = time.perf_counter()
+        stepwise = by_step(bench, steps, merged, learn if given.alone else None)
+        start += time.perf_counter() - before  # looking back is no part of the learning
         blocks = [block.name for block in bench.network.blocks if block.choices(plan)]
         seen = count(1)
 
         def after_epoch(network: nn.Module) -> float:
             number = next(seen)
             if number == given.epochs or number % max(1, given.epochs // _STAGES) == 0:
-                stage(f"and {number} of {given.epochs} epochs of the whole", plan, judged(network))
+                stage(f"and {number} of {given.epochs} epochs of the whole", plan, judged(bench, network))
             return float(number)
 
         fit(
@@ -114,6 +161,7 @@ def main() -> None:
             after_epoch,
         )
     Console().print(table)
+    Console().print(stepwise)
 
 
 if __name__ == "__main__":
