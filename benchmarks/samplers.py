@@ -111,7 +111,6 @@ class Tabulated:
     def __init__(self, table: dict[str, object]) -> None:
         self.table: dict = table  # type: ignore[type-arg]
         self.space = {name: CategoricalDistribution(_OPTIONS) for name in self.table["blocks"]}
-        self.untouched_ms = float(self.table["untouched_ms"])
         worths = {
             name: {
                 option: Worth(
@@ -127,7 +126,9 @@ class Tabulated:
 
     def values(self, plan: dict[str, str]) -> tuple[float, float]:
         saved = sum(self.table["saved_ms"][f"{name} {option}"] for name, option in plan.items())
-        return self.untouched_ms - saved, self.table["accuracies"][" ".join(plan[n] for n in self.space)]
+        return self.table["untouched_ms"] - saved, self.table["accuracies"][
+            " ".join(plan[n] for n in self.space)
+        ]
 
     def every(self) -> Iterator[tuple[float, float]]:
         for options in itertools.product(_OPTIONS, repeat=len(self.space)):
