@@ -1,9 +1,10 @@
 """Who works on what: claims of many workers in the study's own database.
 
-A worker claims a *slot* of the budget before it asks for a trial, and a *plan* before it trains it. A claim
-is one row with a unique key, so that two workers cannot hold the same; it is renewed while its worker lives,
-and may be taken over when it was not for `GRACE` seconds. So the budget is met exactly and no plan is trained
-twice, whoever dies when. Clocks of the workers' machines must agree to a few seconds.
+A worker claims a *slot* of the budget before it asks for a trial, the *trial* that it is given, and a *plan*
+before it trains it. A claim is one row with a unique key, so that two workers cannot hold the same; it is
+renewed while its worker lives, and may be taken over when it was not for `GRACE` seconds. So the budget is
+met exactly and no plan is trained twice, whoever dies when. Clocks of the workers' machines must agree to a
+few seconds.
 """
 
 import time
@@ -94,6 +95,12 @@ class Ledger:
         """Give up a claim whose work is not done."""
         with self.engine.begin() as connection:
             connection.execute(delete(_claims).where(self._mine, self._place(kind, key)))
+
+    def abandon(self, trial: int) -> None:
+        """Give up what a dead worker still holds for a trial, so that its plan can be tried again."""
+        with self.engine.begin() as connection:
+            theirs = and_(_claims.c.trial == trial, _claims.c.done.is_(False))
+            connection.execute(delete(_claims).where(self._of_study, theirs))
 
     def settle(self, kind: str, key: str, trial: int) -> None:
         """Enter work that is known to be done (by a worker that died before it could say so)."""

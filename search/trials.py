@@ -28,7 +28,7 @@ _FAILURES_BEFORE_GIVING_UP = 3
 _DROPPED_IN_A_ROW = 10
 _POLL = 0.5
 _TAKEN_OVER = "another worker took over what this one left for too long"
-_SLOT, _PLAN = "slot", "plan"
+_SLOT, _PLAN, _TRIAL = "slot", "plan", "trial"
 _Outcome = tuple[TrialState, str]
 
 
@@ -123,6 +123,7 @@ class Worker:
         for trial in (t for t in running if t.number == number):
             with uninterrupted():
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+                self.ledger.abandon(trial.number)
                 if set(trial.params) == set(self.space):
                     self.study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
 
@@ -158,7 +159,7 @@ class Worker:
         plan: Plan | None = None
         try:
             with uninterrupted():
-                trial = patiently(lambda: self.study.ask(self.space))
+                trial = self._ask()
                 self._note(_SLOT, slot, trial)
             plan = to_plan(network, trial.params, self.evaluator.exact)
             if not self._claim(plan, trial):
@@ -190,6 +191,15 @@ class Worker:
             self._give_up(plan)
             return self._close(trial, TrialState.FAIL, f"{type(error).__name__}: {error}")
 
+    def _ask(self) -> optuna.Trial:
+        """A trial that no other worker has: in SQLite, Optuna may give a waiting one to two at once."""
+        while True:
+            trial = patiently(lambda: self.study.ask(self.space))
+            key = str(trial.number)
+            if patiently(partial(self.ledger.claim, _TRIAL, key, trial.number)):
+                patiently(partial(self.ledger.finish, _TRIAL, key))
+                return trial
+
     def _hopeless(self, plan: Plan) -> str:
         """Why a plan is not worth training; after many such in a row, one is trained all the same."""
         if self.evaluator.enumerates or self.dropped == _DROPPED_IN_A_ROW:
@@ -207,9 +217,8 @@ class Worker:
             patiently(partial(trial.set_user_attr, key, value))
         latency_ms, *goals = self.evaluator.costs(plan.choice)
         values = [latency_ms, evaluation.percent, *goals]
-        with suppress(UpdateFinishedTrialError):  # told already, and the answer lost with the connection
-            patiently(lambda: self.study.tell(trial, values, skip_if_finished=True))
-        if not patiently(lambda: self.ledger.finish(_SLOT, slot)):
+        told = patiently(lambda: self.study.tell(trial, values, skip_if_finished=True))
+        if told.state != TrialState.COMPLETE or not patiently(lambda: self.ledger.finish(_SLOT, slot)):
             return TrialState.PRUNED, _TAKEN_OVER
         patiently(lambda: self.ledger.finish(_PLAN, plan.plan_id))
         return TrialState.COMPLETE, ""

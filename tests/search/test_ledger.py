@@ -90,3 +90,14 @@ def test_what_a_crew_left_is_given_up_and_nothing_else(engine: Engine) -> None:
     assert theirs.claim("slot", "2", 5)
     theirs.give_up("ours")
     assert {key: trial for key, (trial, *_) in theirs.rows("slot").items()} == {"0": 3, "2": 5}
+
+
+def test_the_plan_of_a_dead_worker_can_be_tried_again(engine: Engine) -> None:
+    dead, heir = Ledger(engine, "s"), Ledger(engine, "s")
+    assert dead.claim("plan", "p", 3)
+    assert dead.claim("plan", "q", 2)
+    assert dead.finish("plan", "q")
+    heir.abandon(3)
+    heir.abandon(2)
+    assert heir.claim("plan", "p", 4)
+    assert not heir.claim("plan", "q", 5), "what is done stays done"

@@ -1,26 +1,86 @@
-"""What workers leave behind is closed by the others."""
+"""Every trial is judged by one worker, and what workers leave behind is closed by the others."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import optuna
+import pytest
 from optuna.trial import TrialState
 
+from merges.network import analyse
+from merges.plan import Plan
 from search.database import storage_of
+from search.evaluate import Evaluation, Evaluator
+from search.latency import Device, Latencies, Score
 from search.ledger import Ledger, open_engine
 from search.limits import Limits
+from search.proxy import Proxy
 from search.trials import Worker
+from tests.networks import mixed
 
 GRACE = 0.5
 
 
-def test_a_trial_that_was_asked_for_but_never_claimed_is_closed_at_the_end(tmp_path: Path) -> None:
+class Judge(Evaluator):
+    """Latencies as they are, and a made-up accuracy without any learning."""
+
+    def __init__(self, home: Path) -> None:
+        network: Any = analyse("mixed", mixed(), (3, 24, 24))
+        self.bench: Any = type("Bench", (), {"network": network})
+        self.latencies = Latencies(network, Device.named("arm-a57", home))
+        self.proxy, self.goals = Proxy(), {}
+
+    def judge(self, plan: Plan, score: Score, peak_bytes: int) -> Evaluation:
+        return Evaluation(score, None, 90.0 - len(plan.choice), 0.1, peak_bytes)
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Worker:
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
-    study = optuna.create_study(storage=storage_of(storage), study_name="s")
-    study.ask()
-    site = SimpleNamespace(id="layer", options=("keep", "merge"), exact=False)
-    evaluator: Any = SimpleNamespace(bench=SimpleNamespace(network=SimpleNamespace(sites=(site,))))
-    worker = Worker(study, evaluator, Ledger(open_engine(storage), "s", GRACE), Limits())
-    worker.run(0, lambda done, total: None)
-    assert [trial.state for trial in study.trials] == [TrialState.FAIL]
+    study = optuna.create_study(
+        storage=storage_of(storage), study_name="s", directions=["minimize", "maximize"]
+    )
+    ledger = Ledger(open_engine(storage), "s", GRACE)
+    return Worker(study, Judge(tmp_path), ledger, Limits())
+
+
+def run(worker: Worker, budget: int) -> None:
+    worker.run(budget, lambda done, total: None)
+
+
+def states(worker: Worker) -> list[TrialState]:
+    return [trial.state for trial in worker.study.trials]
+
+
+def test_a_trial_that_was_asked_for_but_never_claimed_is_closed_at_the_end(worker: Worker) -> None:
+    worker.study.ask()
+    run(worker, 0)
+    assert states(worker) == [TrialState.FAIL]
+
+
+def test_a_trial_that_two_workers_were_given_is_judged_by_one(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = worker.study.ask
+    given = ask(worker.space)
+    other = Ledger(worker.ledger.engine, "s")
+    assert other.claim("slot", "1", given.number)
+    assert other.claim("trial", str(given.number), given.number)
+    twice: Iterator[optuna.Trial] = iter([given])
+    monkeypatch.setattr(worker.study, "ask", lambda space: next(twice, None) or ask(space))
+    run(worker, 1)
+    assert states(worker) == [TrialState.RUNNING, TrialState.COMPLETE]
+
+
+def test_a_trial_that_another_closed_does_not_count(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell = worker.study.tell
+
+    def told(trial: optuna.Trial, values: list[float], **how: Any) -> optuna.trial.FrozenTrial:
+        if trial.number == 0:
+            tell(0, state=TrialState.PRUNED)
+        return tell(trial, values, **how)
+
+    monkeypatch.setattr(worker.study, "tell", told)
+    run(worker, 1)
+    assert states(worker) == [TrialState.PRUNED, TrialState.COMPLETE]
