@@ -121,7 +121,7 @@ class Worker:
         """Close the trial of a worker that died; its plan will be tried again."""
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for trial in (t for t in running if t.number == number):
-            with uninterrupted():
+            with uninterrupted(), suppress(UpdateFinishedTrialError):  # another worker was faster
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
                 self.ledger.abandon(trial.number)
                 if set(trial.params) == set(self.space):
