@@ -163,7 +163,7 @@ class Evaluator:
             accuracy=accuracy,
             slowest_ms=limits.latency_ms(self.latencies.score({}).latency_ms),
             least_accuracy=0.0 if limits.drop is None else accuracy - limits.drop,
-            goals=lambda plan: self.costs(plan)[1:],
+            costs=self.costs,
             repair=repairs(self.bench.network, self.exact),
         )
         return make_sampler(name, seed, problem)

@@ -120,6 +120,29 @@ def test_workers_spread_out() -> None:
     assert sum(reached(seed, True) for seed in range(3)) > sum(reached(seed, False) for seed in range(3))
 
 
+def test_latencies_that_do_not_add_up_are_worked_out() -> None:
+    """Of two options side by side the smaller saves little, as it may in the same block."""
+    worths, harms = drawn(0, 0.15)
+
+    def latency_ms(plan: Choices) -> float:
+        saved = [worths[s][plan[s]].saved_ms if plan.get(s, "keep") != "keep" else 0.0 for s in SPACE]
+        return BASE_MS - sum(max(two) + 0.1 * min(two) for two in zip(saved[::2], saved[1::2], strict=True))
+
+    def values(plan: Choices) -> tuple[float, float]:
+        return latency_ms(plan), BASE * float(np.exp(-sum(harms[s][o] for s, o in plan.items())))
+
+    def reached(seed: int, told: bool) -> float:
+        costs = (lambda plan: [latency_ms(plan)]) if told else None
+        sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, costs=costs), seed)
+        tried = [(plan, values(plan)) for plan in ({}, {"s0": "a"}, {"s1": "b"}, {"s2": "a", "s3": "b"})]
+        for _ in range(20):
+            plan = sampler.propose(tried)
+            tried.append((plan, values(plan)))
+        return dominated([found for _, found in tried], BASE_MS)
+
+    assert sum(reached(seed, True) for seed in range(3)) > sum(reached(seed, False) for seed in range(3))
+
+
 def test_a_third_goal_draws_plans_that_the_others_alone_would_not() -> None:
     worths, harms = drawn(0, 0.15)
     worths["s0"] = {option: Worth(0.1, 0.1) for option in OPTIONS[1:]}
@@ -131,7 +154,10 @@ def test_a_third_goal_draws_plans_that_the_others_alone_would_not() -> None:
         def goals(plan: Choices) -> list[float]:
             return [1.0 if "s0" in plan else 9.0] if goal else []
 
-        sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, goals=goals), seed=0)
+        def costs(plan: Choices) -> list[float]:
+            return [BASE_MS - sum(worths[s][o].saved_ms for s, o in plan.items()), *goals(plan)]
+
+        sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, costs=costs), seed=0)
         first = ({}, {"s0": "a"})
         tried = [(plan, values(plan, goals)) for plan in first]
         for _ in range(30):
