@@ -1,8 +1,9 @@
 """A traced network with its merge sites, cut into blocks that are rebuilt one by one."""
 
 import copy
+import functools
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -21,6 +22,8 @@ from merges.graph import (
 )
 from merges.rule import Refusal, Site, Stage, discover
 from merges.tracing import freeze_sizes, trace
+
+_OUTLINES = 64  # blocks without weights that are kept: what can be made of choices is soon scored too
 
 
 class PatternError(ValueError):
@@ -140,10 +143,28 @@ class Network:
         return without_weights(self.teacher)
 
     def outline(self, block: Block, choices: Mapping[str, str]) -> tuple[fx.GraphModule, dict[str, str]]:
-        """As `rebuild`, without weights (on the meta device): quick, where only the structure matters."""
-        with torch.device("meta"):
-            outline = extract(self._structure, block.entry, block.exit)
-            return outline, self.rewrite(outline, block, choices)
+        """As `rebuild`, without weights (on the meta device): quick, where only the structure matters.
+
+        The latest are kept, and must not be changed.
+        """
+        return self._outlined(block.name, tuple(sorted(choices.items())))
+
+    @cached_property
+    def _outlined(
+        self,
+    ) -> Callable[[str, tuple[tuple[str, str], ...]], tuple[fx.GraphModule, dict[str, str]]]:
+        blocks = {block.name: block for block in self.blocks}
+
+        @functools.lru_cache(_OUTLINES)
+        def outlined(
+            name: str, choices: tuple[tuple[str, str], ...]
+        ) -> tuple[fx.GraphModule, dict[str, str]]:
+            block = blocks[name]
+            with torch.device("meta"):
+                outline = extract(self._structure, block.entry, block.exit)
+                return outline, self.rewrite(outline, block, dict(choices))
+
+        return outlined
 
     def possible(self, block: Block, choices: Mapping[str, str]) -> dict[str, str]:
         """Those of the choices that can be made together in a block."""

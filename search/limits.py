@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from search.knapsack import Worths
 from search.latency import Latencies, Score
-from search.warmstart import ladder
+from search.warmstart import fastest, ladder
 from training.errors import BadInputError
 
 _MIB = 2**20
@@ -66,9 +66,10 @@ def reachable(latencies: Latencies, worths: Worths, exact: dict[str, str], limit
     BadInputError
         Not even the fastest plan keeps the limits.
     """
-    fastest = exact | next(ladder(worths, 1))
-    scores = [latencies.score(choices) for choices in ({}, fastest)]
-    peaks = [latencies.peak_bytes(choices) for choices in ({}, fastest)]
+    searched = [site for site in latencies.network.sites if not site.exact]
+    quickest = fastest(latencies, searched, exact | next(ladder(worths, 1)))
+    scores = [latencies.score(choices) for choices in ({}, quickest)]
+    peaks = [latencies.peak_bytes(choices) for choices in ({}, quickest)]
     reason = limits.broken(scores[1], peaks[1])
     if reason:
         raise BadInputError(f"no plan can keep the limits: with the fastest, {reason}; widen the limit")

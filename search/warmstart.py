@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import combinations
 
 from merges.network import Network
-from merges.rule import KEEP, Site, discover
+from merges.rule import Site, discover
 from search.knapsack import Worth, Worths, least_harm, most_saved, spread
 from search.latency import Latencies, Progress
 from search.presets import known, preset
+from search.problem import changed
 
 RUNGS = 8
 _ANY_CHANGE = 0.02
@@ -42,15 +43,17 @@ def lossless(latencies: Latencies) -> dict[str, str]:
     return fastest(latencies, [site for site in latencies.network.sites if site.exact])
 
 
-def fastest(latencies: Latencies, sites: Iterable[Site]) -> dict[str, str]:
-    """For one site after the other the option with which the network is fastest, given those before it."""
-    chosen: dict[str, str] = {}
+def fastest(
+    latencies: Latencies, sites: Iterable[Site], others: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """For one site after the other the option with which the network is fastest, given those before it and,
+    for sites that are still to come, `others`.
+    """
+    chosen = dict(others or {})
     for site in sites:
         options = {option: latencies.score(chosen | {site.id: option}).latency_ms for option in site.options}
-        best = min(options, key=options.__getitem__)
-        if best != KEEP:
-            chosen[site.id] = best
-    return chosen
+        chosen[site.id] = min(options, key=options.__getitem__)
+    return changed(chosen)
 
 
 def weigh(
