@@ -1,4 +1,4 @@
-"""A sampler that knows the problem: latency adds up, and harm nearly does.
+"""A sampler that knows the problem: latency adds up over blocks, and harm nearly does over options.
 
 For every trial harms of the options are drawn from what is believed of them, and the additive problem is
 solved exactly at several latencies. Of these solutions and the neighbours of the front, that plan is tried
