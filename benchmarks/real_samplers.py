@@ -6,8 +6,8 @@ The README's first search, with every sampler and several seeds, from the same t
 plans. A plan that several runs try is trained once, and its seconds count in each of them. Median (least)
 over the seeds of the hypervolume in percent of the area below the untouched network. A run of 100 trials
 takes some six minutes on one core: five samplers with three seeds each are done in 45 on two cores, in two
-processes with one thread each. FOLDER keeps the studies and what was
-learned: the same command continues there, and several may share it.
+processes with one thread each. FOLDER keeps the studies and what was learned: the same command continues
+there, and several may share it.
 """
 
 import argparse
