@@ -1,4 +1,4 @@
-"""The README's first search in an empty home: seconds and front (six to nine minutes on two cores).
+"""The README's first search in an empty home: seconds and front (four to nine minutes on two cores).
 
 python benchmarks/default_search.py [BUDGET]
 """
