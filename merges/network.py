@@ -24,6 +24,7 @@ from merges.rule import Refusal, Site, Stage, discover
 from merges.tracing import freeze_sizes, trace
 
 _OUTLINES = 64  # blocks without weights that are kept: what can be made of choices is soon scored too
+_Outline = tuple[fx.GraphModule, dict[str, str]]
 
 
 class PatternError(ValueError):
@@ -142,29 +143,21 @@ class Network:
     def _structure(self) -> fx.GraphModule:
         return without_weights(self.teacher)
 
-    def outline(self, block: Block, choices: Mapping[str, str]) -> tuple[fx.GraphModule, dict[str, str]]:
+    def outline(self, block: Block, choices: Mapping[str, str]) -> _Outline:
         """As `rebuild`, without weights (on the meta device): quick, where only the structure matters.
 
         The latest are kept, and must not be changed.
         """
-        return self._outlined(block.name, tuple(sorted(choices.items())))
+        return self._outlines(block, frozenset(choices.items()))
 
     @cached_property
-    def _outlined(
-        self,
-    ) -> Callable[[str, tuple[tuple[str, str], ...]], tuple[fx.GraphModule, dict[str, str]]]:
-        blocks = {block.name: block for block in self.blocks}
+    def _outlines(self) -> Callable[[Block, frozenset[tuple[str, str]]], _Outline]:
+        return functools.lru_cache(_OUTLINES)(self._outlined)
 
-        @functools.lru_cache(_OUTLINES)
-        def outlined(
-            name: str, choices: tuple[tuple[str, str], ...]
-        ) -> tuple[fx.GraphModule, dict[str, str]]:
-            block = blocks[name]
-            with torch.device("meta"):
-                outline = extract(self._structure, block.entry, block.exit)
-                return outline, self.rewrite(outline, block, dict(choices))
-
-        return outlined
+    def _outlined(self, block: Block, choices: frozenset[tuple[str, str]]) -> _Outline:
+        with torch.device("meta"):
+            outline = extract(self._structure, block.entry, block.exit)
+            return outline, self.rewrite(outline, block, dict(choices))
 
     def possible(self, block: Block, choices: Mapping[str, str]) -> dict[str, str]:
         """Those of the choices that can be made together in a block."""

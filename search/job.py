@@ -84,7 +84,8 @@ def search(
         "proxy": asdict(wanted.proxy),
         "limits": asdict(wanted.limits),
     }
-    note(reachable(evaluator.latencies, evaluator.worths, evaluator.exact, wanted.limits))
+    fastest = watch("finding the fastest plan")
+    note(reachable(evaluator.latencies, evaluator.worths, evaluator.exact, wanted.limits, fastest))
     running = study.start(name, storage, evaluator, wanted.budget, arguments)
     note(f"study {name}: {evaluator.describe()}")
     warn_of_guessing(running.user_attrs["baseline"], evaluator.bench.network.classes, note)

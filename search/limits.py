@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from search.knapsack import Worths
-from search.latency import Latencies, Score
+from search.latency import Latencies, Progress, Score
 from search.warmstart import fastest, ladder
 from training.errors import BadInputError
 
@@ -58,7 +58,9 @@ class Limits:
         return ""
 
 
-def reachable(latencies: Latencies, worths: Worths, exact: dict[str, str], limits: Limits) -> str:
+def reachable(
+    latencies: Latencies, worths: Worths, exact: dict[str, str], limits: Limits, progress: Progress
+) -> str:
     """What plans can reach, for people, from the untouched network to the fastest plan.
 
     Raises
@@ -67,7 +69,7 @@ def reachable(latencies: Latencies, worths: Worths, exact: dict[str, str], limit
         Not even the fastest plan keeps the limits.
     """
     searched = [site for site in latencies.network.sites if not site.exact]
-    quickest = fastest(latencies, searched, exact | next(ladder(worths, 1)))
+    quickest = fastest(latencies, searched, exact | next(ladder(worths, 1)), progress)
     scores = [latencies.score(choices) for choices in ({}, quickest)]
     peaks = [latencies.peak_bytes(choices) for choices in ({}, quickest)]
     reason = limits.broken(scores[1], peaks[1])

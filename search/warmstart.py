@@ -1,6 +1,6 @@
 """Plans worth trying first, and what is known of every option before any of them is trained."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -44,15 +44,19 @@ def lossless(latencies: Latencies) -> dict[str, str]:
 
 
 def fastest(
-    latencies: Latencies, sites: Iterable[Site], others: Mapping[str, str] | None = None
+    latencies: Latencies,
+    sites: Sequence[Site],
+    others: Mapping[str, str] | None = None,
+    progress: Progress = lambda _, __: None,
 ) -> dict[str, str]:
     """For one site after the other the option with which the network is fastest, given those before it and,
     for sites that are still to come, `others`.
     """
     chosen = dict(others or {})
-    for site in sites:
+    for done, site in enumerate(sites):
         options = {option: latencies.score(chosen | {site.id: option}).latency_ms for option in site.options}
         chosen[site.id] = min(options, key=options.__getitem__)
+        progress(done + 1, len(sites))
     return changed(chosen)
 
 
