@@ -87,7 +87,7 @@ class AutoSampler(optuna.samplers.BaseSampler):
             belief = self.surrogate.belief([(plan, values[1]) for plan, values in tried])
         known = [*(plan for plan, _ in tried), *map(self.problem.repair, others)]
         bounds = self._bounds([values[2:] for _, values in tried])
-        within = {(v[0], v[1]): plan for plan, v in tried if bounds.hold(v[2:])}
+        within = {(v[0], v[1]): p for p, v in tried if bounds.hold(v[2:]) and self.problem.allowed(p)}
         leaders = leading(within)
         front = [p for p in leaders if p[0] <= self.slowest_ms and p[1] >= self.problem.least_accuracy]
         beside = self._beside([(within[point], point[0]) for point in leaders])
@@ -110,6 +110,7 @@ class AutoSampler(optuna.samplers.BaseSampler):
             if estimates[order[start]] <= most:
                 break
             repaired = [self.problem.repair(candidates[n][0]) for n in order[start : start + _AT_ONCE]]
+            repaired = [plan for plan in repaired if self.problem.allowed(plan)]
             costs = [self.problem.known(plan) for plan in repaired]
             made = [(p, c[0]) for p, c in zip(repaired, costs, strict=True) if bounds.hold(c[1:])]
             fresh = _new(made, known)
@@ -190,7 +191,7 @@ class AutoSampler(optuna.samplers.BaseSampler):
             site = str(self.random.choice(list(self.problem.space)))
             others = [o for o in self.problem.space[site].choices if o != plan.get(site, KEEP)]
             plan = self.problem.repair(plan | {site: str(self.random.choice(others))})
-            if plan not in known:
+            if plan not in known and self.problem.allowed(plan):
                 break
         return plan
 

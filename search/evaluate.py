@@ -156,6 +156,11 @@ class Evaluator:
             There is no such sampler, or the space is too large for it.
         """
         accuracy = self.untouched()["accuracy"]
+
+        def allowed(choices: Mapping[str, str]) -> bool:
+            whole = {**self.exact, **choices}
+            return not limits.broken(self.latencies.score(whole), self.latencies.peak_bytes(whole))
+
         problem = Problem(
             distributions(self.bench.network),
             self.worths,
@@ -163,6 +168,7 @@ class Evaluator:
             accuracy=accuracy,
             slowest_ms=limits.latency_ms(self.latencies.score({}).latency_ms),
             least_accuracy=0.0 if limits.drop is None else accuracy - limits.drop,
+            allowed=allowed,
             costs=self.costs,
             repair=repairs(self.bench.network, self.exact),
         )

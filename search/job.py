@@ -84,8 +84,8 @@ def search(
         "proxy": asdict(wanted.proxy),
         "limits": asdict(wanted.limits),
     }
-    fastest = watch("finding the fastest plan")
-    note(reachable(evaluator.latencies, evaluator.worths, evaluator.exact, wanted.limits, fastest))
+    looking = watch("finding what can be reached")
+    note(reachable(evaluator.latencies, evaluator.worths, evaluator.exact, wanted.limits, looking))
     running = study.start(name, storage, evaluator, wanted.budget, arguments)
     note(f"study {name}: {evaluator.describe()}")
     warn_of_guessing(running.user_attrs["baseline"], evaluator.bench.network.classes, note)

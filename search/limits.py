@@ -1,10 +1,11 @@
 """What a plan must not exceed: checked before a search begins, and before a plan is trained."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from search.knapsack import Worths
 from search.latency import Latencies, Progress, Score
-from search.warmstart import fastest, ladder
+from search.warmstart import ladder, least
 from training.errors import BadInputError
 
 _MIB = 2**20
@@ -61,23 +62,32 @@ class Limits:
 def reachable(
     latencies: Latencies, worths: Worths, exact: dict[str, str], limits: Limits, progress: Progress
 ) -> str:
-    """What plans can reach, for people, from the untouched network to the fastest plan.
+    """The least and the most that plans come to, for people; looked for site by site, not proven.
 
     Raises
     ------
     BadInputError
-        Not even the fastest plan keeps the limits.
+        A limit is below the least.
     """
     searched = [site for site in latencies.network.sites if not site.exact]
-    quickest = fastest(latencies, searched, exact | next(ladder(worths, 1)), progress)
-    scores = [latencies.score(choices) for choices in ({}, quickest)]
-    peaks = [latencies.peak_bytes(choices) for choices in ({}, quickest)]
-    reason = limits.broken(scores[1], peaks[1])
-    if reason:
-        raise BadInputError(f"no plan can keep the limits: with the fastest, {reason}; widen the limit")
-    latency, parameters = ([s.latency_ms for s in scores], [s.parameters / 1e6 for s in scores])
-    return (
-        f"reachable: latency {latency[1]:.2f} to {latency[0]:.2f} ms, "
-        f"parameters {parameters[1]:.2f} to {parameters[0]:.2f} M, "
-        f"maps {peaks[1] / _MIB:.2f} to {peaks[0] / _MIB:.2f} MiB (fastest plan to untouched network)"
-    )
+    measures: dict[str, Callable[[Mapping[str, str]], float]] = {
+        "latency": lambda choices: latencies.score(choices).latency_ms,
+        "parameters_m": lambda choices: latencies.score(choices).parameters / 1e6,
+        "memory_mib": lambda choices: latencies.peak_bytes(choices) / _MIB,
+    }
+    plans: list[dict[str, str]] = [{}, exact | next(ladder(worths, 1))]
+    for number, (field, measure) in enumerate(measures.items()):
+        start = exact | min(plans, key=measure)
+        plans.append(least(measure, searched, start, _part(progress, number, len(measures))))
+        limit = Limits(**{field: getattr(limits, field)})
+        reason = limit.broken(latencies.score(plans[-1]), latencies.peak_bytes(plans[-1]))
+        if reason:
+            raise BadInputError(f"no plan can keep the limits: at the least, {reason}; widen the limit")
+    ranges = [(min(values), max(values)) for values in (list(map(m, plans)) for m in measures.values())]
+    latency, parameters, maps = (f"{lowest:.2f} to {highest:.2f}" for lowest, highest in ranges)
+    return f"reachable: latency {latency} ms, parameters {parameters} M, maps {maps} MiB"
+
+
+def _part(progress: Progress, number: int, parts: int) -> Progress:
+    """Progress of one of several parts that take as many steps each."""
+    return lambda done, total: progress(number * total + done, parts * total)

@@ -25,6 +25,7 @@ class Problem:
     worths : by site and option the time saved and the prior harm, in any unit; others are rarely tried
     baseline_ms, accuracy : of the untouched network
     slowest_ms, least_accuracy : limits; plans outside count for nothing
+    allowed : whether a repaired plan keeps the limits that are known before it is tried
     costs : what of a plan shall be small, known before it is tried: its latency (ms), then further goals;
         None where latencies add up and nothing else counts
     repair : what choices come to where some exclude each other, without the sites that are kept
@@ -36,6 +37,7 @@ class Problem:
     accuracy: float
     slowest_ms: float | None = None
     least_accuracy: float = 0.0
+    allowed: Callable[[Choices], bool] = lambda plan: True
     costs: Callable[[Choices], Sequence[float]] | None = None
     repair: Callable[[Choices], dict[str, str]] = changed
 

@@ -1,11 +1,11 @@
 """Plans worth trying first, and what is known of every option before any of them is trained."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from merges.network import Network
-from merges.rule import Site, discover
+from merges.rule import KEEP, Site, discover
 from search.knapsack import Worth, Worths, least_harm, most_saved, spread
 from search.latency import Latencies, Progress
 from search.presets import known, preset
@@ -43,19 +43,25 @@ def lossless(latencies: Latencies) -> dict[str, str]:
     return fastest(latencies, [site for site in latencies.network.sites if site.exact])
 
 
-def fastest(
-    latencies: Latencies,
+def fastest(latencies: Latencies, sites: Sequence[Site]) -> dict[str, str]:
+    """A plan with which the network is fast: see `least`."""
+    return least(lambda choices: latencies.score(choices).latency_ms, sites)
+
+
+def least(
+    measure: Callable[[Mapping[str, str]], float],
     sites: Sequence[Site],
     others: Mapping[str, str] | None = None,
     progress: Progress = lambda _, __: None,
 ) -> dict[str, str]:
-    """For one site after the other the option with which the network is fastest, given those before it and,
-    for sites that are still to come, `others`.
+    """For one site after the other the option that makes a measure of the plan least, given those before it
+    and, for sites that are still to come, `others`.
     """
     chosen = dict(others or {})
     for done, site in enumerate(sites):
-        options = {option: latencies.score(chosen | {site.id: option}).latency_ms for option in site.options}
-        chosen[site.id] = min(options, key=options.__getitem__)
+        options = dict.fromkeys((chosen.get(site.id, KEEP), *site.options))  # as it is, where others equal it
+        found = {option: measure(chosen | {site.id: option}) for option in options}
+        chosen[site.id] = min(found, key=found.__getitem__)
         progress(done + 1, len(sites))
     return changed(chosen)
 

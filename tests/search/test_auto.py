@@ -182,6 +182,16 @@ def test_limits_turn_it_to_plans_within() -> None:
         assert BASE_MS - sum(worths[s][o].saved_ms for s, o in plan.items()) <= limit
 
 
+def test_what_is_known_to_break_a_limit_is_not_proposed() -> None:
+    worths, _ = drawn(0, 0.1)
+    sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, allowed=lambda plan: len(plan) <= 2), seed=0)
+    tried: list[tuple[dict[str, str], tuple[float, ...]]] = [({}, (BASE_MS, BASE))]
+    for _ in range(30):
+        plan = sampler.propose(tried)
+        assert len(plan) <= 2
+        tried.append((plan, (BASE_MS - len(plan), BASE - len(plan))))
+
+
 def test_trials_correct_what_was_believed() -> None:
     surrogate = Surrogate({"s": {"a": Worth(1.0, 0.1)}, "t": {"a": Worth(1.0, 0.1)}}, BASE)
     seen = [({"s": "a"}, 0.01), ({"t": "a"}, 0.4), ({"s": "a", "t": "a"}, 0.41)]
