@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 
 from search.area import dominated, no_more
 from search.belief import ENOUGH_PLANS, Surrogate
+from search.goals import PARAMETERS
 from search.knapsack import Worth
 from search.study import finished
 from training.errors import BadInputError
@@ -67,6 +68,11 @@ class Front:
     points: tuple[Point, ...]
     others: tuple[Point, ...]
     goals: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        """Titles of the goals that a table shows beside what it shows of every plan."""
+        return [title for title in self.goals if title != PARAMETERS]
 
     def answer(self) -> dict[str, Any]:
         """The ``--json`` form."""

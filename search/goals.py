@@ -8,6 +8,7 @@ from training.errors import BadInputError
 Goal = Callable[[Mapping[str, str]], float]
 ALWAYS = ("latency", "accuracy")
 MORE = ("memory", "parameters")
+PARAMETERS = "parameters (M)"
 
 
 def wanted(text: str) -> tuple[str, ...]:
@@ -26,6 +27,11 @@ def wanted(text: str) -> tuple[str, ...]:
     return tuple(name for name in names if name not in ALWAYS)
 
 
+def readable(value: float) -> str:
+    """Two decimals, or three digits of what is smaller than a tenth."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3g}"
+
+
 def goals(names: Iterable[str], latencies: Latencies, others: Iterable[Latencies]) -> dict[str, Goal]:
     """By title with its unit, what a plan's choices come to; for `others`, the latency there."""
 
@@ -38,6 +44,6 @@ def goals(names: Iterable[str], latencies: Latencies, others: Iterable[Latencies
     def latency_on(other: Latencies) -> Goal:
         return lambda choices: other.score(choices).latency_ms
 
-    known = {"memory": ("memory (MiB)", memory), "parameters": ("parameters (M)", parameters)}
+    known = {"memory": ("memory (MiB)", memory), "parameters": (PARAMETERS, parameters)}
     found: dict[str, Goal] = dict(known[name] for name in names)
     return found | {f"latency on {o.device.spec.name} (ms)": latency_on(o) for o in others}

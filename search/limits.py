@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from search.goals import readable
 from search.knapsack import Worths
 from search.latency import Latencies, Progress, Score
 from search.warmstart import ladder, least
@@ -84,7 +85,7 @@ def reachable(
         if reason:
             raise BadInputError(f"no plan can keep the limits: at the least, {reason}; widen the limit")
     ranges = [(min(values), max(values)) for values in (list(map(m, plans)) for m in measures.values())]
-    latency, parameters, maps = (f"{lowest:.2f} to {highest:.2f}" for lowest, highest in ranges)
+    latency, parameters, maps = (f"{readable(lowest)} to {readable(highest)}" for lowest, highest in ranges)
     return f"reachable: latency {latency} ms, parameters {parameters} M, maps {maps} MiB"
 
 

@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from search.area import dominated
 from search.front import METRICS, Front, Point, hypervolume
+from search.goals import readable
 from search.space import PRESET
 from search.study import finished
 from training.files import replacing
@@ -20,6 +21,7 @@ from training.files import replacing
 _TEMPLATE = Path(__file__).with_name("page.html")
 _ENOUGH_TRIALS = 10
 _BARS = 15
+_EARLY = 10  # the first tenth of the trials rises so steeply that the rest would look level
 _SHADES = [[0, "rgba(128,128,128,0.1)"], [0.01, "#a6c8e4"], [1, "#1a5a96"]]
 
 
@@ -37,9 +39,9 @@ def write(study: optuna.Study, front: Front, path: Path) -> None:
         title=html.escape(f"{front.network} on {front.target}"),
         summary=html.escape(_summary(front)),
         basis=html.escape(f"{front.latency_basis} - {front.latency_source}"),
-        rows="\n".join(_row(point) for point in front.points),
+        rows="\n".join(_row(point, front.columns) for point in front.points),
         metric=html.escape(METRICS[front.metric]),
-        goals="".join(f"<th>{html.escape(title)}</th>" for title in front.goals),
+        goals="".join(f"<th>{html.escape(title)}</th>" for title in front.columns),
         figures=json.dumps({name: json.loads(figure.to_json()) for name, figure in figures.items()}).replace(
             "</", "<\\/"
         ),
@@ -55,17 +57,18 @@ def _summary(front: Front) -> str:
         f"Study {front.study}: {len(front.points)} plans on the front of {front.trials} finished trials, "
         f"up to {max(p.speedup for p in front.points):.2f}x faster than the untouched "
         f"{base['latency_ms']:.2f} ms at {base['accuracy']:.2f} %; "
-        f"hypervolume {hypervolume(front.points, base):.3f}.{_additivity(front)}"
+        f"hypervolume {hypervolume(front.points, base):.3f}.{_foretold(front)}"
     )
 
 
-def _additivity(front: Front) -> str:
+def _foretold(front: Front) -> str:
     if front.surrogate is None:
         return ""
-    return f" Harms add up: plans are ranked from the others with Spearman {front.surrogate['spearman']:.2f}."
+    spearman = front.surrogate["spearman"]
+    return f" Each plan's accuracy, foretold from the others, ranks with Spearman {spearman:.2f}."
 
 
-def _row(point: Point) -> str:
+def _row(point: Point, columns: Sequence[str]) -> str:
     cells = (
         str(point.trial),
         point.plan_id,
@@ -74,8 +77,8 @@ def _row(point: Point) -> str:
         f"{point.accuracy:.2f}",
         f"{point.drop:+.2f}",
         f"{point.macs / 1e6:.1f}",
-        f"{point.parameters / 1e6:.2f}",
-        *(f"{value:.2f}" for value in point.goals.values()),
+        readable(point.parameters / 1e6),
+        *(readable(point.goals[title]) for title in columns),
     )
     return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
 
@@ -87,7 +90,7 @@ def _front(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
     figure = plotly.Figure()
     for name, points, mode, symbol in (
         ("other trials", front.others, "markers", "circle-open"),
-        ("front", front.points, "lines+markers", "circle"),
+        ("front", front.points, "markers" if front.goals else "lines+markers", "circle"),
         ("the paper's plan", papers, "markers", "diamond"),
     ):
         figure.add_scatter(
@@ -121,6 +124,9 @@ def _growth(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
     points = [(trial.values[0], trial.values[1]) for trial in done]
     areas = [dominated(points[: n + 1], base["latency_ms"]) / whole for n in range(len(points))]
     figure = plotly.Figure(plotly.Scatter(x=list(range(1, len(areas) + 1)), y=areas, mode="lines"))
+    early, last = areas[len(areas) // _EARLY], areas[-1]
+    room = max(last - early, 0.01) / 10
+    figure.update_yaxes(range=[early - room, last + room])
     return figure.update_layout(xaxis_title="finished trials", yaxis_title="hypervolume")
 
 

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from search.deploy import Exported
 from search.front import METRICS, Front
+from search.goals import PARAMETERS, readable
 from search.planfile import PlanFile
 from search.train import Trained
 from training.files import replacing
@@ -81,15 +82,15 @@ def front_table(front: Front) -> Table:
         "drop",
         "top-1 %",
         "MACs M",
-        "parameters M",
+        PARAMETERS,
         "latency is",
-        *front.goals,
+        *front.columns,
     ):
         table.add_column(heading, justify="left" if heading == "plan" else "right", overflow="fold")
     base = front.baseline
     accuracies = (f"{base['accuracy']:.2f}", "0.00", f"{base['top1']:.2f}" if "top1" in base else "-")
     untouched = (f"{base['latency_ms']:.2f}", "1.00x", *accuracies)
-    goals = (f"{value:.2f}" for value in front.goals.values())
+    goals = (readable(front.goals[title]) for title in front.columns)
     table.add_row("-", "untouched", *untouched, "", "", "", *goals, style="dim", end_section=True)
     for p in front.points:
         table.add_row(
@@ -101,9 +102,9 @@ def front_table(front: Front) -> Table:
             f"{p.drop:+.2f}",
             "-" if p.top1 is None else f"{p.top1:.2f} +-{p.top1_standard_error:.2f}",
             f"{p.macs / 1e6:.1f}",
-            f"{p.parameters / 1e6:.2f}",
+            readable(p.parameters / 1e6),
             f"{p.kind}, +-{100 * p.latency_error:.0f} %",
-            *(f"{value:.2f}" for value in p.goals.values()),
+            *(readable(p.goals[title]) for title in front.columns),
         )
     return table
 
