@@ -8,6 +8,7 @@ from pathlib import Path
 
 import optuna
 import torch
+from optuna.trial import TrialState
 
 from merges.network import Network
 from search import crew, study
@@ -24,6 +25,7 @@ from search.setup import Setup, Watch, silent, workbench
 from search.trials import Worker, close_left
 from search.zero_shot import ZeroShot
 from training.data import NO_DATA
+from training.errors import SearchFailedError
 from training.shelf import Shelf
 
 _GUESSING = 1.5
@@ -64,7 +66,7 @@ def search(
     BadInputError, TargetError, UnknownKernelError
         Something that was asked for cannot be had; nothing was trained.
     SearchFailedError
-        Trials fail again and again, or the database was lost.
+        Trials fail again and again, none finished, or the database was lost.
     """
     study.check_storage(storage)
     if wanted.name:
@@ -95,7 +97,27 @@ def search(
             _worker(running, evaluator, wanted, storage, wanted.setup.seed).run(wanted.budget, progress)
         else:
             _together(running, wanted, storage, home, progress)
+        _account_for(running, wanted.budget, note)
     return running
+
+
+def _account_for(running: optuna.Study, budget: int, note: Callable[[str], None]) -> None:
+    """Say so where a search ended before its budget was met.
+
+    Raises
+    ------
+    SearchFailedError
+        It has no finished trial at all.
+    """
+    count = len(study.finished(running))
+    if count >= budget:
+        return
+    refused = running.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
+    why = f", the last: {refused[-1].user_attrs['reason']}" if refused else ""
+    text = f"ended after {count} of {budget} trials: no other plan was found that is worth training{why}"
+    if not count:
+        raise SearchFailedError(f"{text}; widen the limits, or offer more sites")
+    note(text)
 
 
 def _together(

@@ -25,6 +25,20 @@ def test_no_plan_beyond_a_limit_is_trained(tmp_path: Path) -> None:
     assert any("more than --max-latency 60%" in trial.user_attrs["reason"] for trial in pruned)
 
 
+def test_a_search_that_runs_out_of_plans_says_so(tmp_path: Path) -> None:
+    done = run("search", *SMALL, *PROXY, "--only", "strided:*", "--budget", 6, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "ended after 2 of 6 trials: no other plan was found" in done.stderr
+
+
+def test_limits_that_no_plan_keeps_together_end_with_a_reason(tmp_path: Path) -> None:
+    limits = ("--max-latency", "3.2ms", "--max-params", "0.0138")
+    done = run("search", *SMALL, *PROXY, "--only", "branch:*", *limits, "--budget", 6, home=tmp_path)
+    assert done.returncode == 1
+    assert "ended after 0 of 6 trials" in done.stderr
+    assert "more than --max-" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
