@@ -14,7 +14,6 @@ from search.knapsack import Worth
 from search.study import finished
 from training.errors import BadInputError
 
-METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5", "kept": "kept weights"}
 _BASELINE = ("latency_ms", "accuracy", "top1")
 
 

@@ -12,8 +12,9 @@ from optuna.trial import FrozenTrial
 from plotly.offline import get_plotlyjs
 
 from search.area import dominated
-from search.front import METRICS, Front, Point, hypervolume
+from search.front import Front, Point, hypervolume
 from search.goals import readable
+from search.proxy import TITLES
 from search.space import PRESET
 from search.study import finished
 from training.files import replacing
@@ -40,7 +41,7 @@ def write(study: optuna.Study, front: Front, path: Path) -> None:
         summary=html.escape(_summary(front)),
         basis=html.escape(f"{front.latency_basis} - {front.latency_source}"),
         rows="\n".join(_row(point, front.columns) for point in front.points),
-        metric=html.escape(METRICS[front.metric]),
+        metric=html.escape(TITLES[front.metric]),
         goals="".join(f"<th>{html.escape(title)}</th>" for title in front.columns),
         figures=json.dumps({name: json.loads(figure.to_json()) for name, figure in figures.items()}).replace(
             "</", "<\\/"
@@ -107,7 +108,7 @@ def _front(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
     figure.add_scatter(
         x=[base["latency_ms"]], y=[base["accuracy"]], mode="markers", name="untouched", marker=star
     )
-    return figure.update_layout(xaxis_title="latency (ms)", yaxis_title=f"{METRICS[front.metric]} (%)")
+    return figure.update_layout(xaxis_title="latency (ms)", yaxis_title=f"{TITLES[front.metric]} (%)")
 
 
 def _hover(point: Point, trial: FrozenTrial) -> str:

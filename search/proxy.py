@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from training.finetune import Accuracy
 from training.lesson import Recipe
 
-METRICS = ("expected", "top1", "top5")
+METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5"}
+TITLES = {**METRICS, "kept": "kept weights"}
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from rich.progress import (
 from rich.table import Table
 
 from search.deploy import Exported
-from search.front import METRICS, Front
+from search.front import Front
 from search.goals import PARAMETERS, readable
 from search.planfile import PlanFile
+from search.proxy import TITLES
 from search.train import Trained
 from training.files import replacing
 from training.finetune import Accuracy
@@ -66,7 +67,7 @@ def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
 
 def front_table(front: Front) -> Table:
     """The front, slowest plan first."""
-    metric = METRICS[front.metric]
+    metric = TITLES[front.metric]
     table = Table(
         title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
         f"(study {front.study})",
@@ -126,9 +127,7 @@ def write_csv(front: Front, path: Path) -> None:
 
 def plan_table(plan: PlanFile) -> Table:
     """What a plan merges where."""
-    accuracy = (
-        f", {METRICS[plan.metric]} {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.metric else ""
-    )
+    accuracy = f", {TITLES[plan.metric]} {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.metric else ""
     table = Table(
         title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "
         f"{plan.speedup:.2f}x the untouched {plan.baseline_latency_ms:.2f} ms{accuracy}",

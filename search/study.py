@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from search.database import storage_of
 from search.evaluate import Evaluator, score_attributes
 from search.interrupts import uninterrupted
+from search.notes import describe_study
 from search.space import PRESET, to_params
 from training.errors import BadInputError, SearchFailedError
 
@@ -144,6 +145,7 @@ def start(
             description = _description(evaluator, identity, arguments)
             with uninterrupted():
                 study = _create(name, storage, description, list(evaluator.goals))
+                describe_study(study, evaluator.describe())
             _enqueue(study, evaluator, budget)
     return study
 

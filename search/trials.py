@@ -17,6 +17,7 @@ from search.evaluate import Evaluation, Evaluator
 from search.interrupts import noticed, uninterrupted
 from search.ledger import Ledger
 from search.limits import Limits
+from search.notes import describe_plan
 from search.outlook import hopeless
 from search.space import distributions, to_plan
 from search.study import finished
@@ -217,6 +218,8 @@ class Worker:
             patiently(partial(trial.set_user_attr, key, value))
         latency_ms, *goals = self.evaluator.costs(plan.choice)
         values = [latency_ms, evaluation.percent, *goals]
+        metric = self.evaluator.proxy.metric
+        patiently(lambda: describe_plan(trial, plan.choice, evaluation, metric))
         told = patiently(lambda: self.study.tell(trial, values, skip_if_finished=True))
         if told.state != TrialState.COMPLETE or not patiently(lambda: self.ledger.finish(_SLOT, slot)):
             return TrialState.PRUNED, _TAKEN_OVER

@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from search.database import storage_of
 from search.ledger import open_engine
+from tests.dashboard import shown
 from tests.postgres import Postgres
 from tests.program import ROOT, answer
 
@@ -56,6 +57,19 @@ def check_whole(storage: str, budget: int) -> None:
     assert len(finished) == budget
     assert len({trial.user_attrs["plan_id"] for trial in finished}) == budget
     assert not trials(storage, TrialState.RUNNING)
+    check_dashboard(storage, finished)
+
+
+def check_dashboard(storage: str, finished: list[optuna.trial.FrozenTrial]) -> None:
+    """It opens the study, and says what the figures are and what every plan merges."""
+    page = shown(storage, NAME)
+    assert page["objective_names"] == ["latency (ms)", "accuracy (%)"]
+    assert page["note"]["body"].startswith("# tests.networks:mixed on arm-a57")
+    notes = {trial["number"]: trial["note"]["body"] for trial in page["trials"]}
+    for trial in finished:
+        assert f"{trial.values[0]:.2f} ms" in notes[trial.number]
+        for site, option in trial.user_attrs["plan"].items():
+            assert f"| {site} | {option} |" in notes[trial.number]
 
 
 def ended(programs: list[subprocess.Popen[str]]) -> None:

@@ -34,7 +34,7 @@ from training.errors import BadInputError
 @click.option("--sampler", type=click.Choice(SAMPLERS), default="auto", show_default=True)
 @click.option(
     "--metric",
-    type=click.Choice(METRICS),
+    type=click.Choice(list(METRICS)),
     default=Proxy.metric,
     show_default=True,
     help="Accuracy that counts; expected: the mean probability of the right class, finer than top-1.",
