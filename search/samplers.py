@@ -1,9 +1,11 @@
 """Samplers by name: our own for this problem, and Optuna's."""
 
 import math
+import random
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 
 from search.auto import AutoSampler
 from search.problem import Problem
@@ -47,3 +49,16 @@ def _grid(seed: int, space: dict[str, Any]) -> optuna.samplers.BaseSampler:
         )
     grid: dict[str, Any] = {site: list(options.choices) for site, options in space.items()}
     return optuna.samplers.GridSampler(grid, seed=seed)
+
+
+def push(study: optuna.Study, space: dict[str, Any]) -> None:
+    """Have a finished plan tried next with another option at one site.
+
+    For samplers that propose the same plan again and again: Optuna's learn nothing from one that is refused.
+    """
+    trials = study.get_trials(deepcopy=False)
+    finished = [trial.params for trial in trials if trial.state == TrialState.COMPLETE]
+    chance = random.Random(len(trials))
+    site = chance.choice(list(space))
+    if finished:
+        study.enqueue_trial(chance.choice(finished) | {site: chance.choice(space[site].choices)})

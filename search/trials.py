@@ -19,12 +19,14 @@ from search.ledger import Ledger
 from search.limits import Limits
 from search.notes import describe_plan
 from search.outlook import hopeless
+from search.samplers import push
 from search.space import distributions, to_plan
 from search.study import finished
 from training.errors import SearchFailedError
 
 Progress = Callable[[int, int], None]
 _REPEATS_BEFORE_GIVING_UP = 200
+_REPEATS_BEFORE_A_PUSH = 10
 _FAILURES_BEFORE_GIVING_UP = 3
 _DROPPED_IN_A_ROW = 10
 _POLL = 0.5
@@ -148,6 +150,9 @@ class Worker:
                 raise SearchFailedError(f"{self.failures} trials in a row failed, the last with: {reason}")
             if state == TrialState.COMPLETE or reason == _TAKEN_OVER:
                 return True
+            stuck = self.repeats % _REPEATS_BEFORE_A_PUSH == _REPEATS_BEFORE_A_PUSH - 1
+            if stuck and not self.evaluator.enumerates:
+                patiently(lambda: push(self.study, self.space))
         return False
 
     def _waiting(self) -> list[optuna.trial.FrozenTrial]:

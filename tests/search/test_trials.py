@@ -59,6 +59,14 @@ def test_a_trial_that_was_asked_for_but_never_claimed_is_closed_at_the_end(worke
     assert states(worker) == [TrialState.FAIL]
 
 
+def test_a_sampler_that_repeats_itself_does_not_end_the_search(worker: Worker) -> None:
+    kept = dict.fromkeys(worker.space, "keep")
+    worker.study.sampler = optuna.samplers.PartialFixedSampler(kept, optuna.samplers.RandomSampler(seed=0))
+    run(worker, 4)
+    finished = worker.study.get_trials(states=(TrialState.COMPLETE,))
+    assert len({trial.user_attrs["plan_id"] for trial in finished}) == len(finished) == 4
+
+
 def test_a_trial_that_two_workers_were_given_is_judged_by_one(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
