@@ -26,10 +26,11 @@ from training.errors import SearchFailedError
 
 Progress = Callable[[int, int], None]
 _REPEATS_BEFORE_GIVING_UP = 200
-_REPEATS_BEFORE_A_PUSH = 10
+_KNOWN_BEFORE_A_PUSH = 10
 _FAILURES_BEFORE_GIVING_UP = 3
 _DROPPED_IN_A_ROW = 10
 _POLL = 0.5
+_KNOWN = "the same plan as trial"
 _TAKEN_OVER = "another worker took over what this one left for too long"
 _SLOT, _PLAN, _TRIAL = "slot", "plan", "trial"
 _Outcome = tuple[TrialState, str]
@@ -63,7 +64,7 @@ class Worker:
         self.ledger = ledger
         self.limits = limits
         self.space: Any = distributions(evaluator.bench.network)
-        self.repeats = self.failures = self.dropped = 0
+        self.repeats = self.known = self.failures = self.dropped = 0
         self.asked: list[int] = []
 
     def run(self, budget: int, progress: Progress) -> None:
@@ -150,8 +151,8 @@ class Worker:
                 raise SearchFailedError(f"{self.failures} trials in a row failed, the last with: {reason}")
             if state == TrialState.COMPLETE or reason == _TAKEN_OVER:
                 return True
-            stuck = self.repeats % _REPEATS_BEFORE_A_PUSH == _REPEATS_BEFORE_A_PUSH - 1
-            if stuck and not self.evaluator.enumerates:
+            self.known = self.known + 1 if reason.startswith(_KNOWN) else 0
+            if self.known and self.known % _KNOWN_BEFORE_A_PUSH == 0 and not self.evaluator.enumerates:
                 patiently(lambda: push(self.study, self.space))
         return False
 
@@ -249,4 +250,4 @@ class Worker:
 
     def _known_as(self, plan: Plan) -> str:
         trial, *_ = patiently(lambda: self.ledger.rows(_PLAN)).get(plan.plan_id, (None,))
-        return f"the same plan as trial {trial}"
+        return f"{_KNOWN} {trial}"
