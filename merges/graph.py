@@ -47,7 +47,8 @@ def propagate_shapes(graph_module: fx.GraphModule, *inputs: tuple[int, ...]) -> 
     TraceError
         A layer does not accept the shape that reaches it.
     """
-    recorder = _ShapeRecorder(without_weights(graph_module))
+    ghostly = all(weight.is_meta for weight in (*graph_module.parameters(), *graph_module.buffers()))
+    recorder = _ShapeRecorder(graph_module if ghostly else without_weights(graph_module))
     try:
         recorder.run(*(torch.empty(shape, device="meta") for shape in inputs))
     except Exception as error:
@@ -81,6 +82,11 @@ class _ShapeRecorder(fx.Interpreter):
         if isinstance(value, tuple | list):
             self.parts[n.name] = [tuple(part.shape) for part in value if isinstance(part, torch.Tensor)]
         return value
+
+    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Activations keep the shape, and take longer to say so than all other layers."""
+        called = self.fetch_attr(target)
+        return args[0] if isinstance(called, ACTIVATIONS) else super().call_module(target, args, kwargs)
 
 
 def concatenated(node: fx.Node) -> list[fx.Node] | None:

@@ -140,8 +140,10 @@ class Network:
         return extract(self.teacher, block.entry, block.exit)
 
     @cached_property
-    def _structure(self) -> fx.GraphModule:
-        return without_weights(self.teacher)
+    def _bare(self) -> dict[str, fx.GraphModule]:
+        """Every block as the teacher has it, without weights."""
+        bare = without_weights(self.teacher)
+        return {block.name: extract(bare, block.entry, block.exit) for block in self.blocks}
 
     def outline(self, block: Block, choices: Mapping[str, str]) -> _Outline:
         """As `rebuild`, without weights (on the meta device): quick, where only the structure matters.
@@ -156,7 +158,7 @@ class Network:
 
     def _outlined(self, block: Block, choices: frozenset[tuple[str, str]]) -> _Outline:
         with torch.device("meta"):
-            outline = extract(self._structure, block.entry, block.exit)
+            outline = copy.deepcopy(self._bare[block.name])
             return outline, self.rewrite(outline, block, dict(choices))
 
     def possible(self, block: Block, choices: Mapping[str, str]) -> dict[str, str]:
