@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import torch
@@ -25,7 +26,7 @@ from search.setup import Setup, Watch, silent, workbench
 from search.trials import Worker, close_left
 from search.zero_shot import ZeroShot
 from training.data import NO_DATA
-from training.errors import SearchFailedError
+from training.errors import BadInputError, SearchFailedError
 from training.shelf import Shelf
 
 _GUESSING = 1.5
@@ -48,12 +49,18 @@ class Wanted:
     budget: int
     sampler: str
     name: str | None = None
+    resume: bool = True
     workers: int = 1
     limits: Limits = field(default_factory=Limits)
     proxy_seconds: float | None = None
     bank: str | None = None
     goals: tuple[str, ...] = ()
     also_targets: tuple[str, ...] = ()
+
+    def arguments(self) -> dict[str, Any]:
+        """What a study records of them beside its setup."""
+        recorded = ("proxy_seconds", "budget", "sampler", "target", "proxy", "limits")
+        return {name: value for name, value in asdict(self).items() if name in recorded}
 
 
 def search(
@@ -73,22 +80,16 @@ def search(
         study.check_same(wanted.name, storage, network=wanted.setup.model, target=wanted.target)
     evaluator = evaluator_of(wanted, home, watch, note)
     name = wanted.name or _default_name(wanted, evaluator.bench.network.input_shape[1])
+    begun = study.recorded(name, storage)
+    if begun and not wanted.resume:
+        raise BadInputError(f"study {name!r} exists in {storage}; choose another --study, or --resume it")
     if wanted.proxy_seconds is not None:
-        begun = study.recorded(name, storage)
         seconds = wanted.proxy_seconds
         proxy = carried_on(begun, wanted.proxy, seconds) if begun else paced(evaluator, seconds, note)
         evaluator, wanted = evaluator.with_proxy(proxy), replace(wanted, proxy=proxy)
-    arguments = {
-        "proxy_seconds": wanted.proxy_seconds,
-        "budget": wanted.budget,
-        "sampler": wanted.sampler,
-        "target": wanted.target,
-        "proxy": asdict(wanted.proxy),
-        "limits": asdict(wanted.limits),
-    }
     looking = watch("finding what can be reached")
     note(reachable(evaluator.latencies, evaluator.worths, evaluator.exact, wanted.limits, looking))
-    running = study.start(name, storage, evaluator, wanted.budget, arguments)
+    running = study.start(name, storage, evaluator, wanted.budget, wanted.arguments())
     note(f"study {name}: {evaluator.describe()}")
     warn_of_guessing(running.user_attrs["baseline"], evaluator.bench.network.classes, note)
     progress = watch("trials")

@@ -53,6 +53,9 @@ def test_the_same_command_continues_the_study(home: Path) -> None:
     assert [t.number for t in opened(home).get_trials(states=(TrialState.COMPLETE,))] == before
     assert search(home, 8).returncode == 0
     assert len(opened(home).get_trials(states=(TrialState.COMPLETE,))) == 8
+    refused = search(home, 9, "--no-resume")
+    assert refused.returncode == 2
+    assert f"study {STUDY!r} exists" in refused.stderr
 
 
 def test_one_seed_gives_the_same_plans_and_accuracies(home: Path, tmp_path: Path) -> None:

@@ -31,6 +31,11 @@ from training.errors import BadInputError
     help=f"latency,accuracy and any of {','.join(MORE)} after them, which shall be small too.",
 )
 @click.option("--study", "name", help="Name of the study.  [default: model-target-data-size]")
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    help="Continue a study of that name, or refuse to.  [default: --resume]",
+)
 @click.option("--sampler", type=click.Choice(SAMPLERS), default="auto", show_default=True)
 @click.option(
     "--metric",
@@ -105,6 +110,7 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
         budget=given["budget"],
         sampler=given["sampler"],
         name=given["name"],
+        resume=given["resume"],
         workers=given["workers"],
         limits=Limits(given["max_latency"], given["max_drop"], given["max_memory"], given["max_params"]),
     )
