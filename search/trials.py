@@ -93,11 +93,16 @@ class Worker:
                 time.sleep(_POLL)
 
     def _take(self, budget: int) -> str | None:
-        """A slot of the budget that nobody fills; None where others are at work on all that are left."""
+        """A slot of the budget that nobody fills; None where others are at work on all that are left.
+
+        A slot that was settled by a trial which counts for nothing is replaced by one more.
+        """
         rows = self.ledger.rows(_SLOT)
-        states = {trial.number: trial.state for trial in self.study.get_trials(deepcopy=False)}
+        trials = self.study.get_trials(deepcopy=False)
+        states: dict[int | None, TrialState] = {trial.number: trial.state for trial in trials}
         self._bury_forgotten()
-        for slot in map(str, range(budget)):
+        lost = sum(done and states.get(trial) != TrialState.COMPLETE for trial, done, _ in rows.values())
+        for slot in map(str, range(budget + lost)):
             trial, done, lives = rows.get(slot, (None, False, False))
             if done or (slot in rows and lives):
                 continue

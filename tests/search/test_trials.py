@@ -67,6 +67,15 @@ def test_a_sampler_that_repeats_itself_does_not_end_the_search(worker: Worker) -
     assert len({trial.user_attrs["plan_id"] for trial in finished}) == len(finished) == 4
 
 
+def test_a_slot_that_is_done_for_nothing_is_filled_again(worker: Worker) -> None:
+    trial = worker.study.ask(worker.space)
+    worker.ledger.claim("slot", "0", trial.number)
+    worker.ledger.finish("slot", "0")
+    worker.study.tell(trial, state=TrialState.PRUNED)
+    run(worker, 2)
+    assert states(worker).count(TrialState.COMPLETE) == 2
+
+
 def test_a_trial_that_two_workers_were_given_is_judged_by_one(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
