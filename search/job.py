@@ -23,7 +23,8 @@ from search.pace import carried_on, paced
 from search.pricing import priced
 from search.proxy import Proxy
 from search.setup import Setup, Watch, silent, workbench
-from search.trials import Worker, close_left
+from search.trials import Worker
+from search.unclaimed import close_left
 from search.zero_shot import ZeroShot
 from training.data import NO_DATA
 from training.errors import BadInputError, SearchFailedError

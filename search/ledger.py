@@ -33,6 +33,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from search.database import engine_of, patiently
 
+SLOT, PLAN, TRIAL = "slot", "plan", "trial"  # kinds of claims
 GRACE = 30.0
 _BEAT = 5.0
 

@@ -15,13 +15,14 @@ from merges.plan import Plan
 from search.database import patiently
 from search.evaluate import Evaluation, Evaluator
 from search.interrupts import noticed, uninterrupted
-from search.ledger import Ledger
+from search.ledger import PLAN, SLOT, TRIAL, Ledger
 from search.limits import Limits
 from search.notes import describe_plan
 from search.outlook import hopeless
 from search.samplers import push
 from search.space import distributions, to_plan
 from search.study import finished
+from search.unclaimed import unclaimed
 from training.errors import SearchFailedError
 
 Progress = Callable[[int, int], None]
@@ -32,27 +33,7 @@ _DROPPED_IN_A_ROW = 10
 _POLL = 0.5
 _KNOWN = "the same plan as trial"
 _TAKEN_OVER = "another worker took over what this one left for too long"
-_SLOT, _PLAN, _TRIAL = "slot", "plan", "trial"
 _Outcome = tuple[TrialState, str]
-
-
-def close_left(study: optuna.Study, ledger: Ledger, crew: str) -> None:
-    """Close the trials of interrupted workers that had to be ended by force before they could do it.
-
-    Those that nobody has claimed are closed too: should another program have asked for one just now, it
-    notices, and takes the next.
-    """
-    patiently(lambda: ledger.give_up(crew))
-    for trial in patiently(lambda: _unclaimed(study, ledger)):
-        with suppress(UpdateFinishedTrialError):
-            patiently(partial(study.tell, trial.number, state=TrialState.FAIL, skip_if_finished=True))
-
-
-def _unclaimed(study: optuna.Study, ledger: Ledger) -> list[optuna.trial.FrozenTrial]:
-    """Trials that run by the database but belong to no claim."""
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    claimed = {trial for trial, _, _ in ledger.rows(_SLOT).values()} if running else set()
-    return [trial for trial in running if trial.number not in claimed]
 
 
 class Worker:
@@ -84,7 +65,7 @@ class Worker:
                 if slot is None:
                     time.sleep(_POLL)
                 elif not self._fill(slot):
-                    patiently(partial(self.ledger.release, _SLOT, slot))
+                    patiently(partial(self.ledger.release, SLOT, slot))
                     progress(done, done)
                     break
             else:
@@ -97,7 +78,7 @@ class Worker:
 
         A slot that was settled by a trial which counts for nothing is replaced by one more.
         """
-        rows = self.ledger.rows(_SLOT)
+        rows = self.ledger.rows(SLOT)
         trials = self.study.get_trials(deepcopy=False)
         states: dict[int | None, TrialState] = {trial.number: trial.state for trial in trials}
         self._bury_forgotten()
@@ -107,8 +88,8 @@ class Worker:
             if done or (slot in rows and lives):
                 continue
             if trial is not None and states.get(trial) == TrialState.COMPLETE:
-                self.ledger.settle(_SLOT, slot, trial)
-            elif self.ledger.claim(_SLOT, slot):
+                self.ledger.settle(SLOT, slot, trial)
+            elif self.ledger.claim(SLOT, slot):
                 self._bury(trial)
                 return slot
         return None
@@ -119,7 +100,7 @@ class Worker:
         Their worker died, or lost the database, between asking for a trial and claiming it. One that lives
         claims its trial well within the time after which a claim counts as dead.
         """
-        forgotten = _unclaimed(self.study, self.ledger)
+        forgotten = unclaimed(self.study, self.ledger)
         oldest = time.time() - self.ledger.grace
         dead = [t for t in forgotten if t.datetime_start is None or t.datetime_start.timestamp() < oldest]
         for trial in dead:
@@ -172,7 +153,7 @@ class Worker:
         try:
             with uninterrupted():
                 trial = self._ask()
-                self._note(_SLOT, slot, trial)
+                self._note(SLOT, slot, trial)
             plan = to_plan(network, trial.params, self.evaluator.exact)
             if not self._claim(plan, trial):
                 known, trial = trial, None  # closed here: an interrupt meanwhile must not close it again
@@ -208,8 +189,8 @@ class Worker:
         while True:
             trial = patiently(lambda: self.study.ask(self.space))
             key = str(trial.number)
-            if patiently(partial(self.ledger.claim, _TRIAL, key, trial.number)):
-                patiently(partial(self.ledger.finish, _TRIAL, key))
+            if patiently(partial(self.ledger.claim, TRIAL, key, trial.number)):
+                patiently(partial(self.ledger.finish, TRIAL, key))
                 return trial
 
     def _hopeless(self, plan: Plan) -> str:
@@ -222,7 +203,7 @@ class Worker:
         return reason
 
     def _record(self, slot: str, trial: optuna.Trial, plan: Plan, evaluation: Evaluation) -> _Outcome:
-        if not (self._note(_SLOT, slot, trial) and self._note(_PLAN, plan.plan_id, trial)):
+        if not (self._note(SLOT, slot, trial) and self._note(PLAN, plan.plan_id, trial)):
             return self._close(trial, TrialState.PRUNED, _TAKEN_OVER)
         notes = {"plan": plan.choice, "plan_id": plan.plan_id} | evaluation.attributes()
         for key, value in notes.items():
@@ -232,9 +213,9 @@ class Worker:
         metric = self.evaluator.proxy.metric
         patiently(lambda: describe_plan(trial, plan.choice, evaluation, metric))
         told = patiently(lambda: self.study.tell(trial, values, skip_if_finished=True))
-        if told.state != TrialState.COMPLETE or not patiently(lambda: self.ledger.finish(_SLOT, slot)):
+        if told.state != TrialState.COMPLETE or not patiently(lambda: self.ledger.finish(SLOT, slot)):
             return TrialState.PRUNED, _TAKEN_OVER
-        patiently(lambda: self.ledger.finish(_PLAN, plan.plan_id))
+        patiently(lambda: self.ledger.finish(PLAN, plan.plan_id))
         return TrialState.COMPLETE, ""
 
     def _close(self, trial: optuna.Trial, state: TrialState, reason: str) -> _Outcome:
@@ -245,14 +226,14 @@ class Worker:
 
     def _give_up(self, plan: Plan | None) -> None:
         if plan is not None:
-            patiently(lambda: self.ledger.release(_PLAN, plan.plan_id))
+            patiently(lambda: self.ledger.release(PLAN, plan.plan_id))
 
     def _note(self, kind: str, key: str, trial: optuna.Trial) -> bool:
         return patiently(lambda: self.ledger.note_trial(kind, key, trial.number))
 
     def _claim(self, plan: Plan, trial: optuna.Trial) -> bool:
-        return patiently(lambda: self.ledger.claim(_PLAN, plan.plan_id, trial.number))
+        return patiently(lambda: self.ledger.claim(PLAN, plan.plan_id, trial.number))
 
     def _known_as(self, plan: Plan) -> str:
-        trial, *_ = patiently(lambda: self.ledger.rows(_PLAN)).get(plan.plan_id, (None,))
+        trial, *_ = patiently(lambda: self.ledger.rows(PLAN)).get(plan.plan_id, (None,))
         return f"{_KNOWN} {trial}"
