@@ -1,4 +1,4 @@
-"""A search on the paper's network with real weights and photos, beside the paper's plan (45 minutes on two cores).
+"""A search on the paper's network with real weights and photos, beside its plan (45 minutes on two cores).
 
 python benchmarks/bvlc_search.py WEIGHTS SYNSETS LEARN_FOLDER EVAL_FOLDER [BUDGET] [HOME]
 """

@@ -159,7 +159,8 @@ class Evaluator:
 
         def allowed(choices: Mapping[str, str]) -> bool:
             whole = {**self.exact, **choices}
-            return not limits.broken(self.latencies.score(whole), self.latencies.peak_bytes(whole))
+            peak_bytes = self.latencies.peak_bytes(whole) if limits.memory_mib is not None else 0
+            return not limits.broken(self.latencies.score(whole), peak_bytes)
 
         problem = Problem(
             distributions(self.bench.network),

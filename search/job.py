@@ -1,6 +1,5 @@
 """The main job: load, measure, search. Reads top to bottom."""
 
-import os
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 from optuna.trial import TrialState
 
 from merges.network import Network
@@ -137,7 +135,7 @@ def _together(
 
 def work(wanted: Wanted, name: str, storage: str, home: Path, team: str, number: int) -> None:
     """Take part in a study that has been started, as one of several workers of this machine."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // wanted.workers))
+    crew.share_cores(wanted.workers)
     evaluator = evaluator_of(wanted, home, silent, lambda text: None)
     seed = wanted.setup.seed + _SEEDS_APART * number
     opened = patiently(lambda: study.open_study(name, storage))
