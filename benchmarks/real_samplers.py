@@ -5,9 +5,9 @@ python benchmarks/real_samplers.py [--seeds N] [--trials N] [--samplers NAMES] [
 The README's first search, with every sampler and several seeds, from the same teacher and the same first
 plans. A plan that several runs try is trained once, and its seconds count in each of them. Median (least)
 over the seeds of the hypervolume in percent of the area below the untouched network. A run of 100 trials
-takes some six minutes on one core, with gp twelve: five samplers with five seeds each 90 on two cores, in two
-processes with one thread each. FOLDER keeps the studies and what was learned: the same command continues
-there, and several may share it.
+takes some six minutes on one core, with gp twelve: five samplers with five seeds each 90 on two cores
+(estimated), in two processes with one thread each. FOLDER keeps the studies and what was learned: the same
+command continues there, and several may share it.
 """
 
 import argparse
