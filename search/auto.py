@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from merges.rule import KEEP
 from search.area import expected_gains, leading
-from search.belief import Belief, Surrogate
+from search.belief import Belief, Surrogate, one_thread
 from search.knapsack import Worth, least_harm, most_saved
 from search.problem import Choices, Problem, changed
 
@@ -67,6 +67,7 @@ class AutoSampler(optuna.samplers.BaseSampler):
     ) -> Any:
         return KEEP
 
+    @one_thread
     def propose(
         self,
         tried: Sequence[tuple[Choices, Sequence[float]]],
