@@ -85,8 +85,9 @@ class _ShapeRecorder(fx.Interpreter):
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Activations keep the shape, and take longer to say so than all other layers."""
-        called = self.fetch_attr(target)
-        return args[0] if isinstance(called, ACTIVATIONS) else super().call_module(target, args, kwargs)
+        if args and isinstance(self.fetch_attr(target), ACTIVATIONS):
+            return args[0]
+        return super().call_module(target, args, kwargs)
 
 
 def concatenated(node: fx.Node) -> list[fx.Node] | None:

@@ -239,6 +239,10 @@ def upsampling() -> nn.Module:
     return Net(lambda s, x: s.up(F.relu(s.one(x))), one=conv(3, 8), up=nn.ConvTranspose2d(8, 8, 2, 2))
 
 
+def activation_by_keyword() -> nn.Module:
+    return Net(lambda net, x: net.relu(input=net.conv(x)), conv=conv(3, 8), relu=nn.ReLU())
+
+
 def dropout_and_identity() -> nn.Module:
     return Net(
         lambda s, x: s.pool(F.relu(s.nothing(F.dropout(s.one(x), training=s.training)))),
@@ -290,6 +294,7 @@ CASES = {
     "reads_in_the_middle": Case(reads_in_the_middle, refusal="also feeds"),
     "upsampling": Case(upsampling, rules=("low_rank",)),
     "dropout_and_identity": Case(dropout_and_identity, rules=("low_rank",)),
+    "activation_by_keyword": Case(activation_by_keyword),
     "dead_branch": Case(dead_branch, rules=("streamline",)),
     "ceiling_averages": Case(ceiling_averages, rules=("compose",)),
 }
