@@ -1,9 +1,8 @@
 """What a plan must not exceed: checked before a search begins, and before a plan is trained."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from search.goals import readable
+from search.goals import MORE, Goal, goals, readable
 from search.knapsack import Worths
 from search.latency import Latencies, Progress, Score
 from search.warmstart import ladder, least
@@ -71,10 +70,11 @@ def reachable(
         A limit is below the least.
     """
     searched = [site for site in latencies.network.sites if not site.exact]
-    measures: dict[str, Callable[[Mapping[str, str]], float]] = {
+    memory_mib, parameters_m = goals(MORE, latencies, ()).values()
+    measures: dict[str, Goal] = {
         "latency": lambda choices: latencies.score(choices).latency_ms,
-        "parameters_m": lambda choices: latencies.score(choices).parameters / 1e6,
-        "memory_mib": lambda choices: latencies.peak_bytes(choices) / _MIB,
+        "parameters_m": parameters_m,
+        "memory_mib": memory_mib,
     }
     plans: list[dict[str, str]] = [{}, exact | next(ladder(worths, 1))]
     for number, (field, measure) in enumerate(measures.items()):

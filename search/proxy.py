@@ -6,7 +6,8 @@ from training.finetune import Accuracy
 from training.lesson import Recipe
 
 METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5"}
-TITLES = {**METRICS, "kept": "kept weights"}
+KEPT = "kept"  # what judges where no image does
+TITLES = {**METRICS, KEPT: "kept weights"}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from search.deploy import Exported
 from search.front import Front
 from search.goals import PARAMETERS, readable
 from search.planfile import PlanFile
-from search.proxy import TITLES
+from search.proxy import KEPT, TITLES
 from search.train import Trained
 from training.files import replacing
 from training.finetune import Accuracy
@@ -72,7 +72,7 @@ def front_table(front: Front) -> Table:
         title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
         f"(study {front.study})",
         caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric}"
-        + _JUDGED[front.metric == "kept"],
+        + _JUDGED[front.metric == KEPT],
     )
     for heading in (
         "trial",

@@ -13,10 +13,10 @@ from merges.rule import KEEP
 from merges.rules.low_rank import lost_energy
 from search.evaluate import Evaluation, Evaluator
 from search.latency import Score
+from search.proxy import KEPT
 from search.warmstart import ladder
 from training.finetune import Accuracy
 
-KEPT = "kept"
 _MOST = 1 - 1e-9
 _TRIES = 8
 

@@ -9,10 +9,9 @@ from search import front, goals, job, report
 from search.commands import options
 from search.goals import ALWAYS, MORE
 from search.limits import Limits
-from search.proxy import METRICS, Proxy
+from search.proxy import KEPT, METRICS, Proxy
 from search.samplers import SAMPLERS
 from search.setup import Setup
-from search.zero_shot import KEPT
 from training.data import NO_DATA
 from training.errors import BadInputError
 
