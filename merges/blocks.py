@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from merges.graph import Flow, with_activation
+from merges.graph import Flow, fresh_name, with_activation
 from merges.rule import KEEP, Refusal, Site, Stage
 
 
@@ -61,6 +61,12 @@ def group_sites(
     spans: dict[Block, set[str]] = {}
     refused: list[Refusal] = []
     for site in sites:
+        if not all(nodes[end].meta.get("per_image", True) for end in (site.entry, site.exit)):
+            refused.append(Refusal(site.rule, site.labels, "its maps do not lie one image after the other"))
+            continue
+        if nodes[site.exit].op == "output":
+            refused.append(Refusal(site.rule, site.labels, "its layers lead to several answers"))
+            continue
         span = flow.between(site.entry, site.exit)
         overlapping = [block for block, inside in spans.items() if span & inside]
         entry = min([site.entry, *(b.entry for b in overlapping)], key=order.__getitem__)
@@ -70,7 +76,8 @@ def group_sites(
         inside = flow.between(entry, exit_)
         if flow.is_closed(inside, entry, exit_):
             spans = {block: names for block, names in spans.items() if block not in overlapping}
-            spans[Block(f"block_{exit_}", entry, exit_, tuple(sorted(members, key=place)))] = inside
+            name = fresh_name(teacher, f"block_{exit_}")
+            spans[Block(name, entry, exit_, tuple(sorted(members, key=place)))] = inside
         else:
             others = ", ".join(s.id for s in members[:-1]) or "the layers around it"
             refused.append(Refusal(site.rule, site.labels, f"it cannot be rebuilt apart from {others}"))

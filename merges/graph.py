@@ -4,7 +4,7 @@ Graph code only: nothing here computes a weight (see :mod:`merges.algebra`).
 """
 
 import copy
-import operator
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -27,18 +27,33 @@ def layer(graph_module: fx.GraphModule, node: fx.Node) -> nn.Module | None:
 
 def label(node: fx.Node) -> str:
     """The name a person knows a node by: the layer's own name where there is one."""
-    return str(node.target) if node.op == "call_module" else node.name
+    return str(node.meta.get("label", node.name))
+
+
+def fresh_name(graph_module: fx.GraphModule, wanted: str) -> str:
+    """A name for a new node and its layer that nothing in the graph has yet, close to the one wanted."""
+    taken = {node.name for node in graph_module.graph.nodes} | {"output"}
+    name = base = re.sub(r"\W", "_", wanted)
+    number = 0
+    while name in taken or hasattr(graph_module, name):
+        number += 1
+        name = f"{base}_{number}"
+    return name
 
 
 def shared_layers(graph_module: fx.GraphModule) -> set[str]:
-    """Names of nodes whose layer is called more than once: changing one would change all."""
-    modules = {n.name: id(layer(graph_module, n)) for n in graph_module.graph.nodes if n.op == "call_module"}
-    calls = Counter(modules.values())
-    return {name for name, module in modules.items() if calls[module] > 1}
+    """Names of nodes whose layer has weights that another call uses too: changing one would change both."""
+    weights = {
+        node.name: {id(weight) for weight in module.parameters()} or {id(module)}
+        for node in graph_module.graph.nodes
+        if (module := layer(graph_module, node)) is not None
+    }
+    uses = Counter(weight for own in weights.values() for weight in own)
+    return {name for name, own in weights.items() if any(uses[weight] > 1 for weight in own)}
 
 
 def propagate_shapes(graph_module: fx.GraphModule, *inputs: tuple[int, ...]) -> None:
-    """Write each node's output shape (batch first) into ``node.meta["shape"]``, of several into ``parts``.
+    """Write each node's output shape, for one image, into ``node.meta["shape"]``.
 
     Runs on the meta device: nothing is computed and the weights stay where they are.
 
@@ -56,7 +71,6 @@ def propagate_shapes(graph_module: fx.GraphModule, *inputs: tuple[int, ...]) -> 
         raise TraceError(f"an input of shape {inputs[0]} does not fit the network: {reason}") from error
     for node in graph_module.graph.nodes:
         node.meta["shape"] = recorder.shapes[node.name]
-        node.meta["parts"] = recorder.parts.get(node.name)
 
 
 def without_weights(graph_module: fx.GraphModule) -> fx.GraphModule:
@@ -74,13 +88,10 @@ class _ShapeRecorder(fx.Interpreter):
     def __init__(self, graph_module: fx.GraphModule) -> None:
         super().__init__(graph_module)
         self.shapes: dict[str, Any] = {}
-        self.parts: dict[str, list[tuple[int, ...]]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         self.shapes[n.name] = tuple(value.shape) if isinstance(value, torch.Tensor) else None
-        if isinstance(value, tuple | list):
-            self.parts[n.name] = [tuple(part.shape) for part in value if isinstance(part, torch.Tensor)]
         return value
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -92,19 +103,17 @@ class _ShapeRecorder(fx.Interpreter):
 
 def concatenated(node: fx.Node) -> list[fx.Node] | None:
     """The inputs of a concatenation of maps (over channels), or None for anything else."""
-    if node.op != "call_function" or node.target not in (torch.cat, torch.concat):
+    if node.op != "call_function" or node.target is not torch.cat:
         return None
-    parts = node.args[0] if node.args else node.kwargs["tensors"]
-    dim = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+    parts, dim = node.args
     return list(parts) if dim == 1 else None  # type: ignore[arg-type]
 
 
 def is_addition(node: fx.Node) -> bool:
     """Whether a node adds two maps (a residual connection)."""
-    functions = (operator.add, operator.iadd, torch.add)
-    return (node.op == "call_function" and node.target in functions) or (
-        node.op == "call_method" and node.target in ("add", "add_")
-    )
+    if node.op != "call_function" or node.target is not torch.add:
+        return False
+    return all(isinstance(part, fx.Node) and part.op != "get_attr" for part in node.args)
 
 
 def with_activation(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node:
@@ -179,7 +188,8 @@ def splice(graph_module: fx.GraphModule, entry: str, exit_: str, name: str, bloc
     source = next(node for node in graph_module.graph.nodes if node.name == entry)
     graph_module.add_submodule(name, block)
     with graph_module.graph.inserting_after(nodes[-1]):
-        call = graph_module.graph.call_module(name, (source,))
+        call = graph_module.graph.create_node("call_module", name, (source,), name=name)
+    call.meta = {"per_image": nodes[-1].meta.get("per_image", True)}
     nodes[-1].replace_all_uses_with(call)
     for node in reversed(nodes):
         graph_module.graph.erase_node(node)
@@ -197,14 +207,14 @@ def bypass(graph_module: fx.GraphModule, node: fx.Node) -> None:
 
 
 def insert_after(graph_module: fx.GraphModule, node: fx.Node, layers: Mapping[str, nn.Module]) -> None:
-    """Put layers between a node and what reads it, each named after the node's own and its key."""
+    """Put layers between a node and what reads it, each named after the node and its key."""
     end, readers = node, list(node.users)
     for what, module in layers.items():
-        name = f"{node.target}_{what}".replace(".", "_")
+        name = fresh_name(graph_module, f"{node.name}_{what}")
         graph_module.add_submodule(name, module)
         with graph_module.graph.inserting_after(end):
-            end = graph_module.graph.call_module(name, (end,))
-        end.meta = dict(node.meta)
+            end = graph_module.graph.create_node("call_module", name, (end,), name=name)
+        end.meta = dict(node.meta) | {"label": f"{label(node)} ({what})"}
     for reader in readers:
         reader.replace_input_with(node, end)
 

@@ -1,30 +1,30 @@
 """A traced network with its merge sites, cut into blocks that are rebuilt one by one."""
 
 import copy
-import functools
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-import torch
 from torch import Tensor, fx, nn
 
 from merges.blocks import Block, group_sites
+from merges.folding import fold
 from merges.graph import (
-    TraceError,
+    bypass,
     extract,
     layer,
     propagate_shapes,
     splice,
-    without_weights,
+    tidy,
 )
-from merges.rule import Refusal, Site, Stage, discover
-from merges.tracing import freeze_sizes, trace
+from merges.outlines import Outlines
+from merges.reading.check import example_images, same
+from merges.reading.read import Reading, finite
+from merges.rule import MergeError, Refusal, Site, Stage, discover
 
-_OUTLINES = 64  # blocks without weights that are kept: what can be made of choices is soon scored too
-_Outline = tuple[fx.GraphModule, dict[str, str]]
+_CHECK_IMAGES = 2
 
 
 class PatternError(ValueError):
@@ -42,6 +42,7 @@ class Network:
     teacher : the traced network, norms folded; never changed
     sites, refused : what the rules found
     folded : layers that an exact rule has taken away for every plan and for the baseline
+    remarks : what the user should know about how it was read
     """
 
     name: str
@@ -50,6 +51,7 @@ class Network:
     sites: tuple[Site, ...]
     refused: tuple[Refusal, ...]
     folded: tuple[Site, ...]
+    remarks: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,7 +98,7 @@ class Network:
         wanted = [s for s in self.sites if s.rule not in without and (not only or named(s, only))]
         kept = tuple(s for s in wanted if not named(s, skip))
         refused = tuple(r for r in self.refused if r.rule not in without)
-        return Network(self.name, self.input_shape, self.teacher, kept, refused, self.folded)
+        return replace(self, sites=kept, refused=refused)
 
     def without(self, unwanted: Mapping[str, Mapping[str, str]]) -> "Network":
         """The same network with fewer options: by site, those that are left out and why."""
@@ -109,13 +111,30 @@ class Network:
                 kept.append(replace(site, options=options))
             else:
                 refused.append(Refusal(site.rule, site.labels, next(iter(reasons.values()))))
-        return Network(self.name, self.input_shape, self.teacher, tuple(kept), tuple(refused), self.folded)
+        return replace(self, sites=tuple(kept), refused=tuple(refused))
 
     @property
     def classes(self) -> int:
         """How many class scores the network gives."""
-        result = next(node for node in self.teacher.graph.nodes if node.op == "output").all_input_nodes[0]
-        return int(result.meta["shape"][1])
+        return self.outputs[0][1]
+
+    @property
+    def outputs(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of all tensors that the network gives for one image (batch 1 first)."""
+        result = next(node for node in self.teacher.graph.nodes if node.op == "output")
+        return tuple(node.meta["shape"] for node in result.all_input_nodes)
+
+    def without_softmax(self) -> "Network":
+        """The same network without a softmax over its class scores, which changes no answer's rank."""
+        teacher = copy.deepcopy(self.teacher)
+        (last, *others) = next(n for n in teacher.graph.nodes if n.op == "output").all_input_nodes
+        module = layer(teacher, last)
+        if others or not isinstance(module, (nn.Softmax, nn.LogSoftmax)) or len(self.outputs[0]) != 2:
+            return self
+        bypass(teacher, last)
+        tidy(teacher)
+        remark = f"the {type(module).__name__.lower()} at the end of {self.name} is left off"
+        return replace(self, teacher=teacher, remarks=(*self.remarks, remark))
 
     def shape_of(self, node: str) -> tuple[int, ...]:
         """Output shape of a node, batch (1) first."""
@@ -140,37 +159,9 @@ class Network:
         return extract(self.teacher, block.entry, block.exit)
 
     @cached_property
-    def _bare(self) -> dict[str, fx.GraphModule]:
-        """Every block as the teacher has it, without weights."""
-        bare = without_weights(self.teacher)
-        return {block.name: extract(bare, block.entry, block.exit) for block in self.blocks}
-
-    def outline(self, block: Block, choices: Mapping[str, str]) -> _Outline:
-        """As `rebuild`, without weights (on the meta device): quick, where only the structure matters.
-
-        The latest are kept, and must not be changed.
-        """
-        return self._outlines(block, frozenset(choices.items()))
-
-    @cached_property
-    def _outlines(self) -> Callable[[Block, frozenset[tuple[str, str]]], _Outline]:
-        return functools.lru_cache(_OUTLINES)(self._outlined)
-
-    def _outlined(self, block: Block, choices: frozenset[tuple[str, str]]) -> _Outline:
-        with torch.device("meta"):
-            outline = copy.deepcopy(self._bare[block.name])
-            return outline, self.rewrite(outline, block, dict(choices))
-
-    def possible(self, block: Block, choices: Mapping[str, str]) -> dict[str, str]:
-        """Those of the choices that can be made together in a block."""
-        key = block.name, frozenset(choices.items())
-        if key not in self._possible:
-            self._possible[key] = self.outline(block, choices)[1] if len(choices) > 1 else dict(choices)
-        return self._possible[key]
-
-    @cached_property
-    def _possible(self) -> dict[tuple[str, frozenset[tuple[str, str]]], dict[str, str]]:
-        return {}
+    def outlines(self) -> Outlines:
+        """The network's blocks without weights."""
+        return Outlines(self)
 
     def rebuild(
         self, block: Block, choices: Mapping[str, str], energies: Mapping[str, Tensor] | None = None
@@ -185,7 +176,24 @@ class Network:
         rebuilt = self.original(block)
         for node in rebuilt.graph.nodes:
             node.meta["energy"] = (energies or {}).get(node.name)
-        return rebuilt, self.rewrite(rebuilt, block, choices)
+        made = self.rewrite(rebuilt, block, choices)
+        if made and block.keeps_outputs(made):
+            self._check_exact(block, made, rebuilt)
+        return rebuilt, made
+
+    def _check_exact(self, block: Block, made: dict[str, str], rebuilt: fx.GraphModule) -> None:
+        """Compare a block after exact choices with the teacher's, the first time that it is built."""
+        key = block.name, frozenset(made.items())
+        if key in self._checked:
+            return
+        images = example_images(self.shape_of(block.entry)[1:], _CHECK_IMAGES)
+        if not same(rebuilt, self.original(block), images):
+            raise MergeError(f"{', '.join(made)} changed what {self.name} answers; leave it out with --skip")
+        self._checked.add(key)
+
+    @cached_property
+    def _checked(self) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+        return set()
 
     def rewrite(self, rebuilt: fx.GraphModule, block: Block, choices: Mapping[str, str]) -> dict[str, str]:
         """Make choices in a block, in place; those that could be made."""
@@ -200,7 +208,13 @@ class Network:
     def merged(
         self, plan: Mapping[str, str], weights: Mapping[str, Mapping[str, Tensor]] | None = None
     ) -> fx.GraphModule:
-        """A new network with the plan's merges; `weights` gives learned weights by block name."""
+        """A new network with the plan's merges; `weights` gives learned weights by block name.
+
+        Raises
+        ------
+        MergeError
+            An exact merge changed the answers, or weights are not finite.
+        """
         whole = self.skeleton()
         for block in self.blocks:
             choices = block.choices(plan)
@@ -209,42 +223,36 @@ class Network:
                 whole.set_submodule(block.name, rebuilt)
             if weights and block.name in weights:
                 whole.get_submodule(block.name).load_state_dict(dict(weights[block.name]))
+        propagate_shapes(whole, (1, *self.input_shape))
+        if not finite(whole):
+            raise MergeError(f"a plan of {self.name} has weights that are not finite")
         return whole
 
 
-def analyse(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> Network:
-    """Trace a network, apply the rules that are always worth it, and find every site.
+def analyse(
+    name: str, model: nn.Module, input_shape: tuple[int, int, int], photo: Tensor | None = None
+) -> Network:
+    """Read a network, apply the rules that are always worth it, check the answers, and find every site.
+
+    Parameters
+    ----------
+    photo : a preprocessed image (channels, height, width) that the check asks too; None takes smooth noise
 
     Raises
     ------
     TraceError
-        The network cannot be traced, has several inputs or outputs, or refuses the input size.
+        The network cannot be read (the message says why and where), or refuses the input size.
     """
-    traced = trace(model)
-    inputs = [n for n in traced.graph.nodes if n.op == "placeholder"]
-    if len(inputs) != 1:
-        names = ", ".join(n.name for n in inputs)
-        raise TraceError(
-            f"{name} has {len(inputs)} inputs ({names}); only networks with one image input are supported"
-        )
-    propagate_shapes(traced, (1, *input_shape))
-    freeze_sizes(traced, name)
-    result = next(n for n in traced.graph.nodes if n.op == "output").args[0]
-    if not isinstance(result, fx.Node) or len(result.meta["shape"] or ()) != 2:
-        raise TraceError(
-            f"{name} does not return one vector of class scores an image; only classifiers are supported"
-        )
-    folded: list[Site] = []
+    reading = Reading.of(name, model, input_shape)
+    graph = reading.graph
+    propagate_shapes(graph, (1, *input_shape))
+    folded, refused = fold(graph, input_shape)
     sites: list[Site] = []
-    refused: list[Refusal] = []
     for rule in discover().values():
-        for found in rule.find(traced):
-            if isinstance(found, Refusal):
-                refused.append(found)
-            elif rule.stage is Stage.ALWAYS and rule.apply(traced, found, found.options[-1]):
-                folded.append(found)
-            elif rule.stage is not Stage.ALWAYS:
-                sites.append(found)
-        if rule.stage is Stage.ALWAYS:
-            propagate_shapes(traced, (1, *input_shape))
-    return Network(name, input_shape, traced, tuple(sites), tuple(refused), tuple(folded))
+        if rule.stage is not Stage.ALWAYS:
+            found = rule.find(graph)
+            sites += [place for place in found if isinstance(place, Site)]
+            refused += [place for place in found if isinstance(place, Refusal)]
+    remark = reading.check(graph, input_shape, photo)
+    remarks = (remark,) if remark else ()
+    return Network(name, input_shape, graph, tuple(sites), tuple(refused), tuple(folded), remarks)

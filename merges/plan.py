@@ -37,7 +37,7 @@ class Plan:
                 raise PlanError(f"site {site} has no option {option!r}; it has {', '.join(options[site])}")
         made: dict[str, str] = {}
         for block in network.blocks:
-            made |= network.possible(block, block.choices(choices))
+            made |= network.outlines.possible(block, block.choices(choices))
         return cls(network.fingerprint, tuple((s, made[s]) for s in options if s in made))
 
     @property

@@ -12,6 +12,10 @@ from torch import fx
 KEEP = "keep"
 
 
+class MergeError(RuntimeError):
+    """A merge did not keep what it must keep; the message names the place. A fault of a rule, or weights."""
+
+
 class Stage(IntEnum):
     """When a rule is applied: to every network (a deployer gets it for free), or in this order in a plan."""
 

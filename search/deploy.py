@@ -1,6 +1,7 @@
 """From trained weights to a file that is deployed: ONNX, checked and timed beside the original."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ class Exported:
         }
 
 
-def export_run(run: Path, out: Path, threads: int, home: Path, watch: Watch) -> Exported:
+def export_run(
+    run: Path, out: Path, threads: int, home: Path, watch: Watch, note: Callable[[str], None]
+) -> Exported:
     """Write a trained run as ONNX, check it on test images and time it beside the original.
 
     Raises
@@ -57,14 +60,20 @@ def export_run(run: Path, out: Path, threads: int, home: Path, watch: Watch) -> 
     """
     plan_file, weights = finished_run(run)
     assert plan_file.setup is not None
-    bench = workbench(plan_file.setup, home, watch, plan_file.fitted)
+    bench = workbench(plan_file.setup, home, watch, plan_file.fitted, note)
     merged = bench.network.merged(plan_file.fitted(bench.network).choice)
     merged.load_state_dict(weights)
     return _export(bench, merged, out, threads)
 
 
 def export_plan(
-    plan_file: PlanFile, setup: Setup, out: Path, threads: int, home: Path, watch: Watch
+    plan_file: PlanFile,
+    setup: Setup,
+    out: Path,
+    threads: int,
+    home: Path,
+    watch: Watch,
+    note: Callable[[str], None],
 ) -> Exported:
     """As `export_run`, for a plan that needs no training: exact merges and factored layers.
 
@@ -75,7 +84,7 @@ def export_plan(
     ExportError
         The file answers differently from the network; it is not left behind.
     """
-    bench = workbench(setup, home, watch, plan_file.fitted)
+    bench = workbench(setup, home, watch, plan_file.fitted, note)
     plan = plan_file.fitted(bench.network)
     unlearned = [s.id for s in bench.network.sites if s.id in plan.choice and not (s.exact or s.inherits)]
     if unlearned:

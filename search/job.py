@@ -26,7 +26,9 @@ from search.unclaimed import close_left
 from search.zero_shot import ZeroShot
 from training.data import NO_DATA
 from training.errors import BadInputError, SearchFailedError
+from training.models import is_onnx
 from training.shelf import Shelf
+from training.sizes import Shape, written
 
 _GUESSING = 1.5
 _SEEDS_APART = 1009
@@ -78,7 +80,7 @@ def search(
     if wanted.name:
         study.check_same(wanted.name, storage, network=wanted.setup.model, target=wanted.target)
     evaluator = evaluator_of(wanted, home, watch, note)
-    name = wanted.name or _default_name(wanted, evaluator.bench.network.input_shape[1])
+    name = wanted.name or _default_name(wanted, evaluator.bench.network.input_shape)
     begun = study.recorded(name, storage)
     if begun and not wanted.resume:
         raise BadInputError(f"study {name!r} exists in {storage}; choose another --study, or --resume it")
@@ -173,9 +175,7 @@ def evaluator_of(wanted: Wanted, home: Path, watch: Watch, note: Callable[[str],
         for device in devices:
             Latencies(network, device).score({})
 
-    bench = workbench(wanted.setup, home, watch, check)
-    for remark in bench.data.remarks():
-        note(remark)
+    bench = workbench(wanted.setup, home, watch, check, note)
     latencies, *others = priced(bench.network, devices)
     bench = replace(bench, network=latencies.network)
     for known in (latencies, *others):
@@ -195,10 +195,10 @@ def warn_of_guessing(baseline: dict[str, float], classes: int, note: Callable[[s
         )
 
 
-def _default_name(wanted: Wanted, size: int) -> str:
+def _default_name(wanted: Wanted, shape: Shape) -> str:
     data = wanted.setup.data if wanted.setup.data != NO_DATA else wanted.setup.eval_data or "zero-shot"
     kind, _, folder = data.partition(":")
     model = wanted.setup.model.replace(":", ".")
-    model = Path(model).stem if model.endswith(".onnx") else model
+    model = Path(model).stem if is_onnx(model) else model
     targets = "+".join((wanted.target, *wanted.also_targets))
-    return f"{model}-{targets}-{Path(folder).name or kind}-{size}"
+    return f"{model}-{targets}-{Path(folder).name or kind}-{written(shape)}"

@@ -155,7 +155,7 @@ class Latencies:
     def _inside(self, block: Block, choices: Mapping[str, str]) -> tuple[list[Layer], str]:
         key = (block.name, frozenset(choices.items()))
         if key not in self._rebuilt:
-            rebuilt, _ = self.network.outline(block, choices)
+            rebuilt, _ = self.network.outlines.of(block, choices)
             self._rebuilt[key] = lower(rebuilt), end_of(rebuilt)
         return self._rebuilt[key]
 

@@ -1,5 +1,6 @@
 """Network -> layers with kernels, as latency models see them (the only bridge between the two)."""
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import fx, nn
 
 from latency_models.kernel import Kernel, Layer, Shape
+from merges.functions import cut
 from merges.graph import concatenated, is_addition, label, layer
 
 _OPS: dict[type[nn.Module], str] = {
@@ -19,13 +21,8 @@ _OPS: dict[type[nn.Module], str] = {
     nn.BatchNorm2d: "batchnorm",
     nn.ReLU: "relu",
     nn.ReLU6: "relu6",
-    nn.Dropout: "dropout",
-    nn.Dropout2d: "dropout",
-    nn.Flatten: "flatten",
-    nn.Identity: "identity",
-    nn.Softmax: "softmax",
 }
-_FLATTENING = ("flatten", "view", "reshape", "squeeze", "contiguous")
+_FLATTENING = (torch.flatten, torch.unflatten, torch.reshape)
 
 
 def lower(graph_module: fx.GraphModule, skip: frozenset[str] = frozenset()) -> list[Layer]:
@@ -39,7 +36,7 @@ def lower(graph_module: fx.GraphModule, skip: frozenset[str] = frozenset()) -> l
     for node in graph_module.graph.nodes:
         if node.op in ("placeholder", "output", "get_attr") or names[node] in skip:
             continue
-        inputs = tuple(names[n] for n in node.all_input_nodes)
+        inputs = tuple(names[n] for n in node.all_input_nodes if n.op != "get_attr")
         pieces = _pieces(node)
         if pieces:
             split = f"{names[pieces[0]]} (split)"
@@ -55,45 +52,52 @@ def lower(graph_module: fx.GraphModule, skip: frozenset[str] = frozenset()) -> l
 
 def _pieces(node: fx.Node) -> list[fx.Node]:
     """Cuts that together take all of their source apart, which exporters write as one split; else none."""
-    if node.target is not torch.narrow or node.args[1] != 1:
+    if not _is_cut(node):
         return []
     source = node.all_input_nodes[0]
-    cuts = [user for user in source.users if user.target is torch.narrow and user.args[1] == 1]
-    cuts.sort(key=lambda cut: cut.args[2])  # type: ignore[arg-type,return-value]
-    whole = len(cuts) > 1 and sum(_shape(cut)[0] for cut in cuts) == _shape(source)[0]
+    cuts = sorted((user for user in source.users if _is_cut(user)), key=lambda cut: cut.args[2])  # type: ignore[arg-type,return-value]
+    ends = [0, *(cut.args[3] for cut in cuts)]
+    whole = (
+        len(cuts) > 1 and [cut.args[2] for cut in cuts] == ends[:-1] and ends[-1] in (None, _shape(source)[0])
+    )
     return cuts if whole else []
 
 
+def _is_cut(node: fx.Node) -> bool:
+    """Whether a node takes neighbouring channels of maps."""
+    return (
+        node.op == "call_function" and node.target is cut and bool(node.args[1] == 1) and len(node.args) == 4
+    )
+
+
 def end_of(graph_module: fx.GraphModule) -> str:
-    """The name, as `lower` gives it, of what a network or block answers."""
+    """The name, as `lower` gives it, of what a block answers."""
     output = next(node for node in graph_module.graph.nodes if node.op == "output")
     return _names(graph_module)[output.all_input_nodes[0]]
 
 
 def _names(graph_module: fx.GraphModule) -> dict[fx.Node, str]:
-    """A name for every node: its layer's, or its own where the layer is called more than once."""
+    """A name for every node: its label, or its own name where another node has the same label."""
     calls = Counter(label(node) for node in graph_module.graph.nodes)
     return {n: label(n) if calls[label(n)] == 1 else n.name for n in graph_module.graph.nodes}
 
 
 def _kernel(graph_module: fx.GraphModule, node: fx.Node) -> Kernel:
-    source, target = _shape(node.all_input_nodes[0]), _shape(node)
+    maps = [source for source in node.all_input_nodes if source.op != "get_attr"] or node.all_input_nodes
+    source, target = _shape(maps[0]), _shape(node)
     parts = concatenated(node)
     if parts is not None:
         return Kernel("concat", target, target, parts=tuple(_shape(p)[0] for p in parts))
-    if is_addition(node):
+    if is_addition(node) and all(_shape(part) == target for part in node.all_input_nodes):
         return Kernel("add", target, target)
     module = layer(graph_module, node)
     if module is None:
-        name = (
-            node.target
-            if isinstance(node.target, str)
-            else getattr(node.target, "__name__", str(node.target))
-        )
-        if name == "mean" and target[1:] == (1, 1) and source[0] == target[0]:
-            return Kernel("mean", source, target, window=source[1:])
-        return Kernel("flatten" if name in _FLATTENING else name, source, target)
+        if node.target in _FLATTENING:
+            return Kernel("flatten", source, target)
+        return Kernel(getattr(node.target, "__name__", str(node.target)), source, target)
     op = next((op for kind, op in _OPS.items() if isinstance(module, kind)), type(module).__name__.lower())
+    if op == "linear" and len(node.meta["shape"]) != 2:
+        op = "linear of maps"  # a fully connected layer at every place: no model knows it
     return Kernel(op, source, target, **_geometry(module, source, target))
 
 
@@ -107,25 +111,12 @@ def _geometry(module: nn.Module, source: Shape, target: Shape) -> dict[str, Any]
     if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
         return {n: _pair(getattr(module, a)) for n, a in _SIDES.items()}
     if isinstance(module, nn.Conv2d):
-        padding = module.padding if not isinstance(module.padding, str) else _same(module)
-        return {
-            "window": _pair(module.kernel_size),
-            "stride": _pair(module.stride),
-            "padding": _pair(padding),
-            "dilation": _pair(module.dilation),
-            "groups": module.groups,
-        }
+        sizes = {n: _pair(getattr(module, a)) for n, a in _SIDES.items()}
+        return sizes | {"dilation": _pair(module.dilation), "groups": module.groups}
     return {}
 
 
 _SIDES = {"window": "kernel_size", "stride": "stride", "padding": "padding"}
-
-
-def _same(conv: nn.Conv2d) -> tuple[int, int]:
-    if conv.padding == "valid":
-        return 0, 0
-    first, second = (d * (k - 1) // 2 for d, k in zip(conv.dilation, conv.kernel_size, strict=True))
-    return first, second
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -133,7 +124,12 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _shape(node: fx.Node) -> Shape:
-    """Shape without the batch, as (channels, height, width); vectors get two ones."""
-    shape = node.meta["shape"] or (1, 1)
-    padded = (*shape[1:], 1, 1)[:3]
-    return padded[0], padded[1], padded[2]
+    """Shape without the batch, as (channels, height, width); vectors get two ones.
+
+    Of more sides, the last two stay and the others count as channels: nothing of the maps is left out.
+    """
+    sides = tuple(node.meta["shape"][1:])
+    if len(sides) > 3:
+        return math.prod(sides[:-2]), sides[-2], sides[-1]
+    channels, height, width = (*sides, 1, 1, 1)[:3]
+    return channels, height, width

@@ -1,6 +1,7 @@
 """What optuna-dashboard shows of a study and of each plan, beside the figures that Optuna keeps itself."""
 
 from collections.abc import Mapping
+from shlex import quote
 
 import optuna
 
@@ -24,7 +25,7 @@ Latencies: {base["latency_basis"]} - {notes["latency_source"]}
 Accuracies: {how}
 
 The front, its plans and what leads from them to a deployed network: `python cli.py front --study
-{study.study_name}`
+{quote(study.study_name)}`
 """,
     )
 

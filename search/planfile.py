@@ -15,6 +15,7 @@ from search.latency import Device, Latencies, Score
 from search.setup import Setup, structure
 from training.errors import BadInputError
 from training.files import replacing
+from training.sizes import short
 
 VERSION = 1
 
@@ -139,7 +140,7 @@ class PlanFile(BaseModel):
             raise BadInputError(
                 f"plan {path} names no data; give --data, and --weights for a trained network"
             )
-        own = self.setup or Setup(model=self.network, input_size=self.input_shape[1])
+        own = self.setup or Setup(model=self.network, input_size=short(self.input_shape))
         changed = {key: value for key, value in given.items() if value is not None}
         return own.model_copy(update=changed | {"low_rank": self.factors, "zero_shot": False})
 
@@ -178,7 +179,7 @@ def latencies(plan: PlanFile, home: Path) -> Latencies:
         The network is another one now.
     """
     factory = plan.setup.model if plan.setup else plan.network
-    network = structure(factory, plan.input_shape[1], plan.classes, low_rank=True)
+    network = structure(factory, plan.input_shape, plan.classes, low_rank=True)
     plan.fitted(network)
     return Latencies(network, Device.named(plan.target, home))
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 import pandas as pd
 from rich.console import Console
@@ -27,7 +28,7 @@ from training.files import replacing
 from training.finetune import Accuracy
 
 _LOSERS = 5
-_notes = Console(stderr=True, highlight=False)
+_notes = Console(stderr=True, highlight=False, markup=False, emoji=False)
 _JUDGED = (
     " on the proxy split",
     " (squared, of the layers that can be factored): no image was seen, no accuracy is known",
@@ -36,14 +37,14 @@ _JUDGED = (
 
 def note(text: str) -> None:
     """A line on standard error."""
-    _notes.print(text, soft_wrap=True, markup=False)
+    _notes.print(text, soft_wrap=True)
 
 
 @contextmanager
 def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     """Progress bars on standard error: ``watch(what)`` gives a callback of (done, total)."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -110,9 +111,9 @@ def front_table(front: Front) -> Table:
     return table
 
 
-def next_commands(front: Front, extra: str = "") -> str:
+def next_commands(front: Front) -> str:
     """The commands that lead from this front to a deployed network."""
-    select = f"  python cli.py plan --study {front.study} --max-drop 1 --out plan.json{extra}"
+    select = f"  python cli.py plan --study {quote(front.study)} --max-drop 1 --out plan.json"
     if front.zero_shot:
         return f"Next:\n{select}\n  python cli.py export --plan plan.json --out model.onnx"
     train = "  python cli.py train --plan plan.json --epochs 10 --out runs/merged"

@@ -20,6 +20,7 @@ from training.finetune import Accuracy, evaluate
 from training.images import Data, Images
 from training.lesson import Recipe
 from training.preprocess import Preprocess
+from training.sizes import Shape, Size, plane
 
 Progress = Callable[[int, int], None]
 Watch = Callable[[str], Progress]
@@ -44,7 +45,7 @@ class Setup(BaseModel):
     data: str = "digits"
     eval_data: str | None = None
     labels: str | None = None
-    input_size: int | None = None
+    input_size: Size | None = None
     teacher_epochs: int | None = None
     max_images: int = 20000
     seed: int = 0
@@ -60,19 +61,36 @@ class Setup(BaseModel):
             return tuple(name for name, rule in discover().items() if not rule.exact and name != _FACTORING)
         return () if self.low_rank or self.only else (_FACTORING,)
 
-    def data_spec(self, input_size: int) -> DataSpec:
-        """The part that decides which images are seen."""
-        return DataSpec(self.data, self.eval_data, self.labels, input_size, self.seed, self.max_images)
+    def data_spec(self, shape: Shape) -> DataSpec:
+        """The part that decides which images are seen, as a network of that input shape takes them."""
+        size = plane(shape)
+        return DataSpec(self.data, self.eval_data, self.labels, size, self.seed, self.max_images, shape[0])
+
+    def loaded(self, classes: int | None = None) -> models.LoadedModel:
+        """The network as it comes; without weights, with so many classes."""
+        digits = self.data == "digits" and not models.is_onnx(self.model)
+        return models.load(
+            self.model,
+            self.weights,
+            classes,
+            self.seed,
+            self.preprocess,
+            self.input_size or (_DIGITS_SIZE if digits else None),
+        )
 
 
 @dataclass(frozen=True)
 class Workbench:
-    """A teacher with its images, ready to be merged and judged."""
+    """A teacher with its images, ready to be merged and judged.
+
+    `free` are the sizes that the network's file leaves open, of "batch", "height" and "width".
+    """
 
     setup: Setup
     network: Network
     data: Data
     preprocess: Preprocess
+    free: frozenset[str] = frozenset()
 
     def inputs(self, images: Images) -> Callable[[Tensor], Tensor]:
         """Preprocessed images by index."""
@@ -102,7 +120,7 @@ class Workbench:
 
 def structure(
     model: str,
-    input_size: int | None = None,
+    input_size: Size | None = None,
     classes: int | None = None,
     weights: str | None = None,
     only: Collection[str] = (),
@@ -116,9 +134,9 @@ def structure(
     BadInputError
         The model is unknown, cannot be traced, or refuses the input size.
     """
-    loaded = models.load(model, weights, classes)
+    loaded = models.load(model, weights, classes, input_size=input_size)
     setup = Setup(only=tuple(only), skip=tuple(skip), low_rank=low_rank)
-    return _analysed(loaded, input_size or loaded.input_size, setup)
+    return _analysed(loaded, setup, None)
 
 
 def workbench(
@@ -126,28 +144,67 @@ def workbench(
     home: Path,
     watch: Watch,
     check: Callable[[Network], object] = lambda network: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Workbench:
     """Load the images and the teacher (trained on first use where it has no weights).
 
-    `check` sees the network before anything is trained, and may refuse it.
+    `check` sees the network before anything is trained, and may refuse it; `note` is told what images there
+    are.
 
     Raises
     ------
     BadInputError
         The model, the weights or the data are not usable, or do not fit each other.
     """
-    loaded = models.load(setup.model, setup.weights, seed=setup.seed, preprocess=setup.preprocess)
+    loaded = setup.loaded()
     if setup.data == NO_DATA and not loaded.trained:
         raise BadInputError(
             f"{setup.model} has no weights and nothing to learn them from; give --weights FILE"
         )
-    size = setup.input_size or (_DIGITS_SIZE if setup.data == "digits" else loaded.input_size)
-    images = load_images(setup.data_spec(size), watch("reading images"))
+    images = _images(setup, loaded, watch("reading images"), note)
     if not loaded.trained:
-        loaded = models.load(setup.model, None, len(images.classes), setup.seed, setup.preprocess)
-    untrained = _analysed(loaded, size, setup)
-    _check_outputs(untrained, images)
+        loaded = setup.loaded(len(images.classes))
+    photo = next((part.pixels[:1] for part in (images.train, images.test) if len(part)), None)
+    photo = None if photo is None else loaded.preprocess(photo)[0]
+    untrained = _analysed(loaded, setup, photo)
+    for remark in untrained.remarks:
+        note(remark)
+    _check_outputs(untrained, images, setup.labels)
     check(untrained)
+    epochs = _teacher_epochs(setup, loaded, images)
+    if not epochs:
+        return Workbench(setup, untrained, images, loaded.preprocess, loaded.free)
+    teacher.train_teacher(
+        loaded,
+        images,
+        shifted if setup.data == "digits" else changed,
+        epochs,
+        setup.seed,
+        home / "teachers",
+        watch(f"training the teacher ({epochs} epochs)"),
+    )
+    return Workbench(setup, _analysed(loaded, setup, photo), images, loaded.preprocess, loaded.free)
+
+
+def _images(
+    setup: Setup, loaded: models.LoadedModel, progress: Progress, note: Callable[[str], None]
+) -> Data:
+    """The images, and a word about them before anything begins."""
+    images = load_images(setup.data_spec(loaded.input_shape), progress)
+    if len(images.train) or len(images.test):
+        note(images.summary())
+    for remark in images.remarks():
+        note(remark)
+    if not loaded.trained and len(images.classes) < 2:
+        raise BadInputError(
+            f"{images.spec} has one class, {images.classes[0]!r}, and {setup.model} has no weights: there is "
+            "nothing to learn; give a folder with one sub-folder of images a class, or --weights FILE"
+        )
+    return images
+
+
+def _teacher_epochs(setup: Setup, loaded: models.LoadedModel, images: Data) -> int:
+    """Passes over the images with which the teacher is trained."""
     epochs = setup.teacher_epochs
     if epochs is None:
         epochs = 0 if loaded.trained else _DIGITS_EPOCHS if setup.data == "digits" else _PHOTO_EPOCHS
@@ -161,34 +218,29 @@ def workbench(
             f"the images of {setup.data} have no labels, and a teacher is trained with labels; "
             "give --weights FILE of a trained network and no --teacher-epochs"
         )
-    if epochs:
-        trained = teacher.train_teacher(
-            loaded,
-            images,
-            shifted if setup.data == "digits" else changed,
-            epochs,
-            setup.seed,
-            home / "teachers",
-            watch(f"training the teacher ({epochs} epochs)"),
-        )
-        assert trained is loaded.model
-    network = _analysed(loaded, size, setup) if epochs else untrained
-    return Workbench(setup, network, images, loaded.preprocess)
+    return epochs
 
 
-def _analysed(loaded: models.LoadedModel, size: int, setup: Setup) -> Network:
+def _analysed(loaded: models.LoadedModel, setup: Setup, photo: Tensor | None) -> Network:
     try:
-        found = analyse(loaded.name, loaded.model, (3, size, size))
+        found = analyse(loaded.name, loaded.model, loaded.input_shape, photo).without_softmax()
         return found.restricted(setup.only, setup.skip, setup.left_out)
     except (TraceError, PatternError) as error:
         raise BadInputError(str(error)) from error
 
 
-def _check_outputs(network: Network, images: Data) -> None:
-    with torch.no_grad():
-        outputs = network.teacher(torch.zeros(1, *network.input_shape)).shape[1]
-    if images.classes and outputs != len(images.classes):
+def _check_outputs(network: Network, images: Data, labels: str | None) -> None:
+    """Refuse a network that does not tell the data's classes apart."""
+    returned = " and ".join("x".join(map(str, shape)) for shape in network.outputs)
+    if len(network.outputs) != 1 or len(network.outputs[0]) != 2:
         raise BadInputError(
-            f"{network.name} has {outputs} outputs but {images.spec} has {len(images.classes)} classes; "
-            "give --labels FILE, a line a class in the order of the outputs"
+            f"{network.name} does not return one vector of class scores an image (it returns {returned}); "
+            "only classifiers can be judged"
+        )
+    outputs = network.outputs[0][1]
+    if images.classes and outputs != len(images.classes):
+        named = f"{labels} names" if labels else f"{images.spec} has"
+        raise BadInputError(
+            f"{network.name} has {outputs} outputs but {named} {len(images.classes)} classes; "
+            "give the data that it was trained for, or --labels FILE, a line a class in the outputs' order"
         )

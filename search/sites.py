@@ -30,6 +30,7 @@ class Listing:
             "basis": self.basis,
             "sites": [self._site(s, self.options[s.id]) for s in self.network.sites]
             + [self._site(s, folded[s.id]) for s in self.network.folded],
+            "remarks": list(self.network.remarks),
             "refused": [_refusal(r) for r in self.network.refused],
         }
 

@@ -109,13 +109,11 @@ def train(
         The plan does not fit the network, or `out` holds a run of another plan.
     """
     _claim(out, plan_file, setup)
-    bench = workbench(setup, home, watch, plan_file.fitted)
+    bench = workbench(setup, home, watch, plan_file.fitted, note)
     if (training.labels or training.recipe == "paper") and not bench.data.train.labelled:
         raise BadInputError(
             f"the images of {setup.data} have no labels; learn with --recipe ours without them"
         )
-    for remark in bench.data.remarks():
-        note(remark)
     plan = plan_file.fitted(bench.network)
     plan_file.model_copy(update={"setup": setup}).save(out / _PLAN)
     merged, losses = _trained(bench, plan, training, out, home, watch)
@@ -209,7 +207,7 @@ def finished_run(run: Path) -> tuple[PlanFile, dict[str, torch.Tensor]]:
         The folder holds no finished run.
     """
     if not (run / _WEIGHTS).exists():
-        raise BadInputError(f"{run} holds no finished run (no {_WEIGHTS}); 'train --out {run}' makes one")
+        raise BadInputError(f"{run} holds no finished run (no {_WEIGHTS}); 'train --out' makes one")
     plan_file = PlanFile.load(run / _PLAN)
     try:
         return plan_file, load_file(run / _WEIGHTS)

@@ -109,7 +109,7 @@ def _bars(network: Network, worths: Worths, progress: Progress) -> Iterator[tupl
         for first, second in pairs:
             one = next(iter(worths[second.id]))
             for option in worths[first.id]:
-                if second.id not in network.outline(block, {first.id: option, second.id: one})[1]:
+                if second.id not in network.outlines.of(block, {first.id: option, second.id: one})[1]:
                     yield first.id, option, {(second.id, other) for other in worths[second.id]}
         progress(done + 1, len(network.blocks))
 

@@ -28,7 +28,8 @@ def closed_form(student: fx.GraphModule, lesson: Lesson, recipe: Recipe, generat
         last = layer(student, _answer(student))
         if isinstance(last, nn.Linear):
             features = _value_of(student, _answer(student).all_input_nodes[0], lesson.inputs)
-            _set(last, *ridge(features, lesson.targets.float(), _PENALTY))
+            answers = lesson.targets.float().flatten(0, -2)
+            _set(last, *ridge(features.flatten(0, -2), answers, _PENALTY))
         else:
             _rescale(student, lesson)
         return
@@ -81,7 +82,8 @@ def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, nn.Conv2d, in
     """
     end = before_activation(block, _answer(block))
     first = 0
-    for part in concatenated(end) or _summand(block, end) or [end]:
+    parts = concatenated(end) or _summand(block, end) or [end]
+    for part in parts if len(set(parts)) == len(parts) else ():
         node = before_activation(block, part)
         conv = layer(block, node)
         if isinstance(conv, nn.Conv2d) and conv.groups == 1 and len(node.users) == 1:

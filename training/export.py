@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ from torch import Tensor, nn
 
 from training.errors import ExportError
 from training.files import replacing
-from training.walk import outputs_of
+from training.walk import BATCH
 
 OPSET = 18
 TOLERANCE = 1e-3  # of the answers' own scale
+_SMALL = 1e-3  # the least scale: a sigmoid's own rounding is much of an output that is nearly 0 everywhere
+_AXES = {0: "batch", 2: "height", 3: "width"}
+_FURTHER = 32  # added to free sides for a second look; most networks take multiples of it
 
 
 @dataclass(frozen=True)
@@ -66,46 +70,133 @@ def _for_export(model: nn.Module) -> nn.Module:
     return model
 
 
-def to_onnx(model: nn.Module, input_shape: tuple[int, int, int], path: Path) -> None:
-    """Write a network for one image at a time, in one step.
+def to_onnx(
+    model: nn.Module, input_shape: tuple[int, int, int], path: Path, free: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """Write a network, in one step; for one image of one size at a time, but for what is free.
+
+    Parameters
+    ----------
+    free : those of ``batch``, ``height`` and ``width`` that the file should leave free
+
+    Returns
+    -------
+    Those that it does: what the network cannot leave free, or answers wrongly for, is fixed.
 
     Raises
     ------
     ExportError
         PyTorch cannot export the network; the message holds its reason.
     """
-    with replacing(path) as temporary, warnings.catch_warnings():
+    ready = _for_export(model)
+    free -= _baked(model.eval(), input_shape, free)
+    # As free as asked for, then with one height (as readers of lines have), with one size, for one image.
+    attempts = list(dict.fromkeys((free, free - {"height"}, free & {"batch"}, frozenset[str]())))
+    with replacing(path) as temporary:
+        for attempt in attempts:
+            try:
+                _write(ready, input_shape, temporary, attempt)
+                if attempt and not _holds_elsewhere(model, input_shape, temporary, attempt):
+                    continue
+            except Exception as error:
+                if attempt != attempts[-1]:
+                    continue
+                raise ExportError(f"PyTorch cannot export the network: {_reason(error)}") from error
+            return attempt
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _baked(model: nn.Module, input_shape: tuple[int, int, int], free: frozenset[str]) -> set[str]:
+    """Those sides for which the network itself takes no other size; an export takes longer to find out."""
+    channels, *sides = input_shape
+    baked = set()
+    for name, place in (("height", 0), ("width", 1)):
+        if name in free:
+            longer = [side + _FURTHER * (axis == place) for axis, side in enumerate(sides)]
+            try:
+                _answers(model, torch.zeros(1, channels, *longer))
+            except RuntimeError:
+                baked.add(name)
+    return baked
+
+
+def _write(model: nn.Module, input_shape: tuple[int, int, int], path: Path, free: frozenset[str]) -> None:
+    # PyTorch takes sides of 0 and 1 for constants: two images stand for any number of them.
+    image = torch.zeros(2 if "batch" in free else 1, *input_shape)
+    sides = {axis: name for axis, name in _AXES.items() if name in free}
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        try:
-            torch.onnx.export(
-                _for_export(model),
-                (torch.zeros(1, *input_shape),),
-                str(temporary),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=["image"],
-                output_names=["scores"],
-                external_data=False,
-                verbose=False,
-            )
-        except Exception as error:
-            raise ExportError(f"PyTorch cannot export the network: {str(error).splitlines()[0]}") from error
+        torch.onnx.export(
+            model,
+            (image,),
+            str(path),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=["scores"] if len(_answers(model, image)) == 1 else None,
+            dynamic_shapes=(sides,) if sides else None,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _holds_elsewhere(
+    model: nn.Module, input_shape: tuple[int, int, int], path: Path, free: frozenset[str]
+) -> bool:
+    """Whether the file answers as the network for other numbers and sizes of images than its own."""
+    session = _session(path)
+    channels, height, width = input_shape
+    taller, wider = height + _FURTHER * ("height" in free), width + _FURTHER * ("width" in free)
+    generator = torch.Generator().manual_seed(0)
+    for sides in {(height, width), (taller, wider)}:
+        images = torch.randn(3 if "batch" in free else 1, channels, *sides, generator=generator)
+        found = session.run(None, {"image": images.numpy()})
+        for answer, wanted in zip(found, _answers(model.eval(), images), strict=True):
+            gap = np.abs(answer - wanted.numpy()).max() if answer.shape == wanted.shape else np.inf
+            if not gap <= TOLERANCE * max(float(wanted.abs().max()), _SMALL):
+                return False
+    return True
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what lies at the bottom of PyTorch's errors, without colours."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+@torch.no_grad()
+def _answers(model: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    """All outputs of a network."""
+    answers: Any = model(images)
+    return tuple(answers) if isinstance(answers, tuple | list) else (answers,)
 
 
 def compare(model: nn.Module, path: Path, images: Tensor) -> Agreement:
-    """Run network and file on the same preprocessed images (n, 3, height, width)."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    """Run network and file on the same preprocessed images (n, channels, height, width), all outputs of both.
+
+    The agreement's error and scale are those of the output that differs most, its best class the first one's.
+    """
+    session = _session(path)
     name = session.get_inputs()[0].name
-    answers = np.concatenate([session.run(None, {name: image[None].numpy()})[0] for image in images])
-    wanted = outputs_of(model.eval(), images).numpy()
-    same = answers.argmax(axis=1) == wanted.argmax(axis=1)
-    return Agreement(
-        float(np.abs(answers - wanted).max()),
-        float(np.abs(wanted).max()),
-        100 * float(same.mean()),
-        len(images),
-    )
+    singles = [session.run(None, {name: image[None].numpy()}) for image in images]
+    answers = [np.concatenate(parts) for parts in zip(*singles, strict=True)]
+    batches = [_answers(model.eval(), images[i : i + BATCH].float()) for i in range(0, len(images), BATCH)]
+    wanted = [torch.cat(parts).numpy() for parts in zip(*batches, strict=True)]
+    pairs = list(zip(answers, wanted, strict=True))
+    errors = [(float(np.abs(found - right).max()), float(np.abs(right).max())) for found, right in pairs]
+    # An error that is no number is the worst of all.
+    worst = max(errors, key=lambda pair: (not pair[0] <= np.inf, pair[0] / max(pair[1], _SMALL)))
+    best = [[a.reshape(len(images), -1).argmax(axis=1) for a in pair] for pair in pairs[:1]]
+    same = best[0][0] == best[0][1]
+    return Agreement(*worst, 100 * float(same.mean()), len(images))
 
 
 def check(agreement: Agreement) -> None:
@@ -116,7 +207,7 @@ def check(agreement: Agreement) -> None:
     ExportError
         The error is above the tolerance.
     """
-    limit = TOLERANCE * max(agreement.scale, 1.0)
+    limit = TOLERANCE * max(agreement.scale, _SMALL)
     if not agreement.max_abs_error <= limit:
         raise ExportError(
             "the ONNX file answers differently from the trained network: "

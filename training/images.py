@@ -14,7 +14,7 @@ UNLABELLED = -1  # in the place of a class number
 
 @dataclass(frozen=True)
 class Images:
-    """Bytes (n, 3, size, size), RGB, and class numbers (n,), ``UNLABELLED`` where there is none."""
+    """Bytes (n, channels, height, width) and class numbers (n,), ``UNLABELLED`` where there is none."""
 
     pixels: Tensor
     labels: Tensor
@@ -43,6 +43,8 @@ class Data:
     test : for the final accuracy; the same images as `proxy` where `test_is_proxy`
     classes : names in the order of the outputs
     dropped : files that could not be decoded
+    left_out : what else was not used, in sentences
+    judge_spec : where the evaluation images come from, where they are not part of `spec`
     repeated : evaluation images that were left out, because the same image is learned on
     """
 
@@ -52,7 +54,9 @@ class Data:
     test: Images
     classes: tuple[str, ...]
     dropped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     test_is_proxy: bool = False
+    judge_spec: str | None = None
     repeated: int = 0
 
     @property
@@ -62,9 +66,19 @@ class Data:
         digest.update(self.train.pixels.numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def summary(self) -> str:
+        """How many classes and images there are, in one line."""
+        classes = _count(len(self.classes), "class", "classes")
+        learned = _count(len(self.train), "image") if len(self.train) else "no image"
+        unlabelled = " without labels" if len(self.train) and not self.train.labelled else ""
+        judging = f"{len(self.proxy):,} to judge plans"
+        last = " and" if self.test_is_proxy else f", {len(self.test):,}"
+        where = f"{self.spec}, judged by {self.judge_spec}" if self.judge_spec else self.spec
+        return f"{where}: {classes}; {learned}{unlabelled} to learn on, {judging}{last} for the final word"
+
     def remarks(self) -> list[str]:
         """What a user should know about the images, in sentences."""
-        said: list[str] = []
+        said = [*self.left_out]
         if self.dropped:
             names = ", ".join(self.dropped[:3]) + (" ..." if len(self.dropped) > 3 else "")
             said.append(f"{len(self.dropped)} unreadable image(s) left out: {names}")
@@ -96,6 +110,10 @@ class Data:
         if not self.test_is_proxy:
             repeated += len(self.test) - len(kept[1])
         return replace(self, proxy=kept[0], test=kept[1], repeated=repeated)
+
+
+def _count(number: int, one: str, more: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
 def _digest(image: Tensor) -> bytes:

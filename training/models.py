@@ -9,32 +9,52 @@ import importlib
 import inspect
 import pkgutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from training import factories, onnx_input
+from merges.geometry import sides
+from training import factories, onnx_input, weights_file
 from training.errors import BadInputError
 from training.preprocess import BY_NAME, IMAGENET, Preprocess
+from training.sizes import Shape, Size, channels_of, plane
 
-# Training-only heads: torchvision networks are built without them, their weights are left aside.
-_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.", "aux_classifier.")
 DEFAULT_CLASSES = 1000
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+_CHANNELS = 3  # of a network without convolutions
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A network ready to be traced. `trained` is False where its weights are random."""
+    """A network ready to be traced.
+
+    Attributes
+    ----------
+    input_size : side of its square images, or (height, width)
+    trained : False where its weights are random
+    channels : of its images
+    free : sizes that its file leaves open, of "batch", "height" and "width"
+    """
 
     name: str
     model: nn.Module
     preprocess: Preprocess
-    input_size: int
+    input_size: int | tuple[int, int]
     trained: bool
+    channels: int = _CHANNELS
+    free: frozenset[str] = frozenset()
+
+    @property
+    def input_shape(self) -> Shape:
+        """(channels, height, width)"""
+        return self.channels, *sides(self.input_size)
+
+
+def is_onnx(name: str) -> bool:
+    """Whether a model's name is that of an ONNX file."""
+    return name.lower().endswith(".onnx")
 
 
 def builtins() -> list[str]:
@@ -50,6 +70,7 @@ def load(
     classes: int | None = None,
     seed: int = 0,
     preprocess: str | None = None,
+    input_size: Size | None = None,
 ) -> LoadedModel:
     """Build a network and load its weights.
 
@@ -58,33 +79,52 @@ def load(
     weights : a ``.safetensors`` file or a PyTorch state dict; None leaves random weights
     classes : outputs of a network without weights; with weights, their own number counts
     preprocess : ``imagenet`` or ``caffe``; None is what the network's name implies
+    input_size : of its images; None is the network's own
 
     Raises
     ------
     BadInputError
-        The model is unknown, or the weights cannot be read or belong to another network.
+        The model is unknown or takes no such images, or the weights cannot be read or are another network's.
     """
-    state = read_weights(weights) if weights else None
+    state = weights_file.read(weights) if weights else None
+    given = None if input_size is None else plane(input_size)
     torch.manual_seed(seed)
-    if name.endswith(".onnx"):
-        (model, size), implied, trained = onnx_input.read(name), IMAGENET, True
+    free: frozenset[str] = frozenset()
+    if is_onnx(name):
+        model, size = onnx_input.read(name, given)
+        implied, trained, free = IMAGENET, True, model.free  # type: ignore[assignment]
     elif ":" in name:
         model, implied, size, trained = _from_factory(name), IMAGENET, 224, True
     else:
         model, implied, size = _by_name(name, state, classes)
         trained = state is not None
     if state is not None:
-        _fill(name, model, state, str(weights))
-    chosen = implied if preprocess is None else BY_NAME[preprocess]
-    return LoadedModel(name, model.eval(), chosen, size, trained)
+        weights_file.fill(name, model, state, str(weights))
+    channels = _channels(name, model, channels_of(input_size))
+    chosen = (implied if preprocess is None else BY_NAME[preprocess]).of_channels(channels, name)
+    return LoadedModel(name, model.eval(), chosen, given or size, trained, channels, free)
+
+
+def _channels(name: str, model: nn.Module, asked: int | None) -> int:
+    """Channels of the images: what the file says, or the user, or the first convolution takes."""
+    if is_onnx(name):
+        found = int(model.input_shape[0])  # type: ignore[index]
+        if asked not in (None, found):
+            raise BadInputError(
+                f"{name} takes images of {found} channel(s), not {asked}; leave them out of --input-size"
+            )
+        return found
+    first = next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), _CHANNELS)
+    return asked or first
 
 
 def _by_name(
     name: str, state: dict[str, Tensor] | None, classes: int | None
 ) -> tuple[nn.Module, Preprocess, int]:
+    outputs_of = weights_file.outputs_of
     if name in builtins():
         module = importlib.import_module(f"training.networks.{name}")
-        outputs = _outputs(module.build(), state) or classes or module.CLASSES
+        outputs = outputs_of(module.build(), state) or classes or module.CLASSES
         return module.build(outputs), module.PREPROCESS, module.INPUT_SIZE
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
@@ -94,7 +134,7 @@ def _by_name(
             f"unknown model {name!r}; expected one of {', '.join(builtins())}, a torchvision.models "
             f"name ({hint}), a .onnx file, or package.module:factory"
         )
-    outputs = _outputs(_torchvision(name, DEFAULT_CLASSES), state) or classes or DEFAULT_CLASSES
+    outputs = outputs_of(_torchvision(name, DEFAULT_CLASSES), state) or classes or DEFAULT_CLASSES
     return _torchvision(name, outputs), IMAGENET, 224
 
 
@@ -108,12 +148,6 @@ def _torchvision(name: str, classes: int) -> nn.Module:
     return torchvision.models.get_model(name, weights=None, num_classes=classes, **options)
 
 
-def _outputs(model: nn.Module, state: dict[str, Tensor] | None) -> int | None:
-    """The outputs of the classifier whose weights are in the file."""
-    last = list(model.state_dict())[-1]
-    return int(state[last].shape[0]) if state is not None and last in state and state[last].ndim else None
-
-
 def _from_factory(name: str) -> nn.Module:
     try:
         model = factories.made(name)
@@ -124,50 +158,16 @@ def _from_factory(name: str) -> nn.Module:
         ) from error
     if not isinstance(model, nn.Module):
         raise BadInputError(f"{name} returned a {type(model).__name__}; expected a torch.nn.Module")
-    return model
+    return _bare(model)
 
 
-def read_weights(path: str) -> dict[str, Tensor]:
-    """A state dict from a file, without running any code that the file may hold."""
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise BadInputError(
-            f"weights {path} do not exist; expected a .safetensors file or a PyTorch state dict"
-        )
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise BadInputError(
-            f"weights {path} cannot be read ({reason}); expected safetensors or a state dict"
-        ) from error
-    except Exception as error:  # pickle.UnpicklingError: the file holds more than tensors
-        raise BadInputError(
-            f"weights {path} hold more than tensors; save the model's state_dict()"
-        ) from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise BadInputError(f"weights {path} are no state dict; save the model's state_dict()")
-    return state
-
-
-def _fill(name: str, model: nn.Module, state: dict[str, Tensor], path: str) -> None:
-    own = model.state_dict()
-    given = {k: v for k, v in state.items() if not k.startswith(_AUXILIARY) or k in own}
-    missing = [k for k in own if k not in given and not k.endswith("num_batches_tracked")]
-    extra = [k for k in given if k not in own]
-    shapes = [k for k in own if k in given and own[k].shape != given[k].shape]
-    if missing or extra or shapes:
-        what = (
-            f"{shapes[0]} has shape {tuple(given[shapes[0]].shape)}, expected {tuple(own[shapes[0]].shape)}"
-            if shapes
-            else f"{missing[0]} is missing"
-            if missing
-            else f"{extra[0]} is not part of it"
-        )
-        raise BadInputError(
-            f"weights {path} do not belong to {name}: {what}; give the weights of this network"
-        )
-    model.load_state_dict(given, strict=False)
+def _bare(model: nn.Module) -> nn.Module:
+    """The network within wrappers that change nothing about its answers."""
+    while True:
+        compiled = getattr(model, "_orig_mod", None)  # torch.compile's
+        if isinstance(model, _WRAPPERS):
+            model = model.module
+        elif isinstance(compiled, nn.Module):
+            model = compiled
+        else:
+            return model

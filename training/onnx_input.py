@@ -1,55 +1,63 @@
-"""Networks that come as ONNX files, read by onnx2torch."""
+"""Networks that come as ONNX files."""
 
-from pathlib import Path
-
-import onnx
-import onnx2torch
-from google.protobuf.message import DecodeError
-from torch import nn
+from torch import fx, nn
 
 from training.errors import BadInputError
+from training.onnx_reading.agreement import Reference
+from training.onnx_reading.builder import Builder
+from training.onnx_reading.loading import OnnxFile, load
+
+# Added to the sides of the image for a second look; most networks take multiples of 32.
+_TALLER, _WIDER = 32, 64
 
 
-def read(name: str) -> tuple[nn.Module, int]:
-    """The network in a file and the side of its input image.
+def read(name: str, size: int | tuple[int, int] | None = None) -> tuple[nn.Module, int | tuple[int, int]]:
+    """The network in a file, and the size of its input image: a side, or height and width.
+
+    The network takes any number of images. Its `input_shape` is (channels, height, width); its `free` are
+    those of ``batch``, ``height`` and ``width`` that are free in the file, and in the network too.
+
+    Parameters
+    ----------
+    size : of the image, where the file leaves it free
 
     Raises
     ------
     BadInputError
-        The file is no ONNX model, has no square image input, or holds an operation that cannot be read.
+        The file is no ONNX model, has not one image input, holds an operation that cannot be read, or gives
+        other answers in onnxruntime.
     """
     try:
-        model = onnx.load(name)
-    except (OSError, DecodeError) as error:
+        file = load(name, size)
+        module, free = _built(file)
+    except BadInputError:
+        raise
+    except Exception as error:  # damaged files make onnx raise anything
         raise BadInputError(
-            f"{name} is no ONNX model ({str(error).splitlines()[0][:160]}); expected a .onnx file"
+            f"{name} cannot be read: it is damaged ({' '.join(str(error).split())[:160]!r}); write it again"
         ) from error
-    size = _input_size(name, model)
-    for node in model.graph.node:
-        _without_allowzero(node)
-    try:
-        return onnx2torch.convert(model), size
-    except (NotImplementedError, RuntimeError, ValueError) as error:
-        raise BadInputError(
-            f"{Path(name).name} cannot be read: {str(error).splitlines()[0][:160]}; plain CNNs are supported"
-        ) from error
+    module.input_shape = (file.channels, file.height, file.width)  # type: ignore[assignment]
+    module.free = free  # type: ignore[assignment]
+    square = file.height == file.width
+    return module, file.height if square else (file.height, file.width)
 
 
-def _input_size(name: str, model: onnx.ModelProto) -> int:
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
-    shapes = [[d.dim_value for d in value.type.tensor_type.shape.dim] for value in inputs]
-    image = len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][1] == 3
-    if not image or shapes[0][2] != shapes[0][3] or not shapes[0][2]:
-        found = ", ".join("x".join(str(side or "?") for side in shape) for shape in shapes)
-        raise BadInputError(
-            f"{name} has the inputs {found}; expected one square image of 3 channels, as 1x3x224x224"
-        )
-    return int(shapes[0][2])
-
-
-def _without_allowzero(node: onnx.NodeProto) -> None:
-    """PyTorch's exporter sets it everywhere; it matters for tensors without elements only."""
-    if node.op_type == "Reshape":
-        for attribute in [a for a in node.attribute if a.name == "allowzero"]:
-            node.attribute.remove(attribute)
+def _built(file: OnnxFile) -> tuple[fx.GraphModule, frozenset[str]]:
+    """The network for all sizes if that can be, else for the given one."""
+    height, width = file.height, file.width
+    other = (
+        height + _TALLER * ("height" in file.free),
+        width + _WIDER * ("width" in file.free),
+    )
+    if other != (height, width):
+        try:
+            module = Builder(file, [(2, height, width), (3, height, width), (2, *other)]).build()
+            reference = Reference(file)
+            reference.check(module, height, width)
+            reference.check(module, *other)
+            return module, file.free
+        except BadInputError:
+            pass  # the same file at one size says what is wrong, if anything is
+    module = Builder(file, [(2, height, width), (3, height, width)]).build()
+    Reference(file).check(module, height, width)
+    return module, file.free & {"batch"}

@@ -1,30 +1,50 @@
 """What a network expects of its images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from training.errors import BadInputError
+
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Applied to RGB images of 0-255: reorder, scale, subtract the mean, divide by the deviation.
+    """Applied to images of 0-255: reorder, scale, subtract the mean, divide by the deviation.
 
     `scale` is the value that white has before the mean is subtracted; `mean` and `std` are in the
     order of the channels that the network sees.
     """
 
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
     scale: float = 1.0
     bgr: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(batch, 3, height, width) bytes -> the same shape in float32."""
+        """(batch, channels, height, width) bytes -> the same shape in float32."""
         values = images.flip(1) if self.bgr else images
-        mean = torch.tensor(self.mean, device=images.device).reshape(1, 3, 1, 1)
-        std = torch.tensor(self.std, device=images.device).reshape(1, 3, 1, 1)
+        mean = torch.tensor(self.mean, device=images.device).reshape(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=images.device).reshape(1, -1, 1, 1)
         return (values.float() * (self.scale / 255) - mean) / std
+
+    def of_channels(self, channels: int, network: str) -> "Preprocess":
+        """The same for images that are not RGB: every channel is treated as the average of the three.
+
+        Raises
+        ------
+        BadInputError
+            It reorders colours, which such images do not have.
+        """
+        if channels == len(self.mean):
+            return self
+        if self.bgr:
+            raise BadInputError(
+                f"{network} takes images of {channels} channel(s), and the preprocessing 'caffe' is for 3; "
+                "give --preprocess imagenet"
+            )
+        mean, std = (round(sum(values) / len(values), 3) for values in (self.mean, self.std))
+        return replace(self, mean=(mean,) * channels, std=(std,) * channels)
 
 
 IMAGENET = Preprocess()

@@ -1,6 +1,6 @@
 """Where images come from: folders, torchvision's datasets, a user's own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,15 +8,16 @@ from typing import Any
 
 import torchvision
 from PIL import Image
-from torchvision.datasets.folder import IMG_EXTENSIONS, ImageFolder
-from torchvision.transforms import functional as transforms
 
 from training import factories
 from training.errors import BadInputError
+from training.folders import listed, refuse_splits, splits
 from training.images import UNLABELLED
+from training.pixels import Picture, picture
 
 _EXPECTED = "'digits', imagefolder:DIR (a folder a class), torchvision:NAME:DIR or package.module:factory"
-Sample = Callable[[int], tuple[Image.Image, int]]
+Sample = Callable[[int], tuple[Picture, int]]
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,27 @@ class Source:
 
     Attributes
     ----------
+    spec : as the user calls it
     classes : names; empty where the source does not say
     names, samples : of every image a name for people, and what reads it with its class number (or
         ``UNLABELLED``), given how many pixels its sides need at least
     threads : how many may be read at once; None leaves it to the machine
+    remarks : what was left out, in sentences
+    labels : class number of every image, where it is known before the image is read
     """
 
+    spec: str
     classes: tuple[str, ...]
     names: Sequence[str]
     samples: Sequence[Sample]
     threads: int | None = None
+    remarks: tuple[str, ...] = ()
+    labels: Sequence[int] = ()
+
+    def emptied(self, unreadable: Collection[int]) -> set[int]:
+        """Classes that have no image but these, by number."""
+        bad = set(unreadable)
+        return set(self.labels) - {label for n, label in enumerate(self.labels) if n not in bad}
 
 
 def folder_of(spec: str) -> Path | None:
@@ -62,34 +74,45 @@ def read_folder(folder: Path) -> Source:
     BadInputError
         The folder holds neither.
     """
+    found = listed(folder)
+    files = found.files or [(path, UNLABELLED) for path in found.loose]
+    return Source(
+        str(folder),
+        found.classes,
+        [path for path, _ in files],
+        [partial(_open, path, label) for path, label in files],
+        remarks=found.remarks,
+        labels=[label for _, label in files],
+    )
+
+
+def _open(path: str, label: int, size: int) -> tuple[Picture, int]:
     try:
-        inside = sorted(folder.iterdir())
-        loose = [str(path) for path in inside if path.suffix.lower() in IMG_EXTENSIONS]
-        if loose and not any(path.is_dir() for path in inside):
-            return Source((), loose, [partial(_open, path, UNLABELLED) for path in loose])
-        listing = ImageFolder(str(folder), allow_empty=True)
-    except OSError as error:
-        raise BadInputError(f"{folder} holds no images; expected one sub-folder of images a class") from error
-    samples = [partial(_open, path, label) for path, label in listing.samples]
-    return Source(tuple(listing.classes), [path for path, _ in listing.samples], samples)
-
-
-def _open(path: str, label: int, size: int) -> tuple[Image.Image, int]:
-    with Image.open(path) as image:
-        image.draft("RGB", (size, size))
-        return image.convert("RGB"), label
+        with Image.open(path) as image:
+            image.draft("RGB", (size, size))
+            image.load()
+    except Exception as error:  # a damaged file can raise anything
+        raise OSError(f"{path} cannot be decoded") from error
+    return picture(image, path), label
 
 
 def source(spec: str) -> Source:
-    """Images by what a user calls them.
+    """Images by what a user calls them, all for one purpose.
 
     Raises
     ------
     BadInputError
-        There is no such source, or it cannot be opened.
+        There is no such source, it cannot be opened, or it holds images for several purposes.
     """
     folder = folder_of(spec)
     if folder is not None:
+        parts = splits(folder)
+        if parts is not None:
+            raise BadInputError(
+                f"{folder} holds {' and '.join(p.name for p in (parts.train, parts.val, parts.test) if p)}, "
+                f"and --eval-data asks for one folder to learn on and one that judges; give one of them, "
+                f"as imagefolder:{parts.train}"
+            )
         return read_folder(folder)
     where, _, attribute = spec.partition(":")
     if not attribute:
@@ -101,9 +124,11 @@ def source(spec: str) -> Source:
         raise BadInputError(
             f"{spec} did not give a dataset ({type(error).__name__}: {error}); expected {_EXPECTED}"
         ) from error
+    classes = tuple(map(str, getattr(dataset, "classes", ())))
+    refuse_splits(classes, spec)
     names = [f"{spec} number {number}" for number in range(count)]
-    samples = [partial(_item, dataset, number) for number in range(count)]
-    return Source(tuple(map(str, getattr(dataset, "classes", ()))), names, samples, threads=1)
+    samples = [partial(_item, dataset, number, name) for number, name in enumerate(names)]
+    return Source(spec, classes, names, samples, threads=1)
 
 
 def _torchvision(text: str) -> Any:
@@ -111,8 +136,25 @@ def _torchvision(text: str) -> Any:
     return getattr(torchvision.datasets, name)(str(Path(root).expanduser()))
 
 
-def _item(dataset: Any, number: int, _size: int) -> tuple[Image.Image, int]:
-    item = dataset[number]
-    image, label = item if isinstance(item, tuple) else (item, None)
-    picture = image if isinstance(image, Image.Image) else transforms.to_pil_image(image)
-    return picture.convert("RGB"), UNLABELLED if label is None else int(label)
+def _item(dataset: Any, number: int, name: str, _size: int) -> tuple[Picture, int]:
+    try:
+        item = dataset[number]
+    except UNREADABLE:
+        raise
+    except Exception as error:
+        raise BadInputError(
+            f"{name} cannot be had ({type(error).__name__}: {error}); expected an image and its class number"
+        ) from error
+    pair = isinstance(item, (tuple, list)) and len(item) >= 2
+    image, label = item[:2] if pair else (item, None)
+    return picture(image, name), UNLABELLED if label is None else _class(label, name)
+
+
+def _class(label: Any, name: str) -> int:
+    try:
+        number = int(label)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor of several numbers
+        raise BadInputError(f"{name} has the label {label!r}; expected a class number, from 0 on") from error
+    if number < 0 and number != UNLABELLED:
+        raise BadInputError(f"{name} has the class number {number}; expected one from 0 on")
+    return number

@@ -32,8 +32,9 @@ def train_teacher(
     """The model trained on the training split, its images changed at random; from disk where it is known."""
     start = _fingerprint(loaded.model) if loaded.trained else ""
     recipe = [_BATCH, _RATE, _FINE_RATE, change.__name__, half_pays()]
-    key = [loaded.name, data.fingerprint, epochs, seed, recipe, start]
-    path = home / f"{loaded.name}-{digest(key)}.safetensors"
+    classes = [*data.classes, *data.train.labels.tolist()]
+    key = [loaded.name, data.fingerprint, classes, epochs, seed, recipe, start]
+    path = home / f"{Path(loaded.name).name}-{digest(key)}.safetensors"
     if path.exists():
         loaded.model.load_state_dict(load_file(path))
         return loaded.model.eval()

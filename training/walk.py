@@ -28,6 +28,8 @@ class Walk:
         self.calls = {str(n.target): i for i, n in enumerate(self.nodes) if n.op == "call_module"}
         self.last_use = {source: i for i, node in enumerate(self.nodes) for source in node.all_input_nodes}
         self.values = {node: inputs for node in self.nodes if node.op == "placeholder"}
+        # Values whose first dimension does not count the images, by the batch's first image.
+        self.parted: dict[fx.Node, dict[int, Tensor]] = {}
         self.count, self.half, self.done = len(inputs), half, 0
 
     def before(self, module: str) -> Tensor:
@@ -50,14 +52,19 @@ class Walk:
             rows = slice(start, start + BATCH)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
                 values = {node: whole[rows] for node, whole in self.values.items()}
+                values |= {node: parts[start] for node, parts in self.parted.items()}
                 for node in part:
                     self._step(node, values, live)
             for node in live:
                 value = values[node].bfloat16() if self.half else values[node]
-                made.setdefault(node, value.new_empty(self.count, *value.shape[1:]))[rows] = value
+                if node.meta.get("per_image", True):
+                    made.setdefault(node, value.new_empty(self.count, *value.shape[1:]))[rows] = value
+                else:
+                    self.parted.setdefault(node, {})[start] = value
         self.values |= made
         kept = {node.name: value for node, value in self.values.items() if node.name in keep}
         self.values = {node: v for node, v in self.values.items() if self.last_use.get(node, 0) >= end}
+        self.parted = {node: v for node, v in self.parted.items() if self.last_use.get(node, 0) >= end}
         self.done = end
         return kept
 
@@ -78,9 +85,6 @@ class Walk:
         args, kwargs = fx.node.map_arg(node.args, read), fx.node.map_arg(node.kwargs, read)
         if node.op == "output":
             return values[node.all_input_nodes[0]]
-        if node.op == "call_method":
-            called: Tensor = getattr(args[0], str(node.target))(*args[1:], **kwargs)
-            return called
         function = self.network.get_submodule(str(node.target)) if node.op == "call_module" else node.target
         assert callable(function)
         given: Tensor = function(*args, **kwargs)

@@ -46,7 +46,9 @@ class Branch:
         fork = chains[0][1]
         members = [node for nodes, _ in chains for node in nodes]
         options: list[str] = []
-        if any(start is not fork for _, start in chains):
+        if len(set(members)) < len(members):
+            reason = "the same maps stand in it more than once"
+        elif any(start is not fork for _, start in chains):
             reason = "the branches do not start at one fork through single-user layers"
         elif any(not nodes for nodes, _ in chains):
             reason = "one branch is the fork itself"

@@ -48,13 +48,15 @@ class Compose:
         if node is None or pair is None:
             return False
         before = node.all_input_nodes[0]
+        if option not in _options(before, node, *pair):  # an earlier merge made another layer of one of them
+            return False
         if option == _SWAP:
             block.set_submodule(str(before.target), pair[1])
             block.set_submodule(str(node.target), pair[0])
         else:
             channels = before.all_input_nodes[0].meta["shape"][1]
             convs = _as_convs(*pair, channels)
-            assert convs is not None
+            assert convs is not None, "an option is offered only where both are convolutions"
             block.set_submodule(str(node.target), composed(*convs))
             bypass(block, before)
         tidy(block)

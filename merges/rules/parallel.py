@@ -1,7 +1,7 @@
 """Run convolutions of the same input and geometry as one, and split its maps (exact).
 
 Before      x -> { Conv2d -> [ReLU] | Conv2d -> [ReLU] | ... }, each read on its own
-After       x -> Conv2d -> [ReLU] -> { narrow | narrow | ... }
+After       x -> Conv2d -> [ReLU] -> { cut | cut | ... }
 Conditions  the same kernel, stride and padding, ungrouped, called once; all followed by the same
             activation or none; together they end in one place (a concatenation)
 Formula     rows of a matrix product are independent (horizontal fusion, as in TensorRT). Applied after all
@@ -15,7 +15,8 @@ import torch
 from torch import fx, nn
 
 from merges.convs import is_plain, make_conv
-from merges.graph import find, layer, shared_layers, tidy, with_activation
+from merges.functions import cut
+from merges.graph import find, fresh_name, label, layer, shared_layers, tidy, with_activation
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
 
@@ -70,25 +71,36 @@ def _meeting_point(graph: fx.Graph, members: list[fx.Node]) -> str:
 
 
 def _fuse(block: fx.GraphModule, members: list[fx.Node]) -> None:
+    """Run the members as one right behind what they read, so that every reader of theirs comes later."""
     found = [layer(block, node) for node in members]
     convs = [conv for conv in found if isinstance(conv, nn.Conv2d)]
     biases = [c.weight.new_zeros(c.out_channels) if c.bias is None else c.bias.detach() for c in convs]
     weight, first = torch.cat([conv.weight.detach() for conv in convs]), convs[0]
     one = make_conv(weight, torch.cat(biases), first.stride, first.padding)  # type: ignore[arg-type]
-    block.set_submodule(str(members[0].target), one)
     ends = [with_activation(block, node) for node in members]
-    readers = [list(end.users) for end in ends]
-    whole, start = ends[0], 0
-    after = whole
-    for end, conv, users in zip(ends, convs, readers, strict=True):
+    whole = _call(block, members[0], members[0].all_input_nodes[0], one)
+    if ends[0] is not members[0]:
+        whole = _call(block, ends[0], whole, layer(block, ends[0]))
+    start, after = 0, whole
+    for end, conv in zip(ends, convs, strict=True):
+        # A name of its own: nodes are known by name across blocks.
+        name, limits = fresh_name(block, f"{end.name}_part"), (whole, 1, start, start + conv.out_channels)
         with block.graph.inserting_after(after):
-            cut = (whole, 1, start, conv.out_channels)
-            # A name of its own: nodes are known by name across blocks.
-            after = block.graph.create_node("call_function", torch.narrow, cut, name=f"{end.name}_part")
-        after.meta = dict(end.meta)
-        for user in users:
-            user.replace_input_with(end, after)
+            after = block.graph.create_node("call_function", cut, limits, name=name)
+        after.meta = dict(end.meta) | {"label": f"{label(end)} (part)"}
+        end.replace_all_uses_with(after)
         start += conv.out_channels
+
+
+def _call(block: fx.GraphModule, alike: fx.Node, source: fx.Node, module: nn.Module | None) -> fx.Node:
+    """A call of a layer right behind `source`, known to people as `alike` was."""
+    assert module is not None
+    name = fresh_name(block, alike.name)
+    block.add_submodule(name, module)
+    with block.graph.inserting_after(source):
+        node = block.graph.create_node("call_module", name, (source,), name=name)
+    node.meta = dict(alike.meta)
+    return node
 
 
 RULE = Parallel()

@@ -1,15 +1,13 @@
 """Fold constant scales and shifts into the convolution or linear layer beside them (exact).
 
-Before      x -> Conv2d or Linear -> [times a number | plus a number | BatchNorm1d] -> y
+Before      x -> Conv2d or Linear -> [times a constant | plus a constant | BatchNorm1d] -> y
             x -> BatchNorm2d -> Conv2d without padding -> y
 After       x -> Conv2d' or Linear' -> y
-Conditions  nothing else reads what lies between; no layer is called twice; the norm keeps running statistics
+Conditions  the constant is one number, or one a channel (layer scale); nothing else reads what lies between;
+            no layer on the way is called twice; the norm keeps running statistics
 Formula     g (W x + b) + c = (g W) x + (g b + c); W (g x + c) + b = (W g) x + (W c + b), without padding,
             since padded zeros would be shifted too
 """
-
-import operator
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, fx, nn
@@ -19,21 +17,6 @@ from merges.places import place
 from merges.rule import Refusal, Site, Stage
 
 _Affine = tuple[Tensor | float, Tensor | float]  # scale and shift, a number or one a channel
-_NUMBERS: dict[Callable[..., object], Callable[[float, bool], _Affine]] = {
-    operator.mul: lambda number, first: (number, 0.0),
-    operator.add: lambda number, first: (1.0, number),
-    operator.sub: lambda number, first: (-1.0, number) if first else (1.0, -number),
-    operator.truediv: lambda number, first: (1 / number, 0.0),
-}
-_NUMBERS |= {
-    getattr(torch, name): _NUMBERS[function]
-    for name, function in (
-        ("mul", operator.mul),
-        ("add", operator.add),
-        ("sub", operator.sub),
-        ("div", operator.truediv),
-    )
-}
 
 
 class Scale:
@@ -48,15 +31,15 @@ class Scale:
             backwards, forwards = _affine(graph_module, node), _into_next(graph_module, node)
             if backwards is None and forwards is None:
                 continue
-            partner = forwards or _linear_before(graph_module, node)
-            if partner is None:
+            way = [forwards] if forwards else _way_back(graph_module, node)
+            if way is None:
                 continue
-            site = place(graph_module, self.name, (node, partner), ["fold"], shared, exit_=node.name)
+            site = place(graph_module, self.name, (node, *way), ["fold"], shared, exit_=node.name)
             found.append(site)
         return found
 
     def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
-        node, partner = (find(block, name) for name in site.nodes)
+        node, partner = find(block, site.nodes[0]), find(block, site.nodes[-1])
         if node is None or partner is None:
             return False
         module = layer(block, partner)
@@ -98,15 +81,38 @@ def _affine(graph_module: fx.GraphModule, node: fx.Node) -> _Affine | None:
     module = layer(graph_module, node)
     if isinstance(module, nn.BatchNorm1d) and module.running_mean is not None:
         return _norm(module) if len(node.meta["shape"]) == 2 else None
-    if node.op != "call_function" or node.target not in _NUMBERS or node.kwargs or len(node.args) != 2:
+    if node.op != "call_function" or node.target not in (torch.add, torch.mul):
         return None
-    first, second = node.args
-    number = first if isinstance(first, (int, float)) else second
-    if not isinstance(number, (int, float)) or len(node.all_input_nodes) != 1:
+    maps, constant = node.args
+    value = _constant(graph_module, maps, constant, node.meta["shape"])
+    if value is None:
         return None
-    if number is first and node.target in (operator.truediv, torch.div):
+    return (1.0, value) if node.target is torch.add else (value, 0.0)
+
+
+def _constant(
+    graph_module: fx.GraphModule, maps: object, constant: object, shape: tuple[int, ...]
+) -> Tensor | float | None:
+    """A number, or the constant's values by channel (of maps, of the last side else); None for others."""
+    if not isinstance(maps, fx.Node) or maps.op == "get_attr" or maps.meta["shape"] != shape:
         return None
-    return _NUMBERS[node.target](float(number), number is first)
+    if isinstance(constant, (int, float)):
+        return float(constant)
+    if not isinstance(constant, fx.Node) or constant.op != "get_attr":
+        return None
+    values: Tensor = getattr(graph_module, str(constant.target)).detach()
+    channels = 1 if isinstance(layer(graph_module, _maker(graph_module, maps)), nn.Conv2d) else len(shape) - 1
+    wanted = [1] * len(shape)
+    wanted[channels] = shape[channels]
+    given = [1] * (len(shape) - values.ndim) + list(values.shape)
+    return values.flatten() if given == wanted else None
+
+
+def _maker(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node:
+    """The node behind scales and shifts that makes what is scaled."""
+    while node.op == "call_function" and node.target in (torch.add, torch.mul):
+        node = node.all_input_nodes[0]
+    return node
 
 
 def _norm(norm: nn.Module | None) -> _Affine:
@@ -120,15 +126,15 @@ def _norm(norm: nn.Module | None) -> _Affine:
     return gain, shift + norm.bias.detach() if norm.affine else shift
 
 
-def _linear_before(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    """The convolution or linear layer that alone feeds a node, through nodes that are folded before it."""
-    before = node.all_input_nodes[0]
-    while len(before.users) == 1:
-        if isinstance(layer(graph_module, before), (nn.Conv2d, nn.Linear)):
-            return before
-        if _affine(graph_module, before) is None:
+def _way_back(graph_module: fx.GraphModule, node: fx.Node) -> list[fx.Node] | None:
+    """From what feeds a node back to the convolution or linear layer, through nodes folded before it."""
+    way = [node.all_input_nodes[0]]
+    while len(way[-1].users) == 1:
+        if isinstance(layer(graph_module, way[-1]), (nn.Conv2d, nn.Linear)):
+            return way
+        if _affine(graph_module, way[-1]) is None:
             return None
-        before = before.all_input_nodes[0]
+        way.append(way[-1].all_input_nodes[0])
     return None
 
 
@@ -140,7 +146,7 @@ def _into_next(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     before, reader = node.all_input_nodes[0], next(iter(node.users))
     conv = layer(graph_module, reader)
     folds_back = isinstance(layer(graph_module, before), nn.Conv2d) and len(before.users) == 1
-    if folds_back or not isinstance(conv, nn.Conv2d) or conv.padding not in ((0, 0), "valid"):
+    if folds_back or not isinstance(conv, nn.Conv2d) or conv.padding != (0, 0):
         return None
     return reader
 

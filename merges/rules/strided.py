@@ -47,7 +47,9 @@ class Strided:
             forks = {chain_back(part)[1] for part in parts}
             ends = _ends(graph_module, pool)
             reason = ""
-            if len(cat.users) > 1:
+            if len(set(parts)) < len(parts):
+                reason = f"the same maps stand in {label(cat)} more than once"
+            elif len(cat.users) > 1:
                 reason = f"{label(cat)} feeds other layers too"
             elif len(forks) > 1 or cat in forks:
                 reason = "the branches do not start at one fork through single-user layers"

@@ -36,12 +36,12 @@ def command(
         )
     with report.bars() as watch:
         if run:
-            exported = deploy.export_run(run, out, threads, home, watch)
+            exported = deploy.export_run(run, out, threads, home, watch, report.note)
         else:
             assert plan is not None
             loaded = PlanFile.load(plan)
             if loaded.setup is None and given["data"] is None:
                 given["data"] = NO_DATA
             setup = loaded.setup_with(plan, given)
-            exported = deploy.export_plan(loaded, setup, out, threads, home, watch)
+            exported = deploy.export_plan(loaded, setup, out, threads, home, watch, report.note)
     options.say(exported.answer(), as_json, report.exported_table(exported))

@@ -9,6 +9,9 @@ from typing import Any
 import click
 from rich.console import Console
 
+from training.errors import BadInputError
+from training.sizes import Size, parsed
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -39,6 +42,16 @@ def number(name: str, least: int, text: str, **more: Any) -> Decorator:
     return click.option(name, type=click.IntRange(least), help=text, **more)
 
 
+class _Size(click.ParamType):
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
+        try:
+            return parsed(str(value))
+        except BadInputError as error:
+            self.fail(str(error), param, ctx)
+
+
 model = click.option(
     "--model",
     default="googlenet",
@@ -66,8 +79,9 @@ home = folder(
 )
 input_size = click.option(
     "--input-size",
-    type=click.IntRange(8, 2048),
-    help="Side of the input image.  [default: the model's own; 64 for digits]",
+    type=_Size(),
+    help="Of the images: 64, 48x192 (height x width) or 1x28x28 (channels first).  "
+    "[default: the model's own; 64 for digits]",
 )
 structure = combine(
     model, input_size, number("--classes", 1, "Outputs.  [default: the model's own]"), target, home, as_json
@@ -117,6 +131,7 @@ def say(answer: Any, as_json: bool, *parts: Any) -> None:
     if as_json:
         click.echo(json.dumps(answer, indent=2))
         return
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    width = None if sys.stdout.isatty() else 140
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, str))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -60,7 +61,7 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
     if out:
         found.save(out)
         report.note(f"plan written to {out}")
-    path = out or "plan.json"
+    path = quote(str(out or "plan.json"))
     train = f"Next:\n  python cli.py train --plan {path} --epochs 10 --out runs/merged"
     export = f"Next:\n  python cli.py export --plan {path} --out model.onnx"
     command = export if found.setup and found.setup.zero_shot else train

@@ -23,7 +23,7 @@ def command(target: str, home: Path, as_json: bool, **given: Any) -> None:
     with report.bars() as watch:
         latencies.learn_all(watch)
         listing = list_sites(latencies, watch("scoring every option"))
-    tables = [report_network.sites_table(listing)]
+    tables: list[Any] = [*listing.network.remarks, report_network.sites_table(listing)]
     if listing.network.refused:
         tables.append(report_network.refused_table(listing))
     options.say(listing.answer(), as_json, *tables)

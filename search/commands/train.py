@@ -1,6 +1,7 @@
 """The ``train`` command."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -126,5 +127,5 @@ def command(
         return
     with report.bars() as watch:
         trained = train(plan, setup, training, out, home, watch, report.note)
-    command = f"Next:\n  python cli.py export --run {out} --out model.onnx"
+    command = f"Next:\n  python cli.py export --run {quote(str(out))} --out model.onnx"
     options.say(trained.answer(), as_json, report.trained_table(trained), command)

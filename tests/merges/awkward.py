@@ -54,6 +54,18 @@ class TwoHeads(nn.Module):
         return self.a(x), self.b(x)
 
 
+class TwoHeadsAlike(nn.Module):
+    """Two convolutions of the same maps that meet nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.a, self.b = conv(3, 8), conv(8, 4, 1), conv(8, 6, 1)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = F.relu(self.stem(x))
+        return {"a": self.a(x), "b": self.b(x)}
+
+
 class TwoInputs(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -263,6 +275,19 @@ def dead_branch() -> nn.Module:
     return Net(body, one=conv(3, 8), unused=nn.Linear(8, 3), pool=nn.MaxPool2d(2))
 
 
+def halves_behind_the_batch() -> nn.Module:
+    """Both halves of the channels lie before the images while a block runs, as ShuffleNet's branches may."""
+
+    def body(s: nn.Module, x: Tensor) -> Tensor:
+        x = F.relu(s.stem(x))
+        n, c, h, w = x.size()
+        halves = x.reshape(n * c // 2, 2, h * w).permute(1, 0, 2).reshape(2, -1, c // 2, h, w)
+        left = F.relu(s.two(F.relu(s.one(halves[0]))))
+        return torch.cat([left, halves[1]], 1)
+
+    return Net(body, stem=conv(3, 8), one=conv(4, 4), two=conv(4, 4))
+
+
 def ceiling_averages() -> nn.Module:
     return Net(
         lambda s, x: s.pool(s.one(x)),
@@ -274,27 +299,29 @@ def ceiling_averages() -> nn.Module:
 CASES = {
     "shared_conv": Case(shared_conv, refusal="shared"),
     "shared_norm": Case(shared_norm, refusal="shared"),
-    "two_heads": Case(TwoHeads, refusal="one vector of class scores", whole=True),
+    "two_heads": Case(TwoHeads, rules=("low_rank",)),
+    "two_heads_alike": Case(TwoHeadsAlike, refusal="lead to several answers"),
     "two_inputs": Case(TwoInputs, refusal="2 inputs (x, mask)", whole=True),
-    "value_dependent": Case(ValueDependent, refusal="cannot be traced", whole=True),
-    "hidden_write": Case(hidden_write, refusal="mul_ writes into maps that other layers read", whole=True),
+    "value_dependent": Case(ValueDependent, refusal="depends on values of tensors", whole=True),
+    "hidden_write": Case(hidden_write, rules=("low_rank",)),
     "functional_weights": Case(Weights, rules=("low_rank",)),
     "list_of_blocks": Case(ListOfBlocks, rules=("residual",)),
     "shuffle": Case(Shuffle, refusal="do not start at one fork"),
     "residual_around_pooling": Case(residual_around_pooling, rules=("streamline",), refusal="no chain"),
     "strides_that_differ": Case(strides_that_differ, rules=("low_rank", "branch")),
     "asymmetric_padding": Case(asymmetric_padding, rules=("low_rank",)),
-    "same_padding": Case(same_padding, refusal="another padding"),
+    "same_padding": Case(same_padding, rules=("compose",)),
     "dilated": Case(dilated, rules=("low_rank",), refusal="dilated"),
     "grouped": Case(grouped, refusal="grouped"),
     "long_kernels": Case(long_kernels, rules=("compose",)),
     "squeeze_and_excite": Case(squeeze_and_excite, rules=("low_rank",), refusal="no chain"),
-    "norm_without_statistics": Case(norm_without_statistics, refusal="running statistics"),
+    "norm_without_statistics": Case(norm_without_statistics, refusal="running statistics", whole=True),
     "nested_residuals": Case(nested_residuals, rules=("residual",)),
     "reads_in_the_middle": Case(reads_in_the_middle, refusal="also feeds"),
     "upsampling": Case(upsampling, rules=("low_rank",)),
     "dropout_and_identity": Case(dropout_and_identity, rules=("low_rank",)),
     "activation_by_keyword": Case(activation_by_keyword),
     "dead_branch": Case(dead_branch, rules=("streamline",)),
+    "halves_behind_the_batch": Case(halves_behind_the_batch, rules=("low_rank",)),
     "ceiling_averages": Case(ceiling_averages, rules=("compose",)),
 }

@@ -1,11 +1,13 @@
 """Models by name, and weights that are not theirs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from latency_models.kernel import Kernel
 from latency_models.onnx_model import one_kernel_model
@@ -73,6 +75,50 @@ def test_unknown_models_are_named_with_a_hint(name: str, words: str) -> None:
         models.load(name)
 
 
+def bands() -> nn.Module:
+    """A network of two channels, not in evaluation mode."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()).train()
+
+
+def in_parallel() -> nn.Module:
+    return nn.DataParallel(bands())
+
+
+def compiled() -> nn.Module:
+    return torch.compile(nn.DataParallel(bands()))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("factory", [bands, in_parallel, compiled])
+def test_wrappers_of_a_network_make_no_difference(factory: Callable[[], nn.Module], tmp_path: Path) -> None:
+    state = {name: tensor + 1 for name, tensor in bands().state_dict().items()}
+    torch.save(state, tmp_path / "w.pt")
+    name = f"tests.training.test_models:{factory.__name__}"
+    loaded = models.load(name, str(tmp_path / "w.pt"))
+    assert loaded.input_shape == (2, 224, 224)
+    assert not any(module.training for module in loaded.model.modules())
+    plain = bands().eval()
+    plain.load_state_dict(state)
+    images = torch.randn(2, 2, 16, 16)
+    assert torch.allclose(loaded.model(images), plain(images))
+
+
+def test_the_size_of_images_is_the_users_and_then_the_networks_own() -> None:
+    name = "tests.training.test_models:bands"
+    for size, shape in {
+        None: (2, 224, 224),
+        32: (2, 32, 32),
+        (24, 48): (2, 24, 48),
+        (3, 24, 48): (3, 24, 48),
+    }.items():
+        loaded = models.load(name, input_size=size)
+        assert loaded.input_shape == shape
+        assert len(loaded.preprocess.mean) == shape[0]
+    assert models.load("bvlc_alexnet").input_shape == (3, 227, 227)
+    with pytest.raises(BadInputError, match="'caffe' is for 3"):
+        models.load("bvlc_googlenet", input_size=(1, 64, 64))
+
+
 def test_an_onnx_file_is_read_as_the_network_it_came_from(tmp_path: Path) -> None:
     original = analyse("squeezenet1_1", models.load("squeezenet1_1", classes=7).model, (3, 64, 64))
     to_onnx(original.merged({}), original.input_shape, tmp_path / "net.onnx")
@@ -91,5 +137,5 @@ def test_files_that_are_no_networks_are_refused(tmp_path: Path) -> None:
         models.load(str(tmp_path / "text.onnx"))
     kernel = Kernel("conv", (8, 6, 6), (8, 6, 6), (3, 3), (1, 1), (1, 1))
     onnx.save(one_kernel_model(kernel), tmp_path / "odd.onnx")
-    with pytest.raises(BadInputError, match="expected one square image"):
+    with pytest.raises(BadInputError, match="expected one input"):
         models.load(str(tmp_path / "odd.onnx"))

@@ -1,0 +1,210 @@
+"""From an exported program to the canonical graph: one operation after the other."""
+
+import importlib
+import operator
+import pkgutil
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import OutputKind
+from torch.utils import _pytree as pytree
+
+from merges.graph import TraceError, tidy
+from merges.reading import operations
+from merges.reading.builder import HANDLERS, Builder, Made, Unsupported, path_of, sizes_of, verb_of
+from merges.reading.exported import constants_of, place_of
+from merges.reading.simplify import simplify
+
+for _table in pkgutil.iter_modules(operations.__path__):  # importing a table enters it into HANDLERS
+    importlib.import_module(f"{operations.__name__}.{_table.name}")
+
+
+def canonical(name: str, program: ExportedProgram, model: nn.Module) -> fx.GraphModule:
+    """The graph of known layers and functions that computes what an exported network does.
+
+    What depends on parameters alone is computed once. ``meta`` of every node has ``label``, the name that
+    people know it by, ``origin``, the name of the operation whose value it has, and ``per_image``, whether
+    its first dimension, and no other, counts the images.
+
+    Raises
+    ------
+    TraceError
+        An operation is unknown, or does what a graph of layers cannot; it is named with its place in the
+        user's file.
+    """
+    walk = _Walk(name, program)
+    for node in _needed(program):
+        walk.step(node)
+    answers = [walk.answer(node) for node in _answers(program)]
+    made = walk.builder.made
+    made.graph.output(_as_called(program, answers))
+    simplify(made)
+    _label(made, model)
+    tidy(made)
+    return made.eval()
+
+
+def _answers(program: ExportedProgram) -> list[fx.Node]:
+    """What the user's network returns (an image that it writes into is no answer), in order."""
+    returned = next(node for node in program.graph.nodes if node.op == "output").args[0]
+    kinds = (spec.kind for spec in program.graph_signature.output_specs)
+    pairs = zip(returned, kinds, strict=True)
+    return [node for node, kind in pairs if kind is OutputKind.USER_OUTPUT and isinstance(node, fx.Node)]
+
+
+def _needed(program: ExportedProgram) -> list[fx.Node]:
+    """The operations that lead to an answer, in order."""
+    graph, waiting = program.graph, _answers(program)
+    needed: set[fx.Node] = set()
+    while waiting:
+        node = waiting.pop()
+        if node not in needed:
+            needed.add(node)
+            waiting += node.all_input_nodes
+    return [node for node in graph.nodes if node in needed and node.op == "call_function"]
+
+
+def _as_called(program: ExportedProgram, answers: list[fx.Node]) -> Any:
+    """The answers in the containers in which the network returns them; records of its own become tuples."""
+    plain: Any = pytree.tree_unflatten(answers, program.call_spec.out_spec)
+    if isinstance(plain, (fx.Node, dict, list)) or type(plain) is tuple:
+        return plain
+    return answers[0] if len(answers) == 1 else tuple(answers)
+
+
+class _Walk:
+    """What every exported operation has become so far."""
+
+    def __init__(self, name: str, program: ExportedProgram) -> None:
+        self.name = name
+        constants = constants_of(program)
+        self.builder = Builder([value for value in constants.values() if isinstance(value, nn.Parameter)])
+        self.values: dict[fx.Node, Made] = {}
+        self.known: dict[Any, Made] = {}  # constants that were worked out, so that equal ones are one
+        for node in program.graph.nodes:
+            if node.op == "placeholder" and node.name in constants:
+                self.values[node] = constants[node.name]
+            elif node.op == "placeholder" and isinstance(node.meta.get("val"), Tensor):
+                self.values[node] = self.builder.images
+                self.builder.images.meta["sizes"] = sizes_of(node.meta["val"])
+
+    def step(self, node: fx.Node) -> None:
+        if not isinstance(node.meta.get("val"), (Tensor, tuple, list)):
+            return  # a size
+        if node.target is operator.getitem:
+            source, index = node.args
+            assert isinstance(source, fx.Node)
+            assert isinstance(index, int)
+            self.values[node] = self.values[source][index]
+            return
+        self.builder.origin = node
+        try:
+            self.values[node] = self._made(node)
+        except Unsupported as error:
+            raise self._refusal(node, str(error)) from error
+
+    def answer(self, node: fx.Node) -> fx.Node:
+        value = self.values[node]
+        if isinstance(value, Tensor):
+            raise TraceError(f"{self.name} gives an answer that does not depend on the image")
+        assert isinstance(value, fx.Node)
+        return value
+
+    def _made(self, node: fx.Node) -> Made:
+        given = {argument: self._value(value) for argument, value in _bound(node).items()}
+        if not any(isinstance(leaf, fx.Node) for leaf in pytree.tree_leaves(given)):
+            return self._constant(node)
+        if any(isinstance(leaf, torch.SymInt) for leaf in pytree.tree_leaves(given)) and not _resizes(node):
+            raise Unsupported("the number of images enters the answer")
+        handler = HANDLERS.get(self.builder.operation)
+        if handler is None:
+            raise Unsupported("it is not among the operations that are supported")
+        made = handler(self.builder, **given)
+        parts = made if isinstance(made, tuple) else (made,)
+        for index, part in enumerate(parts):
+            if isinstance(part, fx.Node) and "sizes" not in part.meta:
+                part.meta["sizes"] = self.builder.answer_sizes(index if isinstance(made, tuple) else None)
+        return made
+
+    def _value(self, value: Any) -> Any:
+        def read(leaf: Any) -> Any:
+            if not isinstance(leaf, fx.Node):
+                return leaf
+            return self.values[leaf] if leaf in self.values else leaf.meta["val"]
+
+        return pytree.tree_map(read, value)
+
+    def _constant(self, node: fx.Node) -> Made:
+        """The value of an operation on constants, for one image where it has one value for each."""
+
+        def read(leaf: Any) -> Any:
+            value = self._value(leaf)
+            return _for_one_image(value) if isinstance(value, torch.SymInt) else value
+
+        args, kwargs = pytree.tree_map(read, (node.args, node.kwargs))
+        leaves = pytree.tree_leaves((args, kwargs))
+        key = (node.target, *(id(leaf) if isinstance(leaf, Tensor) else repr(leaf) for leaf in leaves))
+        if key not in self.known:
+            assert callable(node.target)
+            self.known[key] = node.target(*args, **kwargs), args
+        return self.known[key][0]
+
+    def _refusal(self, node: fx.Node, reason: str) -> TraceError:
+        what = verb_of(node)
+        where = place_of(node.meta.get("stack_trace"))
+        return TraceError(f"{self.name} cannot be read: {what}{where}: {reason}")
+
+
+_RESIZING = ("view", "reshape", "expand", "slice", "unflatten", "slice_scatter", "_unsafe_view", "split")
+
+
+def _resizes(node: fx.Node) -> bool:
+    """Whether an operation takes sizes, which may depend on the number of images."""
+    operation = str(node.target).split(".")[1]
+    return operation in _RESIZING or "upsample" in operation
+
+
+def _for_one_image(size: torch.SymInt) -> int:
+    """A size that depends on the number of images, for one."""
+    expression = size.node.expr
+    return int(expression.subs(dict.fromkeys(expression.free_symbols, 1)))
+
+
+def _bound(node: fx.Node) -> dict[str, Any]:
+    """The arguments of an operation by their schema's names; those that are left out stay out."""
+    schema = node.target._schema  # type: ignore[union-attr]
+    names = [argument.name for argument in schema.arguments]
+    return dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+
+
+def _label(made: fx.GraphModule, model: nn.Module) -> None:
+    """Name every node as its user knows it: by the layer that called it, else by layer and operation."""
+    modules = dict(model.named_modules())
+    nodes = [node for node in made.graph.nodes if node.op in ("call_module", "call_function")]
+    paths = {node: path_of(node.meta["origin"]) for node in nodes}
+    verbs = {path: {verb_of(n.meta["origin"]) for n in nodes if paths[n] == path} for path in paths.values()}
+
+    def is_layer(node: fx.Node) -> bool:
+        path = paths[node]
+        single = path in modules and not any(modules[path].children()) and len(verbs[path]) == 1
+        return bool(path) and (single or node.meta.get("weighted", False))
+
+    taken: set[str] = set()
+    for node in sorted(nodes, key=lambda node: not is_layer(node)):
+        within = f"{paths[node]}.{verb_of(node.meta['origin'])}".lstrip(".")
+        plain = named = paths[node] if is_layer(node) else within
+        number = 1
+        while named in taken:
+            number += 1
+            named = f"{plain}#{number}"
+        taken.add(named)
+        node.meta = {"label": named, "origin": node.meta["origin"].name, "per_image": _per_image(node)}
+
+
+def _per_image(node: fx.Node) -> bool:
+    """Whether the first dimension of a node's value, and no other, counts the images."""
+    images = next(iter(node.graph.nodes)).meta["sizes"][0]
+    sizes = node.meta.get("sizes", (images,))
+    return sizes[0] == images and not any(isinstance(size, str) for size in sizes[1:]) if sizes else False

@@ -1,0 +1,152 @@
+"""Whether two networks answer alike: always asked, after reading and when an exact option is first built."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+
+from merges.graph import TraceError, label
+from merges.reading.exported import answering
+
+TOLERANCE = 1e-4  # of the answer's scale, in single precision
+_TOLERANCE_DOUBLE = 1e-8
+_LEAST_SCALE = 1e-6  # answers that are zero but for rounding are equal
+_BATCHES = (1, 3)
+_SMOOTH = 9  # pixels that noise is blurred over, to look like a photo
+
+
+def example_images(shape: tuple[int, ...], count: int, seed: int = 0) -> Tensor:
+    """Standard normal values, (count, *shape): every second of maps (channels, ...) smooth, like a photo."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    images = torch.randn(count, *shape, generator=generator, device="cpu")
+    if len(shape) != 3 or count < 2:
+        return images
+    window = min(_SMOOTH, *(side if side % 2 else side - 1 for side in shape[1:]))
+    smooth = nn.functional.avg_pool2d(images[1::2], window, 1, window // 2)
+    images[1::2] = smooth / smooth.std().clamp_min(1e-6)
+    return images
+
+
+def answers_of(network: nn.Module, images: Tensor) -> list[Tensor]:
+    """All tensors that a network answers with."""
+    with answering(network):
+        leaves = pytree.tree_leaves(network(images.clone()))
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+
+def worst(got: list[Tensor], wanted: list[Tensor]) -> float:
+    """The largest difference, as a share of each answer's own scale; infinite for other shapes."""
+    if [g.shape for g in got] != [w.shape for w in wanted]:
+        return float("inf")
+    shares = [
+        float((g.double() - w.double()).abs().max() / w.double().abs().max().clamp_min(_LEAST_SCALE))
+        for g, w in zip(got, wanted, strict=True)
+        if w.numel()
+    ]
+    return max((share if share == share else float("inf") for share in shares), default=0.0)
+
+
+def same(network: nn.Module, original: nn.Module, images: Tensor) -> bool:
+    """Whether a network answers as another, up to rounding: single precision first, then double decides."""
+    if worst(answers_of(network, images), answers_of(original, images)) <= TOLERANCE:
+        return True
+    return _same_in_double(network, original, images)
+
+
+def check_reading(
+    name: str, model: nn.Module, read: fx.GraphModule, input_shape: tuple[int, int, int], photo: Tensor | None
+) -> tuple[str, float | None]:
+    """Whether a graph answers as the user's network, for one image and for several.
+
+    Returns
+    -------
+    remark : what to tell the user: empty, or that single precision alone cannot tell the two apart
+    error : None, or by how much the answers differ, as a share of their scale
+
+    Raises
+    ------
+    TraceError
+        The network cannot answer one image or several, gives other answers for an image in a batch, or gives
+        values that are not finite; the message says which.
+    """
+    images = example_images(input_shape, max(_BATCHES))
+    if photo is not None:
+        images[1] = photo
+    wanted: dict[int, list[Tensor]] = {}
+    for batch in _BATCHES:
+        try:
+            wanted[batch] = answers_of(model, images[-batch:])
+        except Exception as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:160]
+            raise TraceError(
+                f"{name} does not answer {batch} image{'s' * (batch > 1)} at once ({reason})"
+            ) from error
+        if not all(bool(torch.isfinite(answer).all()) for answer in wanted[batch]):
+            raise TraceError(f"{name} answers with values that are not finite; give trained weights")
+    alone = [answer[-1:] for answer in wanted[max(_BATCHES)]]
+    if worst(wanted[1], alone) > 10 * TOLERANCE and not _same_in_batches(model, images):
+        raise TraceError(f"{name} answers an image differently when other images are in the batch with it")
+    try:
+        errors = [worst(answers_of(read, images[-batch:]), wanted[batch]) for batch in _BATCHES]
+    except Exception:  # a size that the graph takes for fixed
+        return "", float("inf")
+    if max(errors) <= TOLERANCE:
+        return "", None
+    if not _same_in_double(read, model, images):
+        return "", max(errors)
+    return f"single precision rounds {name}'s answers by up to {max(errors):.1e} of their scale", None
+
+
+def _same_in_double(network: nn.Module, original: nn.Module, images: Tensor) -> bool:
+    try:
+        exact = [copy.deepcopy(model).double() for model in (network, original)]
+    except Exception:  # layers that cannot be copied (weights worked out by hooks): nothing to decide with
+        return False
+    answers = (answers_of(model, images.double()) for model in exact)
+    return worst(*answers) <= _TOLERANCE_DOUBLE
+
+
+def _same_in_batches(model: nn.Module, images: Tensor) -> bool:
+    exact = copy.deepcopy(model).double()
+    whole = [answer[-1:] for answer in answers_of(exact, images.double())]
+    return worst(answers_of(exact, images[-1:].double()), whole) <= _TOLERANCE_DOUBLE
+
+
+def first_difference(
+    read: fx.GraphModule, program: fx.GraphModule, inputs: list[Tensor], images: Tensor
+) -> str:
+    """The label of the first node of a graph that differs from the operation it comes from; empty if none.
+
+    `inputs` are those of the exported program: weights, and the images in their place.
+    """
+    recorded: dict[str, Any] = {}
+    with torch.no_grad():
+        _Watched(program, recorded.__setitem__).run(*inputs)
+        origins = {node.name: node.meta.get("origin") for node in read.graph.nodes}
+        labels = {node.name: label(node) for node in read.graph.nodes}
+        found: list[str] = []
+
+        def compare(name: str, value: Any) -> None:
+            wanted = recorded.get(str(origins[name]))
+            comparable = isinstance(value, Tensor) and isinstance(wanted, Tensor)
+            if comparable and worst([value], [wanted]) > TOLERANCE:  # type: ignore[list-item]
+                found.append(labels[name])
+
+        _Watched(read, compare).run(images)
+    return found[0] if found else ""
+
+
+class _Watched(fx.Interpreter):
+    """Runs a graph and shows every node's value."""
+
+    def __init__(self, module: fx.GraphModule, watch: Callable[[str, Any], None]) -> None:
+        super().__init__(module)
+        self.watch = watch
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        self.watch(n.name, value)
+        return value

@@ -1,0 +1,131 @@
+"""Networks as PyTorch's exporter sees them: without writes, with parameters as inputs and a free batch."""
+
+import contextlib
+import inspect
+import io
+import logging
+import re
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from merges.graph import TraceError
+from merges.reading.writes import without_writes
+
+_TORCH = str(Path(torch.__file__).parent)
+_HERE = str(Path(__file__).parent)
+_EXAMPLES = 2  # images: a batch of one would be taken for a constant
+_FRAME = re.compile(r'File "(?P<file>.+?)", line (?P<line>\d+)')
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network inside wrappers that only run it elsewhere or compile it."""
+    while True:
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model = model.module
+        elif isinstance(model, torch._dynamo.OptimizedModule):
+            model = model._orig_mod
+        else:
+            return model
+
+
+@contextlib.contextmanager
+def answering(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; every layer gets its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def exported(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> ExportedProgram:
+    """The network as a program of ATen operations, functional, for any number of images.
+
+    Raises
+    ------
+    TraceError
+        The network takes more than one image batch, or export refuses it: the message holds the reason and
+        the place in the user's file.
+    """
+    _require_one_input(name, model)
+    example = (torch.zeros(_EXAMPLES, *input_shape),)
+    try:
+        with answering(model), _silence():
+            program = torch.export.export(model, example, dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
+            program = without_writes(program)
+    except Exception as error:
+        raise TraceError(f"{name} cannot be read as a graph of layers{_why(error)}") from error
+    written = program.graph_signature.buffers_to_mutate
+    if written:
+        raise TraceError(
+            f"{name} writes into its own buffer {next(iter(written.values()))!r} when it answers; "
+            "only networks that answer without changing themselves are supported"
+        )
+    return program
+
+
+def _require_one_input(name: str, model: nn.Module) -> None:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(model.forward).parameters.values()
+    needed = [
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind in (*kinds, inspect.Parameter.KEYWORD_ONLY)
+    ]
+    if len(needed) > 1:
+        raise TraceError(
+            f"{name} has {len(needed)} inputs ({', '.join(needed)}); "
+            "only networks with one image input are supported"
+        )
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Without the exporter's dumps of whole graphs: what matters is in its errors."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _why(error: Exception) -> str:
+    """Where in the user's code export stopped, and why, for a message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [(f.filename, f.lineno) for f in frames if not f.filename.startswith((_TORCH, _HERE, "<"))]
+    calls = [place for place in own if "/contextlib.py" not in place[0] and "/inspect.py" not in place[0]]
+    where = f" at {calls[-1][0]}:{calls[-1][1]}" if calls else ""
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    if "data-dependent" in reason:
+        reason = "its forward method depends on values of tensors (control flow)"
+    return f"{where}: {reason[:240]}"
+
+
+def place_of(stack_trace: str | None) -> str:
+    """Where in the user's file an exported operation was called, as `` (file:line)``; empty if unknown."""
+    frames = [m for m in _FRAME.finditer(stack_trace or "") if not m["file"].startswith(_TORCH)]
+    return f" ({frames[-1]['file']}:{frames[-1]['line']})" if frames else ""
+
+
+def constants_of(program: ExportedProgram) -> dict[str, Tensor]:
+    """The parameters, buffers and constants of a program, by the name of its input that holds each."""
+    signature = program.graph_signature
+    stored: dict[str, Any] = {**program.constants, **program.state_dict}
+    names = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    return {placeholder: stored[name] for placeholder, name in names.items()}

@@ -1,0 +1,72 @@
+"""Exported operations that become poolings."""
+
+from typing import Any
+
+from torch import fx, nn
+
+from merges.reading.builder import Builder, Made, each_side, handles
+
+
+@handles("max_pool2d.default", "max_pool2d_with_indices.default")
+def _max_pool(
+    b: Builder,
+    self: fx.Node,
+    kernel_size: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Made:
+    window = each_side(kernel_size, 2)
+    steps = each_side(stride, 2) if stride else window
+    pool = nn.MaxPool2d(
+        _square(window), _square(steps), _square(padding), _square(dilation), ceil_mode=ceil_mode
+    )
+    node = b.layer(pool, self)
+    return (node, None) if "indices" in b.operation else node
+
+
+@handles("avg_pool2d.default")
+def _avg_pool(
+    b: Builder,
+    self: fx.Node,
+    kernel_size: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Made:
+    window = each_side(kernel_size, 2)
+    steps = each_side(stride, 2) if stride else window
+    counts = ceil_mode, count_include_pad, divisor_override
+    return b.layer(nn.AvgPool2d(_square(window), _square(steps), _square(padding), *counts), self)
+
+
+@handles("adaptive_avg_pool2d.default", "_adaptive_avg_pool2d.default")
+def _adaptive_avg_pool(b: Builder, self: fx.Node, output_size: Any) -> Made:
+    if list(b.sizes(self)[-2:]) == list(output_size):
+        return self
+    return b.layer(nn.AdaptiveAvgPool2d(_square(output_size)), self)
+
+
+@handles("adaptive_max_pool2d.default")
+def _adaptive_max_pool(b: Builder, self: fx.Node, output_size: Any) -> Made:
+    sides, wanted = b.sizes(self)[-2:], each_side(output_size, 2)
+    whole = [int(side) % want == 0 for side, want in zip(sides, wanted, strict=True)]
+    if all(whole):  # windows of one size: exporters know no other
+        window = [int(side) // want for side, want in zip(sides, wanted, strict=True)]
+        return b.layer(nn.MaxPool2d(_square(window)), self), None
+    return b.layer(nn.AdaptiveMaxPool2d(_square(output_size)), self), None
+
+
+def _square(value: Any) -> Any:
+    """One number where both sides are equal."""
+    height, width = each_side(value, 2)
+    return height if height == width else (height, width)
+
+
+@handles("avg_pool1d.default", "avg_pool3d.default", "max_pool1d.default", "adaptive_avg_pool1d.default")
+def _other_pool(b: Builder, self: fx.Node, **given: Any) -> Made:
+    function = getattr(nn.functional, b.operation.removesuffix(".default"))
+    return b.function(function, self, *given.values())

@@ -1,0 +1,70 @@
+"""Read a network, and prove that what was read answers as it does."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+
+from merges.graph import TraceError
+from merges.reading.canonical import canonical
+from merges.reading.check import check_reading, example_images, first_difference
+from merges.reading.exported import constants_of, exported, unwrapped
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A network that was read: its canonical graph, and what it takes to check rewrites of it."""
+
+    name: str
+    model: nn.Module
+    program: ExportedProgram
+    graph: fx.GraphModule
+
+    @classmethod
+    def of(cls, name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> "Reading":
+        """Read a network; its layers are copied, and it is left as it was.
+
+        Raises
+        ------
+        TraceError
+            The network cannot be read; the message holds the reason and the place in the user's file.
+        """
+        inner = unwrapped(model)
+        program = exported(name, inner, input_shape)
+        return cls(name, inner, program, canonical(name, program, inner))
+
+    def check(
+        self, made: fx.GraphModule, input_shape: tuple[int, int, int], photo: Tensor | None = None
+    ) -> str:
+        """Refuse a graph made of this one (by exact rewrites) that answers differently.
+
+        Parameters
+        ----------
+        photo : a preprocessed image (channels, height, width) to ask both; None takes smooth noise
+
+        Returns
+        -------
+        what to tell the user, empty where there is nothing
+
+        Raises
+        ------
+        TraceError
+            The answers differ, and the message names the first layer that does; or the network's own answers
+            are not usable (see ``check_reading``).
+        """
+        remark, error = check_reading(self.name, self.model, made, input_shape, photo)
+        if error is None:
+            return remark
+        again = canonical(self.name, self.program, self.model)
+        constants = constants_of(self.program)
+        images = example_images(input_shape, 2)
+        placed = [constants.get(n.name, images) for n in self.program.graph.nodes if n.op == "placeholder"]
+        flat = fx.GraphModule(nn.Module(), self.program.graph)
+        where = first_difference(again, flat, placed, images) or "a norm or scale that was folded"
+        raise TraceError(f"{self.name} was read wrongly: answers differ by {error:.1e}, first at {where}")
+
+
+def finite(network: nn.Module) -> bool:
+    """Whether all weights of a network are numbers."""
+    return all(bool(torch.isfinite(weight).all()) for weight in network.parameters())

@@ -1,0 +1,61 @@
+"""Which class is which output of a network: a text file, a line a class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.errors import BadInputError
+
+
+def outputs_of(classes: Sequence[str], path: str | None) -> tuple[tuple[str, ...], list[int]]:
+    """Names of all outputs, and the output of every class; without a file, the classes are the outputs.
+
+    A line is a class's whole name, or begins with it (``n01440764 tench, Tinca tinca``).
+
+    Raises
+    ------
+    BadInputError
+        The file cannot be read, names nothing or something twice, or lacks one of the classes.
+    """
+    if path is None:
+        return tuple(classes), list(range(len(classes)))
+    lines = _lines(path)
+    whole = {line: number for number, line in enumerate(lines)}
+    first = [line.split()[0] for line in lines]
+    found: list[int] = []
+    for name in classes:
+        begun = [number for number, word in enumerate(first) if word == name]
+        if name in whole:
+            found.append(whole[name])
+        elif len(begun) == 1:
+            found.append(begun[0])
+        elif begun:
+            raise BadInputError(
+                f"class {name!r} is the beginning of {len(begun)} lines of {path} ({lines[begun[0]]!r}, "
+                f"{lines[begun[1]]!r}); name the class as a whole line"
+            )
+        else:
+            raise BadInputError(
+                f"{name!r} is no class of {path}; expected names such as {lines[0]!r}, "
+                "the whole line or its first word"
+            )
+    short = len(set(first)) == len(first) and any(name not in whole for name in classes)
+    return tuple(first if short else lines), found
+
+
+def _lines(path: str) -> list[str]:
+    """The lines that say something, each once."""
+    try:
+        text = Path(path).expanduser().read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f"{path} cannot be read ({error}); expected a text file, a line a class"
+        ) from error
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise BadInputError(f"{path} names no class; expected a line a class, in the order of the outputs")
+    twice = next((line for number, line in enumerate(lines) if line in lines[:number]), None)
+    if twice is not None:
+        raise BadInputError(
+            f"{path} holds the line {twice!r} twice; expected every class once, in the order of the outputs"
+        )
+    return lines

@@ -1,0 +1,58 @@
+"""Sizes of input images as users write them: 64, 48x192 (height x width), 1x28x28 (channels first)."""
+
+from collections.abc import Sequence
+
+from merges.geometry import sides
+from training.errors import BadInputError
+
+Size = int | tuple[int, ...]  # a square's side, (height, width) or (channels, height, width)
+Shape = tuple[int, int, int]  # channels, height, width
+
+_LEAST, _MOST = 8, 2048
+
+
+def parsed(text: str) -> Size:
+    """What a user wrote.
+
+    Raises
+    ------
+    BadInputError
+        It is no size, or of sides that no network takes.
+    """
+    try:
+        numbers = tuple(int(number) for number in text.lower().split("x"))
+    except ValueError:
+        numbers = ()
+    channels = numbers[:-2]
+    in_range = all(_LEAST <= side <= _MOST for side in numbers[-2:]) and all(n >= 1 for n in channels)
+    if not 1 <= len(numbers) <= 3 or not in_range:
+        raise BadInputError(
+            f"{text!r} is no size of an image; expected 64, 48x192 (height x width) or 1x28x28 (channels x "
+            f"height x width), with sides from {_LEAST} to {_MOST}"
+        )
+    return numbers if channels else short(numbers)
+
+
+def short(size: Sequence[int]) -> Size:
+    """The shortest form that says as much: one number for a square of three channels (or of any)."""
+    *channels, height, width = size if len(size) > 1 else (*size, *size)
+    if channels and channels != [3]:
+        return (*channels, height, width)
+    return height if height == width else (height, width)
+
+
+def plane(size: Size) -> int | tuple[int, int]:
+    """Height and width alone; one number for a square."""
+    height, width = sides(size if isinstance(size, int) else size[-2:])
+    return height if height == width else (height, width)
+
+
+def channels_of(size: Size | None) -> int | None:
+    """The channels, where the size says so."""
+    return size[0] if isinstance(size, tuple) and len(size) == 3 else None
+
+
+def written(size: Size) -> str:
+    """Height and width for people: ``64``, ``48x192``."""
+    found = plane(size)
+    return str(found) if isinstance(found, int) else "x".join(map(str, found))
