@@ -118,8 +118,7 @@ def with_random_statistics(model: nn.Module) -> nn.Module:
 def smallest_size(model: nn.Module) -> int:
     """The smallest of the sizes that the network itself accepts."""
     own = getattr(model, "in_size", None)
-    sizes = (own[0], *SIZES) if own else SIZES
-    for size in sizes:
+    for size in sorted({*SIZES, own[0]}) if own else SIZES:
         try:
             model(torch.zeros(2, 3, size, size))
         except Exception as error:
@@ -215,7 +214,7 @@ def show(rows: list[Row]) -> None:
     for field in fields(Row):
         table.add_column(field.name, justify="right" if field.type in (int, float) else "left")
     for row in rows:
-        table.add_row(*(f"{v:.1e}" if isinstance(v, float) else str(v)[:150] for v in asdict(row).values()))
+        table.add_row(*(f"{v:.2g}" if isinstance(v, float) else str(v)[:150] for v in asdict(row).values()))
     Console(width=250).print(table)
     read, tracebacks = (sum(row.read == what for row in rows) for what in ("yes", "TRACEBACK"))
     wrong = [row.name for row in rows if row.wrong]

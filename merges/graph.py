@@ -65,7 +65,8 @@ def propagate_shapes(graph_module: fx.GraphModule, *inputs: tuple[int, ...]) -> 
     ghostly = all(weight.is_meta for weight in (*graph_module.parameters(), *graph_module.buffers()))
     recorder = _ShapeRecorder(graph_module if ghostly else without_weights(graph_module))
     try:
-        recorder.run(*(torch.empty(shape, device="meta") for shape in inputs))
+        kind = next((weight.dtype for weight in graph_module.parameters()), torch.float32)
+        recorder.run(*(torch.empty(shape, device="meta", dtype=kind) for shape in inputs))
     except Exception as error:
         reason = str(error).splitlines()[0][:200]
         raise TraceError(f"an input of shape {inputs[0]} does not fit the network: {reason}") from error

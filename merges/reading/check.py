@@ -12,7 +12,7 @@ from merges.graph import TraceError, label
 from merges.reading.exported import answering
 
 TOLERANCE = 1e-4  # of the answer's scale, in single precision
-_TOLERANCE_DOUBLE = 1e-8
+TOLERANCE_DOUBLE = 1e-8
 _LEAST_SCALE = 1e-6  # answers that are zero but for rounding are equal
 _BATCHES = (1, 3)
 _SMOOTH = 9  # pixels that noise is blurred over, to look like a photo
@@ -49,22 +49,14 @@ def worst(got: list[Tensor], wanted: list[Tensor]) -> float:
     return max((share if share == share else float("inf") for share in shares), default=0.0)
 
 
-def same(network: nn.Module, original: nn.Module, images: Tensor) -> bool:
-    """Whether a network answers as another, up to rounding: single precision first, then double decides."""
-    if worst(answers_of(network, images), answers_of(original, images)) <= TOLERANCE:
-        return True
-    return _same_in_double(network, original, images)
-
-
 def check_reading(
     name: str, model: nn.Module, read: fx.GraphModule, input_shape: tuple[int, int, int], photo: Tensor | None
-) -> tuple[str, float | None]:
-    """Whether a graph answers as the user's network, for one image and for several.
+) -> float:
+    """How far a graph is from the user's network, for one image and for several.
 
     Returns
     -------
-    remark : what to tell the user: empty, or that single precision alone cannot tell the two apart
-    error : None, or by how much the answers differ, as a share of their scale
+    the largest difference as a share of the answers' scale; 0 where it is at most the tolerance
 
     Raises
     ------
@@ -92,27 +84,24 @@ def check_reading(
     try:
         errors = [worst(answers_of(read, images[-batch:]), wanted[batch]) for batch in _BATCHES]
     except Exception:  # a size that the graph takes for fixed
-        return "", float("inf")
-    if max(errors) <= TOLERANCE:
-        return "", None
-    if not _same_in_double(read, model, images):
-        return "", max(errors)
-    return f"single precision rounds {name}'s answers by up to {max(errors):.1e} of their scale", None
+        return float("inf")
+    return max(errors) if max(errors) > TOLERANCE else 0.0
 
 
-def _same_in_double(network: nn.Module, original: nn.Module, images: Tensor) -> bool:
+def double(model: nn.Module) -> nn.Module | None:
+    """A copy in double precision; None where layers cannot be copied (weights worked out by hooks)."""
     try:
-        exact = [copy.deepcopy(model).double() for model in (network, original)]
-    except Exception:  # layers that cannot be copied (weights worked out by hooks): nothing to decide with
-        return False
-    answers = (answers_of(model, images.double()) for model in exact)
-    return worst(*answers) <= _TOLERANCE_DOUBLE
+        return copy.deepcopy(model).double()
+    except Exception:
+        return None
 
 
 def _same_in_batches(model: nn.Module, images: Tensor) -> bool:
-    exact = copy.deepcopy(model).double()
+    exact = double(model)
+    if exact is None:
+        return False
     whole = [answer[-1:] for answer in answers_of(exact, images.double())]
-    return worst(answers_of(exact, images[-1:].double()), whole) <= _TOLERANCE_DOUBLE
+    return worst(answers_of(exact, images[-1:].double()), whole) <= TOLERANCE_DOUBLE
 
 
 def first_difference(

@@ -6,9 +6,18 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
+from merges.folding import fold
 from merges.graph import TraceError
 from merges.reading.canonical import canonical
-from merges.reading.check import check_reading, example_images, first_difference
+from merges.reading.check import (
+    TOLERANCE_DOUBLE,
+    answers_of,
+    check_reading,
+    double,
+    example_images,
+    first_difference,
+    worst,
+)
 from merges.reading.exported import constants_of, exported, unwrapped
 
 
@@ -53,9 +62,11 @@ class Reading:
             The answers differ, and the message names the first layer that does; or the network's own answers
             are not usable (see ``check_reading``).
         """
-        remark, error = check_reading(self.name, self.model, made, input_shape, photo)
-        if error is None:
-            return remark
+        error = check_reading(self.name, self.model, made, input_shape, photo)
+        if not error:
+            return ""
+        if self._agrees_in_double(input_shape):
+            return f"single precision rounds {self.name}'s answers by up to {error:.1e} of their scale"
         again = canonical(self.name, self.program, self.model)
         constants = constants_of(self.program)
         images = example_images(input_shape, 2)
@@ -63,6 +74,15 @@ class Reading:
         flat = fx.GraphModule(nn.Module(), self.program.graph)
         where = first_difference(again, flat, placed, images) or "a norm or scale that was folded"
         raise TraceError(f"{self.name} was read wrongly: answers differ by {error:.1e}, first at {where}")
+
+    def _agrees_in_double(self, input_shape: tuple[int, int, int]) -> bool:
+        """Whether the graph, read and folded in double precision, answers as the network does in it."""
+        original, images = double(self.model), example_images(input_shape, 2).double()
+        if original is None:
+            return False
+        exact = canonical(self.name, self.program, self.model).double()
+        fold(exact, input_shape)
+        return worst(answers_of(exact, images), answers_of(original, images)) <= TOLERANCE_DOUBLE
 
 
 def finite(network: nn.Module) -> bool:

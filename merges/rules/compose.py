@@ -81,7 +81,10 @@ def _as_convs(first: nn.Module, second: nn.Module, channels: int) -> tuple[nn.Co
     if not isinstance(one, nn.Conv2d):
         return None
     two = pooling_as_conv(second, one.out_channels) if isinstance(second, nn.AvgPool2d) else second
-    return (one, two) if isinstance(two, nn.Conv2d) else None
+    if not isinstance(two, nn.Conv2d):
+        return None
+    (kind,) = {m.weight.dtype for m in (first, second) if isinstance(m, nn.Conv2d)}
+    return one.to(kind), two.to(kind)
 
 
 def _options(before: fx.Node, node: fx.Node, first: nn.Module, second: nn.Module) -> list[str]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from merges.network import Network, analyse
 from merges.reading.check import answers_of, worst
+from training.errors import ExportError
 from training.export import check, compare, to_onnx
 
 TOLERANCE = 1e-4  # of the answers' scale
@@ -55,11 +56,14 @@ def wrong_export(merged: nn.Module, images: Tensor, path: Path) -> list[str]:
     """How a merged network's file differs from it; and the network that is read from it."""
     channels, height, width = images.shape[1:]
     shape = int(channels), int(height), int(width)
-    to_onnx(merged, shape, path)
+    try:
+        to_onnx(merged, shape, path)
+    except ExportError as error:
+        return [f"not exported: {error}"]
     check(compare(merged, path, images))
     again = analyse("again", merged, shape)
-    error = error_of(again.teacher, merged, images)
-    return [f"read again: {error:.1e}"] if error > TOLERANCE else []
+    distance = error_of(again.teacher, merged, images)
+    return [f"read again: {distance:.1e}"] if distance > TOLERANCE else []
 
 
 def images_for(shape: tuple[int, int, int], count: int = 3) -> Tensor:

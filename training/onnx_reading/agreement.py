@@ -1,7 +1,8 @@
 """A network that was read, compared with onnxruntime on the same file."""
 
+import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,10 @@ class Reference:
         options.log_severity_level = 4
         options.intra_op_num_threads = 1  # its threads and torch's would spin for the same cores
         try:
-            self._session = onnxruntime.InferenceSession(
-                file.path, options, providers=["CPUExecutionProvider"]
-            )
+            with redirect_stdout(io.StringIO()):  # it prints what it then raises
+                self._session = onnxruntime.InferenceSession(
+                    file.path, options, providers=["CPUExecutionProvider"]
+                )
         except Exception as error:  # onnxruntime's errors have no common class
             raise self._unable(error) from error
 
