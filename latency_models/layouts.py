@@ -102,7 +102,9 @@ class _Walk:
         if kernel.op == "conv":
             return self._convolution(kernel.in_shape[0], kernel.out_shape[0], kernel.groups)
         if kernel.op in ("maxpool", "avgpool"):
-            fits = kernel.in_shape[0] % self.block == 0
+            # A pooling over whole maps takes them as they come, others are worth a copy.
+            whole = kernel.window == kernel.in_shape[1:]
+            fits = kernel.in_shape[0] % self.block == 0 and not (whole and not set(inputs) <= self.in_blocks)
         elif kernel.op == "concat":
             fits = set(inputs) <= self.in_blocks and all(part % self.block == 0 for part in kernel.parts)
         else:

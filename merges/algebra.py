@@ -67,12 +67,22 @@ def compose_kernels(
     (out, in, K, K) with ``K = k1 + (k2 - 1) stride``: tap ``q`` of the second sees tap ``t`` of the first at
     ``q stride + t``, which is a transposed convolution of the kernels.
     """
-    transposed = torch.nn.functional.conv_transpose2d
     if groups[1] == len(first) == len(second):  # depthwise: map by map, as its dense kernel may be huge
         dense = dense_kernel(first, groups[0])
-        flat = transposed(second.transpose(0, 1), dense, stride=stride, groups=groups[1])
+        flat = torch.nn.functional.conv_transpose2d(
+            second.transpose(0, 1), dense, stride=stride, groups=groups[1]
+        )
         return flat.reshape(*dense.shape[:2], *flat.shape[2:])
-    return transposed(dense_kernel(second, groups[1]), first, stride=stride, groups=groups[0])
+    outer, inner = dense_kernel(second, groups[1]), dense_kernel(first, groups[0])
+    (height, width), (rows, columns) = inner.shape[2:], outer.shape[2:]
+    sizes = height + (rows - 1) * stride[0], width + (columns - 1) * stride[1]
+    whole = outer.new_zeros(len(outer), inner.shape[1], *sizes)
+    for row in range(rows):  # products of matrices, which run at full speed for any kernel
+        for column in range(columns):
+            top, left = row * stride[0], column * stride[1]
+            tap = torch.tensordot(outer[:, :, row, column], inner, dims=1)
+            whole[:, :, top : top + height, left : left + width] += tap
+    return whole
 
 
 def spread_kernel(weight: Tensor, window: int, stride: int) -> Tensor:

@@ -176,7 +176,7 @@ def extract(graph_module: fx.GraphModule, entry: str, exit_: str) -> fx.GraphMod
     copies: dict[str, fx.Node] = {entry: graph.placeholder(entry)}
     source = find(graph_module, entry)
     assert source is not None
-    copies[entry].meta = dict(source.meta)
+    copies[entry].meta = {key: value for key, value in source.meta.items() if key != "label"}
     for node in between(graph_module.graph, entry, exit_):
         copies[node.name] = graph.node_copy(node, lambda source: copies[source.name])
     graph.output(copies[exit_])

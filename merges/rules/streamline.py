@@ -94,7 +94,13 @@ class Streamline:
         assert isinstance(conv, nn.Conv2d)
         source, target = chain[0].all_input_nodes[0].meta["shape"], chain[-1].meta["shape"]
         sizes = range(conv.kernel_size[0], window.kernel + 1)
-        fits = [k for k in sizes if padding_for(window, k, source[2:], target[2:]) is not None]
+        paddings = {k: padding_for(window, k, source[2:], target[2:]) for k in sizes}
+        middle = conv.kernel_size[0] // 2
+        fits = [
+            k
+            for k, padding in paddings.items()
+            if padding is not None and 0 <= _place(window, padding, conv.kernel_size[0]) + middle < k
+        ]
         ends = dict.fromkeys((*fits[:1], *(k for k in fits if k == window.kernel)))
         wide = [merge for merge in _wide(layers, window) if merge.kernel in fits]
         return {str(merge): merge for merge in (*(_Merge(k) for k in ends), *wide)} | dropped
@@ -133,8 +139,7 @@ class Streamline:
         pools = [m for m in layers if isinstance(m, POOLS)]
         if len(pools) == 1 and isinstance(pools[0], nn.AvgPool2d):
             kernel = spread_kernel(kernel, sides(pools[0].kernel_size)[0], conv.stride[0])
-        # Where the old kernel stands in the new one: the middle of the window, both seen from the input.
-        offset = window.start + padding + (window.kernel - kernel.shape[2]) // 2
+        offset = _place(window, padding, kernel.shape[2])
         last = size - kernel.shape[2]
         places = {
             1: [(offset, offset)],
@@ -143,6 +148,11 @@ class Streamline:
         }
         weight = torch.cat([embed_kernel(kernel, size, size, *place) for place in places[merge.copies]])
         return make_conv(weight, bias.repeat(merge.copies), (window.stride,) * 2, (padding,) * 2, conv.groups)
+
+
+def _place(window: Window, padding: int, kernel: int) -> int:
+    """Where the old kernel stands in the new one: in the middle of the window, both seen from the input."""
+    return window.start + padding + (window.kernel - kernel) // 2
 
 
 def _wide(layers: list[nn.Module | None], window: Window) -> list[_Merge]:
