@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._ops import HigherOrderOperator, OpOverload
 from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind
 from torch.utils import _pytree as pytree
@@ -78,7 +79,7 @@ class _Walk:
     """What every exported operation has become so far."""
 
     def __init__(self, name: str, program: ExportedProgram) -> None:
-        self.name = name
+        self.name, self.program = name, program
         constants = constants_of(program)
         self.builder = Builder([value for value in constants.values() if isinstance(value, nn.Parameter)])
         self.values: dict[fx.Node, Made] = {}
@@ -101,7 +102,7 @@ class _Walk:
             return
         self.builder.origin = node
         try:
-            self.values[node] = self._made(node)
+            self.values[node] = self._region(node) if _is_region(node) else self._made(node)
         except Unsupported as error:
             raise self._refusal(node, str(error)) from error
 
@@ -112,7 +113,25 @@ class _Walk:
         assert isinstance(value, fx.Node)
         return value
 
+    def _region(self, node: fx.Node) -> Made:
+        """The operations inside a region of the forward method that set gradients or precision."""
+        at = next(i for i, argument in enumerate(node.args) if _is_graph(argument))
+        if "autocast" in str(node.target) and node.args[2]:
+            raise Unsupported("a part of it runs in half precision; leave autocast to the caller")
+        inside = getattr(self.program.graph_module, str(node.args[at].target)).graph  # type: ignore[union-attr]
+        entries = (inner for inner in inside.nodes if inner.op == "placeholder")
+        for entry, outer in zip(entries, node.args[at + 1 :], strict=True):
+            if outer in self.values:
+                self.values[entry] = self.values[outer]  # type: ignore[index]
+        for inner in inside.nodes:
+            if inner.op == "call_function":
+                self.step(inner)
+        (answers,) = next(inner for inner in inside.nodes if inner.op == "output").args
+        return tuple(self.values[answer] for answer in answers)
+
     def _made(self, node: fx.Node) -> Made:
+        if not isinstance(node.target, OpOverload):
+            raise Unsupported("it is not among the operations that are supported")
         given = {argument: self._value(value) for argument, value in _bound(node).items()}
         if not any(isinstance(leaf, fx.Node) for leaf in pytree.tree_leaves(given)):
             return self._constant(node)
@@ -170,6 +189,17 @@ def _for_one_image(size: torch.SymInt) -> int:
     """A size that depends on the number of images, for one."""
     expression = size.node.expr
     return int(expression.subs(dict.fromkeys(expression.free_symbols, 1)))
+
+
+_REGIONS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
+
+
+def _is_region(node: fx.Node) -> bool:
+    return isinstance(node.target, HigherOrderOperator) and str(node.target) in _REGIONS
+
+
+def _is_graph(argument: object) -> bool:
+    return isinstance(argument, fx.Node) and argument.op == "get_attr"
 
 
 def _bound(node: fx.Node) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import logging
 import re
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,12 @@ def answering(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def exported(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> ExportedProgram:
+def exported(
+    name: str, model: nn.Module, input_shape: tuple[int, int, int], known: Collection[str]
+) -> ExportedProgram:
     """The network as a program of ATen operations, functional, for any number of images.
+
+    Operations that are not among the `known` (as ``conv2d.default``) are taken apart where PyTorch knows how.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def exported(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> 
     try:
         with answering(model), _silence():
             program = torch.export.export(model, example, dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
-            program = without_writes(program)
+            program = _of_known(without_writes(program), known)
     except Exception as error:
         raise TraceError(f"{name} cannot be read as a graph of layers{_why(error)}") from error
     written = program.graph_signature.buffers_to_mutate
@@ -72,6 +76,15 @@ def exported(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> 
             "only networks that answer without changing themselves are supported"
         )
     return program
+
+
+def _of_known(program: ExportedProgram, known: Collection[str]) -> ExportedProgram:
+    """The program with unknown operations taken apart; those that cannot be stay."""
+    called = {node.target for node in program.graph.nodes if isinstance(node.target, torch._ops.OpOverload)}
+    unknown = [target for target in called if str(target).removeprefix("aten.") not in known]
+    parts = torch.export.default_decompositions() if unknown else {}
+    table = {target: parts[target] for target in unknown if target in parts}
+    return program.run_decompositions(table) if table else program
 
 
 def _require_one_input(name: str, model: nn.Module) -> None:

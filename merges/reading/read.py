@@ -8,6 +8,7 @@ from torch.export import ExportedProgram
 
 from merges.folding import fold
 from merges.graph import TraceError
+from merges.reading.builder import HANDLERS
 from merges.reading.canonical import canonical
 from merges.reading.check import (
     TOLERANCE_DOUBLE,
@@ -40,7 +41,7 @@ class Reading:
             The network cannot be read; the message holds the reason and the place in the user's file.
         """
         inner = unwrapped(model)
-        program = exported(name, inner, input_shape)
+        program = exported(name, inner, input_shape, HANDLERS)
         return cls(name, inner, program, canonical(name, program, inner))
 
     def check(
@@ -71,7 +72,7 @@ class Reading:
         constants = constants_of(self.program)
         images = example_images(input_shape, 2)
         placed = [constants.get(n.name, images) for n in self.program.graph.nodes if n.op == "placeholder"]
-        flat = fx.GraphModule(nn.Module(), self.program.graph)
+        flat = fx.GraphModule(self.program.graph_module, self.program.graph)
         where = first_difference(again, flat, placed, images) or "a norm or scale that was folded"
         raise TraceError(f"{self.name} was read wrongly: answers differ by {error:.1e}, first at {where}")
 

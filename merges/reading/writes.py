@@ -8,7 +8,7 @@ import operator
 
 import torch
 from torch import fx
-from torch._ops import OpOverload
+from torch._ops import HigherOrderOperator, OpOverload
 from torch.export import ExportedProgram
 
 # These return what they are given in evaluation mode, which their schemas do not say.
@@ -17,10 +17,12 @@ _MAY_RETURN_THEIR_INPUT = ("dropout", "feature_dropout", "alpha_dropout", "featu
 
 def without_writes(program: ExportedProgram) -> ExportedProgram:
     """The same program in which no operation changes a value that another one reads."""
-    writes = [node for node in program.graph.nodes if _is_write(node)]
-    if not writes:
+    nodes = list(program.graph.nodes)
+    writes = [node for node in nodes if _is_write(node)]
+    regions = [node for node in nodes if isinstance(node.target, HigherOrderOperator)]
+    if not writes and not regions:
         return program
-    if not _can_be_renamed(program):
+    if regions or not _can_be_renamed(program):  # a region (of a precision, say) may hold writes too
         return program.run_decompositions({})
     for node in writes:
         _rename(node)

@@ -148,6 +148,18 @@ def hooks_that_change_maps() -> nn.Module:
 
 
 @case
+def regions_of_a_precision() -> nn.Module:
+    def body(s: nn.Module, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False), torch.no_grad():
+            x = F.relu(s.stem(x), inplace=True)
+        with torch.no_grad():
+            x = s.one(x)
+        return torch.addcmul(x, x, x, value=0.5).narrow(1, 2, 4)
+
+    return Net(body, maps=4, stem=conv(3, 8), one=conv(8, 8))
+
+
+@case
 def pruned() -> nn.Module:
     net = Net(lambda s, x: F.relu(s.one(F.relu(s.stem(x)))), stem=conv(3, 8), one=conv(8, 8))
     prune.l1_unstructured(net.get_submodule("stem"), "weight", 0.5)
