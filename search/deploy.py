@@ -24,13 +24,19 @@ _CHECK_IMAGES = 64
 
 @dataclass(frozen=True)
 class Exported:
-    """A checked ONNX file; latencies of this machine in milliseconds."""
+    """A checked ONNX file; latencies of this machine in milliseconds.
+
+    `free` are the sizes that it leaves open, of "batch", "height" and "width"; `fixed` those that the file
+    of the network itself left open and this one does not.
+    """
 
     onnx: str
     agreement: Agreement
     original_ms: float
     merged_ms: float
     threads: int
+    free: list[str]
+    fixed: list[str]
 
     def answer(self) -> dict[str, Any]:
         """The ``--json`` form."""
@@ -42,6 +48,7 @@ class Exported:
             "latency_ms": {"original": self.original_ms, "merged": self.merged_ms},
             "speedup": self.original_ms / self.merged_ms,
             "threads": self.threads,
+            "free": self.free,
             "kind": "measured",
         }
 
@@ -99,7 +106,7 @@ def _export(bench: Workbench, merged: fx.GraphModule, out: Path, threads: int) -
     images = _check_images(bench)
     shape = bench.network.input_shape
     with replacing(out) as temporary:
-        to_onnx(merged, shape, temporary)
+        free = to_onnx(merged, shape, temporary, bench.free)
         agreement = compare(merged, temporary, images)
         check(agreement)
     with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +116,9 @@ def _export(bench: Workbench, merged: fx.GraphModule, out: Path, threads: int) -
         sessions = [session_of(str(path), threads) for path in (original, out)]
     feeds = {"image": images[:1].numpy().astype(np.float32)}
     times = side_by_side([lambda s=s: s.run(None, feeds) for s in sessions])  # type: ignore[misc]
-    return Exported(str(out), agreement, times[0][0] / 1000, times[1][0] / 1000, threads)
+    original_ms, merged_ms = (time[0] / 1000 for time in times)
+    fixed = sorted(bench.free - free)
+    return Exported(str(out), agreement, original_ms, merged_ms, threads, sorted(free), fixed)
 
 
 def _check_images(bench: Workbench) -> torch.Tensor:

@@ -177,6 +177,10 @@ def exported_table(exported: Exported) -> Table:
         f"{exported.agreement.max_abs_error:.2e} (answers up to {exported.agreement.scale:.1f})",
     )
     table.add_row("same top-1", f"{exported.agreement.top1_agreement:.2f} %")
+    if exported.free:
+        table.add_row("sizes left free", ", ".join(exported.free))
+    if exported.fixed:
+        table.add_row("sizes fixed, free in the original", ", ".join(exported.fixed))
     table.add_row(
         f"original, this machine, {exported.threads} thread(s), onnxruntime",
         f"{exported.original_ms:.3f} ms",

@@ -1,6 +1,8 @@
 """ONNX files that answer as the PyTorch network does, checked on real images."""
 
+import contextlib
 import copy
+import io
 import logging
 import re
 import warnings
@@ -13,6 +15,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from merges.reading.check import answers_of
 from training.errors import ExportError
 from training.files import replacing
 from training.walk import BATCH
@@ -114,7 +117,8 @@ def _baked(model: nn.Module, input_shape: tuple[int, int, int], free: frozenset[
         if name in free:
             longer = [side + _FURTHER * (axis == place) for axis, side in enumerate(sides)]
             try:
-                _answers(model, torch.zeros(1, channels, *longer))
+                with contextlib.redirect_stderr(io.StringIO()):  # graphs print where they failed
+                    answers_of(model, torch.zeros(1, channels, *longer))
             except RuntimeError:
                 baked.add(name)
     return baked
@@ -134,7 +138,7 @@ def _write(model: nn.Module, input_shape: tuple[int, int, int], path: Path, free
             dynamo=True,
             opset_version=OPSET,
             input_names=["image"],
-            output_names=["scores"] if len(_answers(model, image)) == 1 else None,
+            output_names=["scores"] if len(answers_of(model, image)) == 1 else None,
             dynamic_shapes=(sides,) if sides else None,
             external_data=False,
             verbose=False,
@@ -152,7 +156,7 @@ def _holds_elsewhere(
     for sides in {(height, width), (taller, wider)}:
         images = torch.randn(3 if "batch" in free else 1, channels, *sides, generator=generator)
         found = session.run(None, {"image": images.numpy()})
-        for answer, wanted in zip(found, _answers(model.eval(), images), strict=True):
+        for answer, wanted in zip(found, answers_of(model, images), strict=True):
             gap = np.abs(answer - wanted.numpy()).max() if answer.shape == wanted.shape else np.inf
             if not gap <= TOLERANCE * max(float(wanted.abs().max()), _SMALL):
                 return False
@@ -172,13 +176,6 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-@torch.no_grad()
-def _answers(model: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
-    """All outputs of a network."""
-    answers: Any = model(images)
-    return tuple(answers) if isinstance(answers, tuple | list) else (answers,)
-
-
 def compare(model: nn.Module, path: Path, images: Tensor) -> Agreement:
     """Run network and file on the same preprocessed images (n, channels, height, width), all outputs of both.
 
@@ -188,7 +185,7 @@ def compare(model: nn.Module, path: Path, images: Tensor) -> Agreement:
     name = session.get_inputs()[0].name
     singles = [session.run(None, {name: image[None].numpy()}) for image in images]
     answers = [np.concatenate(parts) for parts in zip(*singles, strict=True)]
-    batches = [_answers(model.eval(), images[i : i + BATCH].float()) for i in range(0, len(images), BATCH)]
+    batches = [answers_of(model, images[i : i + BATCH].float()) for i in range(0, len(images), BATCH)]
     wanted = [torch.cat(parts).numpy() for parts in zip(*batches, strict=True)]
     pairs = list(zip(answers, wanted, strict=True))
     errors = [(float(np.abs(found - right).max()), float(np.abs(right).max())) for found, right in pairs]

@@ -1,6 +1,8 @@
 """Whether two networks answer alike: always asked, after reading and when an exact option is first built."""
 
+import contextlib
 import copy
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -82,7 +84,8 @@ def check_reading(
     if worst(wanted[1], alone) > 10 * TOLERANCE and not _same_in_batches(model, images):
         raise TraceError(f"{name} answers an image differently when other images are in the batch with it")
     try:
-        errors = [worst(answers_of(read, images[-batch:]), wanted[batch]) for batch in _BATCHES]
+        with contextlib.redirect_stderr(io.StringIO()):  # graphs print where they failed
+            errors = [worst(answers_of(read, images[-batch:]), wanted[batch]) for batch in _BATCHES]
     except Exception:  # a size that the graph takes for fixed
         return float("inf")
     return max(errors) if max(errors) > TOLERANCE else 0.0

@@ -83,6 +83,11 @@ def _shuffled(s: nn.Module, x: Tensor) -> Tensor:
     return torch.cat([x[0], F.relu(s.one(x[1]))], 1)
 
 
+def _adaptive(s: nn.Module, x: Tensor) -> Tensor:
+    x = F.adaptive_max_pool2d(s.stem(x), (7, 5))
+    return F.adaptive_max_pool2d(F.interpolate(x, scale_factor=2), (7, 2)) + F.adaptive_avg_pool2d(x, (7, 2))
+
+
 def _gated(s: nn.Module, x: Tensor) -> Tensor:
     x = F.relu6(s.stem(x) + 3) / 6 * s.stem(x)
     return x * torch.sigmoid(x) * s.scale.weight
@@ -123,6 +128,7 @@ _body(
 )
 _body("sizes_worked_out", _sizes, stem=_conv(3, 8), one=_conv(8, 8, stride=2))
 _body("moved_batch", _shuffled, stem=_conv(3, 8), one=_conv(4, 4))
+_body("adaptive_pooling", _adaptive, stem=_conv(3, 8))
 _body("gates", _gated, stem=_conv(3, 8), scale=Gain)
 _body("python_sum", lambda s, x: sum(F.relu(b(x)) for b in (s.a, s.b)) + 1.0, a=_conv(3, 8), b=_conv(3, 8, 5))  # type: ignore[arg-type,return-value]
 _body("names_that_clash", lambda s, x: s.relu(s.output(F.relu(s.conv_relu(F.avg_pool2d(x, 2))))),

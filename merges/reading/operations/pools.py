@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import torch
 from torch import fx, nn
 
+from merges.functions import cut
 from merges.reading.builder import Builder, Made, each_side, handles
 
 
@@ -52,12 +54,18 @@ def _adaptive_avg_pool(b: Builder, self: fx.Node, output_size: Any) -> Made:
 
 @handles("adaptive_max_pool2d.default")
 def _adaptive_max_pool(b: Builder, self: fx.Node, output_size: Any) -> Made:
-    sides, wanted = b.sizes(self)[-2:], each_side(output_size, 2)
-    whole = [int(side) % want == 0 for side, want in zip(sides, wanted, strict=True)]
-    if all(whole):  # windows of one size: exporters know no other
-        window = [int(side) // want for side, want in zip(sides, wanted, strict=True)]
-        return b.layer(nn.MaxPool2d(_square(window)), self), None
-    return b.layer(nn.AdaptiveMaxPool2d(_square(output_size)), self), None
+    """Windows of one size where the sizes divide; exporters know no others, which are cut out one by one."""
+    first = len(b.sizes(self)) - 2
+    pairs = [(int(b.sizes(self)[first + i]), want) for i, want in enumerate(each_side(output_size, 2))]
+    if all(side % want == 0 for side, want in pairs):
+        return b.layer(nn.MaxPool2d(_square([side // want for side, want in pairs])), self), None
+    made = self
+    for dim, (side, want) in enumerate(pairs, first):
+        windows = [(i * side // want, -(-(i + 1) * side // want)) for i in range(want)]
+        cells = [b.function(cut, made, dim, start, stop) for start, stop in windows]
+        most = [b.function(torch.amax, cell, (dim,), True) for cell in cells]
+        made = b.function(torch.cat, most, dim)
+    return made, None
 
 
 def _square(value: Any) -> Any:

@@ -44,8 +44,10 @@ def reshaped(b: Builder, source: fx.Node, wanted: Sizes) -> fx.Node:
         old, new = given[first : len(given) - behind], wanted[first : len(wanted) - behind]
     if len(new) == 1:
         return b.function(torch.flatten, source, first, first + len(old) - 1)
-    if len(old) == 1 and sum(isinstance(size, str) for size in new) <= 1:
-        return b.function(torch.unflatten, source, first, _numbers(new))
+    if len(old) == 1 and not any(isinstance(size, str) for size in new):
+        last = max(i for i, size in enumerate(new) if size != 1 or i == 0)  # follows from the others
+        parts = [-1 if i == last else size for i, size in enumerate(new)]
+        return b.function(torch.unflatten, source, first, parts)
     if sum(isinstance(size, str) for size in wanted) > 1:
         raise Unsupported("several of its sizes depend on the number of images")
     return b.function(torch.reshape, source, _numbers(wanted))
