@@ -38,26 +38,26 @@ def canonical(name: str, program: ExportedProgram, model: nn.Module) -> fx.Graph
     walk = _Walk(name, program)
     for node in _needed(program):
         walk.step(node)
-    answers = [walk.answer(node) for node in _answers(program)]
     made = walk.builder.made
-    made.graph.output(_as_called(program, answers))
+    made.graph.output(_as_called(program, [walk.answer(value) for value in _returned(program)]))
+    if not next(node for node in made.graph.nodes if node.op == "output").all_input_nodes:
+        raise TraceError(f"{name} answers with no tensor that depends on the image")
     simplify(made)
     _label(made, model)
     tidy(made)
     return made.eval()
 
 
-def _answers(program: ExportedProgram) -> list[fx.Node]:
+def _returned(program: ExportedProgram) -> list[Any]:
     """What the user's network returns (an image that it writes into is no answer), in order."""
     returned = next(node for node in program.graph.nodes if node.op == "output").args[0]
     kinds = (spec.kind for spec in program.graph_signature.output_specs)
-    pairs = zip(returned, kinds, strict=True)
-    return [node for node, kind in pairs if kind is OutputKind.USER_OUTPUT and isinstance(node, fx.Node)]
+    return [value for value, kind in zip(returned, kinds, strict=True) if kind is OutputKind.USER_OUTPUT]
 
 
 def _needed(program: ExportedProgram) -> list[fx.Node]:
     """The operations that lead to an answer, in order."""
-    graph, waiting = program.graph, _answers(program)
+    graph, waiting = program.graph, [value for value in _returned(program) if isinstance(value, fx.Node)]
     needed: set[fx.Node] = set()
     while waiting:
         node = waiting.pop()
@@ -67,12 +67,11 @@ def _needed(program: ExportedProgram) -> list[fx.Node]:
     return [node for node in graph.nodes if node in needed and node.op == "call_function"]
 
 
-def _as_called(program: ExportedProgram, answers: list[fx.Node]) -> Any:
+def _as_called(program: ExportedProgram, answers: list[Any]) -> Any:
     """The answers in the containers in which the network returns them; records of its own become tuples."""
+    assert program.call_spec.out_spec is not None
     plain: Any = pytree.tree_unflatten(answers, program.call_spec.out_spec)
-    if isinstance(plain, (fx.Node, dict, list)) or type(plain) is tuple:
-        return plain
-    return answers[0] if len(answers) == 1 else tuple(answers)
+    return plain if isinstance(plain, (fx.Node, dict, list)) or type(plain) is tuple else tuple(answers)
 
 
 class _Walk:
@@ -105,12 +104,19 @@ class _Walk:
             self.values[node] = self._region(node) if _is_region(node) else self._made(node)
         except Unsupported as error:
             raise self._refusal(node, str(error)) from error
+        except TraceError:
+            raise
+        except Exception as error:
+            reason = f"with these arguments it is not supported ({type(error).__name__}: {str(error)[:120]})"
+            raise self._refusal(node, reason) from error
 
-    def answer(self, node: fx.Node) -> fx.Node:
-        value = self.values[node]
-        if isinstance(value, Tensor):
-            raise TraceError(f"{self.name} gives an answer that does not depend on the image")
-        assert isinstance(value, fx.Node)
+    def answer(self, returned: Any) -> Any:
+        """What stands for something that the network returns; numbers and None stay as they are."""
+        if not isinstance(returned, fx.Node):
+            return returned
+        value = self.values.get(returned)
+        if not isinstance(value, fx.Node):
+            raise TraceError(f"{self.name} gives an answer that does not depend on the image's values")
         return value
 
     def _region(self, node: fx.Node) -> Made:

@@ -89,7 +89,10 @@ def _of_known(program: ExportedProgram, known: Collection[str]) -> ExportedProgr
 
 def _require_one_input(name: str, model: nn.Module) -> None:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(model.forward).parameters.values()
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):  # compiled code: export will say what it thinks of it
+        return
     needed = [
         p.name
         for p in parameters

@@ -1,6 +1,8 @@
 """Any network is read rightly or refused by name, with the place in the user's file; never silently wrong."""
 
 import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -131,6 +133,29 @@ def test_answers_that_mix_the_images_of_a_batch_are_refused() -> None:
     )
     assert "number of images" in refusal(lambda s, x: s.stem(x) / x.shape[0], stem=conv(3, 8))
     assert "images of a batch" in refusal(lambda s, x: s.stem(x).flip(0), stem=conv(3, 8))
+
+
+class Record(NamedTuple):
+    scores: Tensor
+    maps: Tensor
+    nothing: None = None
+
+
+def test_answers_in_any_container() -> None:
+    containers: list[Callable[[Tensor], object]] = [
+        lambda x: (x.mean((2, 3)), None, 3),
+        lambda x: {"maps": x, "more": [x.mean((2, 3)), (x + 1,)]},
+        lambda x: Record(x.mean((2, 3)), x),
+    ]
+    images = torch.randn(2, *SHAPE)
+    for pack in containers:
+        net = Net(lambda s, x: x, stem=conv(3, 8))
+        net.forward = lambda x, net=net, pack=pack: pack(F.relu(net.stem(x)))  # type: ignore[method-assign]
+        network = analyse("packed", net, SHAPE)
+        assert worst(answers_of(network.teacher, images), answers_of(net, images)) <= 1e-5
+    net.forward = lambda x: torch.ones(2)  # type: ignore[method-assign]
+    with pytest.raises(TraceError, match="does not depend on the image"):
+        analyse("constant", net, SHAPE)
 
 
 def test_a_network_that_changes_itself_is_refused() -> None:
