@@ -49,8 +49,8 @@ def records(device: str, threads: int | None) -> pd.DataFrame:
 def measurements(rows_of_board: pd.DataFrame) -> Iterator[tuple[str, str, Measurement]]:
     """Network, layer and batch-1 time of every layer in a board's records, in network order."""
     for network, layers in rows_of_board.groupby("network", sort=False):
-        for _, rows in layers.sort_values("index").groupby("index"):
-            first = rows.sort_values("batch").iloc[0]
+        for _, rows in layers.sort_values("index", kind="stable").groupby("index"):
+            first = rows.sort_values("batch", kind="stable").iloc[0]
             kernel = _kernel(first)
             median_us, how = _at_batch_one(rows)
             spread_us = 500 * float((rows["max_ms"] - rows["min_ms"]).div(rows["batch"]).median())
@@ -63,7 +63,7 @@ def measurements(rows_of_board: pd.DataFrame) -> Iterator[tuple[str, str, Measur
 
 def _at_batch_one(rows: pd.DataFrame) -> tuple[float, str]:
     if rows["type"].iloc[0] != "InnerProduct":
-        smallest = rows.sort_values("batch").iloc[0]
+        smallest = rows.sort_values("batch", kind="stable").iloc[0]
         return 1000 * smallest["median_ms"] / smallest["batch"], f"batch {smallest['batch']}"
     # Relative errors count, hence the division by the times themselves.
     design = np.stack([np.ones(len(rows)), rows["batch"]], axis=1) / rows["median_ms"].to_numpy()[:, None]

@@ -217,8 +217,12 @@ class Network:
         Raises
         ------
         MergeError
-            An exact merge changed the answers, or weights are not finite.
+            The plan names a site that there is not, an exact merge changed the answers, or weights are not
+            finite.
         """
+        unknown = set(plan) - {site.id for site in self.sites}
+        if unknown:
+            raise MergeError(f"{self.name} has no site {unknown.pop()!r}; 'cli.py sites' lists them")
         whole = self.skeleton()
         for block in self.blocks:
             choices = block.choices(plan)

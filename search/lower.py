@@ -88,7 +88,7 @@ def _kernel(graph_module: fx.GraphModule, node: fx.Node) -> Kernel:
     parts = concatenated(node)
     if parts is not None:
         return Kernel("concat", target, target, parts=tuple(_shape(p)[0] for p in parts))
-    if is_addition(node) and all(_shape(part) == target for part in node.all_input_nodes):
+    if is_addition(node):
         return Kernel("add", target, target)
     module = layer(graph_module, node)
     if module is None:

@@ -151,7 +151,7 @@ def _torchvision(name: str, classes: int) -> nn.Module:
 def _from_factory(name: str) -> nn.Module:
     try:
         model = factories.made(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInputError(
             f"{name} did not give a model ({type(error).__name__}: {error}); expected an importable "
             "package.module:factory that takes no argument"

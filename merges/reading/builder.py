@@ -88,7 +88,8 @@ class Builder:
 
     def layer(self, module: nn.Module, *inputs: fx.Node) -> fx.Node:
         """A call of a layer; a layer with the same weights and options as an earlier one is that one."""
-        weights = tuple(id(value) for value in (*module.parameters(), *module.buffers()))
+        own = {id(kept) for _, kept in self._kept.values()}
+        weights = tuple(id(v) for v in (*module.parameters(), *module.buffers()) if id(v) in own)
         key = (type(module), module.extra_repr(), weights)
         node = self._node("call_module", self._hint(), inputs)
         if weights and key in self._layers:

@@ -138,6 +138,8 @@ class _Walk:
     def _made(self, node: fx.Node) -> Made:
         if not isinstance(node.target, OpOverload):
             raise Unsupported("it is not among the operations that are supported")
+        if getattr(node.meta["val"], "dtype", None) in (torch.float16, torch.bfloat16):
+            raise Unsupported("a part of it runs in half precision; leave autocast to the caller")
         given = {argument: self._value(value) for argument, value in _bound(node).items()}
         if not any(isinstance(leaf, fx.Node) for leaf in pytree.tree_leaves(given)):
             return self._constant(node)
@@ -182,7 +184,10 @@ class _Walk:
         return TraceError(f"{self.name} cannot be read: {what}{where}: {reason}")
 
 
-_RESIZING = ("view", "reshape", "expand", "slice", "unflatten", "slice_scatter", "_unsafe_view", "split")
+_RESIZING = (
+    *("view", "reshape", "expand", "slice", "unflatten", "slice_scatter", "_unsafe_view", "split"),
+    *("new_zeros", "new_ones", "new_full"),
+)
 
 
 def _resizes(node: fx.Node) -> bool:

@@ -3,9 +3,11 @@
 import contextlib
 import copy
 import io
+import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
@@ -70,6 +72,7 @@ def check_reading(
     if photo is not None:
         images[1] = photo
     wanted: dict[int, list[Tensor]] = {}
+    before = _state(model)
     for batch in _BATCHES:
         try:
             wanted[batch] = answers_of(model, images[-batch:])
@@ -79,7 +82,9 @@ def check_reading(
                 f"{name} does not answer {batch} image{'s' * (batch > 1)} at once ({reason})"
             ) from error
         if not all(bool(torch.isfinite(answer).all()) for answer in wanted[batch]):
-            raise TraceError(f"{name} answers with values that are not finite; give trained weights")
+            raise TraceError(f"{name} answers with values that are not finite for images of about -3 to 3")
+    if _state(model) != before:
+        raise TraceError(f"{name} changes itself or draws random numbers when it answers")
     alone = [answer[-1:] for answer in wanted[max(_BATCHES)]]
     if worst(wanted[1], alone) > 10 * TOLERANCE and not _same_in_batches(model, images):
         raise TraceError(f"{name} answers an image differently when other images are in the batch with it")
@@ -91,20 +96,26 @@ def check_reading(
     return max(errors) if max(errors) > TOLERANCE else 0.0
 
 
-def double(model: nn.Module) -> nn.Module | None:
-    """A copy in double precision; None where layers cannot be copied (weights worked out by hooks)."""
+def in_double(model: nn.Module, images: Tensor) -> list[Tensor] | None:
+    """Answers in double precision; None where a network cannot be copied or has a precision of its own."""
     try:
-        return copy.deepcopy(model).double()
+        return answers_of(copy.deepcopy(model).double(), images.double())
     except Exception:
         return None
 
 
 def _same_in_batches(model: nn.Module, images: Tensor) -> bool:
-    exact = double(model)
-    if exact is None:
+    whole, alone = in_double(model, images), in_double(model, images[-1:])
+    if whole is None or alone is None:
         return False
-    whole = [answer[-1:] for answer in answers_of(exact, images.double())]
-    return worst(answers_of(exact, images[-1:].double()), whole) <= TOLERANCE_DOUBLE
+    return worst(alone, [answer[-1:] for answer in whole]) <= TOLERANCE_DOUBLE
+
+
+def _state(model: nn.Module) -> list[object]:
+    """What answering must leave as it is: plain attributes of layers, and the states of random generators."""
+    plain = (bool, int, float, str, tuple, type(None))
+    own = [value for module in model.modules() for value in vars(module).values() if isinstance(value, plain)]
+    return [own, random.getstate(), torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()]  # type: ignore[index]  # noqa: NPY002
 
 
 def first_difference(

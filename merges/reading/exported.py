@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import sympy
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
@@ -21,6 +22,8 @@ from merges.reading.writes import without_writes
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
 _EXAMPLES = 2  # images: a batch of one would be taken for a constant
+_MOST_IMAGES = 70  # at once, as far as it is asked whether a network treats their number alike
+_SYMBOL = re.compile(r"\bs\d+\b")  # the exporter's name for the number of images
 _FRAME = re.compile(r'File "(?P<file>.+?)", line (?P<line>\d+)')
 
 
@@ -61,6 +64,7 @@ def exported(
         The network takes more than one image batch, or export refuses it: the message holds the reason and
         the place in the user's file.
     """
+    _of_single_precision(name, model, input_shape)
     _require_one_input(name, model)
     example = (torch.zeros(_EXAMPLES, *input_shape),)
     try:
@@ -69,6 +73,7 @@ def exported(
             program = _of_known(without_writes(program), known)
     except Exception as error:
         raise TraceError(f"{name} cannot be read as a graph of layers{_why(error)}") from error
+    _require_any_batch(name, program)
     written = program.graph_signature.buffers_to_mutate
     if written:
         raise TraceError(
@@ -87,22 +92,51 @@ def _of_known(program: ExportedProgram, known: Collection[str]) -> ExportedProgr
     return program.run_decompositions(table) if table else program
 
 
+def _of_single_precision(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> None:
+    """Refuse what is no network, no shape of an image, or has weights of another precision."""
+    if not isinstance(model, nn.Module):
+        raise TraceError(f"{name} is a {type(model).__name__}; expected a torch.nn.Module")
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        raise TraceError(f"{name} cannot take images of {input_shape}; expected channels, height and width")
+    kinds = {weight.dtype for weight in model.parameters() if weight.is_floating_point()}
+    if kinds - {torch.float32}:
+        other = str((kinds - {torch.float32}).pop()).removeprefix("torch.")
+        raise TraceError(f"{name} has weights in {other}; expected float32, as model.float() gives")
+
+
 def _require_one_input(name: str, model: nn.Module) -> None:
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     try:
-        parameters = inspect.signature(model.forward).parameters.values()
+        parameters = list(inspect.signature(model.forward).parameters.values())
     except (TypeError, ValueError):  # compiled code: export will say what it thinks of it
         return
     needed = [
-        p.name
-        for p in parameters
-        if p.default is p.empty and p.kind in (*kinds, inspect.Parameter.KEYWORD_ONLY)
+        p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if len(needed) > 1:
         raise TraceError(
-            f"{name} has {len(needed)} inputs ({', '.join(needed)}); "
+            f"{name} has {len(needed)} inputs ({', '.join(p.name for p in needed)}); "
             "only networks with one image input are supported"
         )
+    if not parameters or parameters[0].kind not in by_place:
+        raise TraceError(f"{name}'s forward method does not take the image as its first argument by place")
+
+
+def _require_any_batch(name: str, program: ExportedProgram) -> None:
+    """Refuse a program that holds for some numbers of images only."""
+    images = next((n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs), None)
+    count = None if images is None else images.meta["val"].shape[0]
+    if not isinstance(count, torch.SymInt):
+        raise TraceError(f"{name} answers a fixed number of images at once")
+    assert count.node.shape_env is not None
+    for guard in count.node.shape_env.guards:
+        symbols = guard.expr.free_symbols
+        if any(
+            guard.expr.subs(dict.fromkeys(symbols, n)) == sympy.false for n in range(_EXAMPLES, _MOST_IMAGES)
+        ):
+            raise TraceError(
+                f"{name} answers differently by how many images it is given (it asks {guard.expr})"
+            )
 
 
 @contextlib.contextmanager
@@ -126,7 +160,9 @@ def _why(error: Exception) -> str:
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     if "data-dependent" in reason:
         reason = "its forward method depends on values of tensors (control flow)"
-    return f"{where}: {reason[:240]}"
+    if "Constraints violated" in reason:
+        reason = "its forward method depends on the number of images (a loop or branch over it)"
+    return f"{where}: {_SYMBOL.sub('images', reason[:240])}"
 
 
 def place_of(stack_trace: str | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from latency_models import build_tables
+from merges.graph import label
 from merges.network import analyse
 from training import models
 from training.data import NO_DATA, DataSpec, load
@@ -18,7 +19,7 @@ from training.finetune import evaluate
 def test_every_convolution_has_the_recorded_shape(name: str, convolutions: int) -> None:
     loaded = models.load(name)
     network = analyse(name, loaded.model, (3, loaded.input_size, loaded.input_size))
-    shapes = {str(n.target): n.meta["shape"] for n in network.teacher.graph.nodes if n.op == "call_module"}
+    shapes = {label(n): n.meta["shape"] for n in network.teacher.graph.nodes if n.op == "call_module"}
     with gzip.open(build_tables.SOURCES / "layer_timings.csv.gz", "rt") as file:
         records = [r for r in csv.DictReader(file) if r["network"] == name and r["type"] == "Convolution"]
     recorded = {r["layer"]: (1, int(r["out_c"]), int(r["out_hw"]), int(r["out_hw"])) for r in records}

@@ -56,6 +56,11 @@ def _divide(b: Builder, self: Any, other: Any) -> Made:
     return b.function(torch.div, b.operand(self), b.operand(other))
 
 
+@handles("div.Tensor_mode", "div.Scalar_mode")
+def _divide_rounded(b: Builder, self: Any, other: Any, rounding_mode: str | None = None) -> Made:
+    return b.function(torch.div, b.operand(self), b.operand(other), rounding_mode=rounding_mode)
+
+
 def _scaled(b: Builder, value: Any, factor: _Number) -> Any:
     """A value times a number."""
     if factor == 1:
@@ -82,7 +87,7 @@ _OF_ONE: dict[str, Callable[..., Tensor]] = {
     for name in (
         "exp", "log", "log2", "log10", "log1p", "expm1", "sqrt", "rsqrt", "abs", "sin", "cos", "tan", "atan",
         "erf", "floor", "ceil", "round", "sign", "square", "reciprocal", "isnan", "logical_not",
-        "sinh", "cosh",
+        "bitwise_not", "sinh", "cosh",
     )
 }  # fmt: skip
 
@@ -104,6 +109,9 @@ _OF_TWO: dict[str, Callable[..., Tensor]] = {
         "remainder": ("Tensor", "Scalar"),
         "logical_and": ("default",),
         "logical_or": ("default",),
+        "bitwise_and": ("Tensor", "Scalar"),
+        "bitwise_or": ("Tensor", "Scalar"),
+        "floor_divide": ("default", "Scalar"),
         "masked_fill": ("Scalar",),
         "where": ("self", "ScalarOther", "ScalarSelf"),
         "clamp": ("Tensor",),

@@ -24,7 +24,7 @@ def _conv(
     groups: int = 1,
 ) -> Made:
     own(weight, bias)
-    spatial = weight.ndim - 2
+    spatial = _sides(weight)
     kernel, steps, spread = weight.shape[2:], each_side(stride, spatial), each_side(dilation, spatial)
     if isinstance(padding, str):
         total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(spread, kernel, strict=True)]
@@ -41,6 +41,12 @@ def _conv(
     return b.layer(b.filled(conv, weight=weight, bias=bias), input)
 
 
+def _sides(weight: Tensor) -> int:
+    if weight.ndim not in (3, 4):
+        raise Unsupported("a convolution over other than one or two sides")
+    return weight.ndim - 2
+
+
 @handles("conv_transpose1d.default", "conv_transpose2d.input")
 def _conv_transpose(
     b: Builder,
@@ -54,7 +60,7 @@ def _conv_transpose(
     dilation: Any = 1,
 ) -> Made:
     own(weight, bias)
-    spatial = weight.ndim - 2
+    spatial = _sides(weight)
     build = nn.ConvTranspose2d if spatial == 2 else nn.ConvTranspose1d
     places = [each_side(value, spatial) for value in (stride, padding, output_padding)]
     shape = weight.shape[0], weight.shape[1] * groups, tuple(weight.shape[2:])

@@ -16,7 +16,7 @@ from merges.reading.builder import Builder, Made, Unsupported, handles
     "native_dropout.default",
 )
 def _dropout(b: Builder, input: Any, p: float, train: bool | None) -> Made:
-    if train:
+    if train and p:
         raise Unsupported("it drops values at random when it answers")
     return (input, None) if "native" in b.operation else input
 
@@ -53,7 +53,9 @@ def _filled(b: Builder, self: Any, value: Any = None, fill_value: Any = None, **
     if number is None:
         number = float("ones" in b.operation)
     sizes = [1 if isinstance(size, str) else size for size in b.answer_sizes()]
-    return torch.full(sizes, float(number), dtype=b.origin.meta["val"].dtype)
+    constant = torch.full(sizes, float(number), dtype=b.origin.meta["val"].dtype)
+    written = b.operation.startswith(("fill", "zero.")) and b.answer_sizes()[:1] == b.sizes(b.images)[:1]
+    return b.for_each_image(constant) if written else constant
 
 
 @handles("copy.default")

@@ -24,7 +24,6 @@ def _batch_norm(
         raise Unsupported("a batch norm of maps with more than two sides")
     affine = weight is not None or bias is not None
     norm = kinds[len(b.sizes(input))](len(running_mean), eps, affine=affine)
-    norm.num_batches_tracked = None  # counts training steps
     statistics = {"running_mean": running_mean, "running_var": running_var}
     return b.layer(b.filled(norm, weight=weight, bias=bias, **statistics), input), None, None
 
