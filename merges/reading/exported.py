@@ -135,7 +135,7 @@ def _require_any_batch(name: str, program: ExportedProgram) -> None:
             guard.expr.subs(dict.fromkeys(symbols, n)) == sympy.false for n in range(_EXAMPLES, _MOST_IMAGES)
         ):
             raise TraceError(
-                f"{name} answers differently by how many images it is given (it asks {guard.expr})"
+                f"{name} answers differently by how many images it is given (it asks {_SYMBOL.sub('images', str(guard.expr))})"
             )
 
 
@@ -167,7 +167,7 @@ def _why(error: Exception) -> str:
 
 def place_of(stack_trace: str | None) -> str:
     """Where in the user's file an exported operation was called, as `` (file:line)``; empty if unknown."""
-    frames = [m for m in _FRAME.finditer(stack_trace or "") if not m["file"].startswith(_TORCH)]
+    frames = [m for m in _FRAME.finditer(stack_trace or "") if not m["file"].startswith((_TORCH, "<"))]
     return f" ({frames[-1]['file']}:{frames[-1]['line']})" if frames else ""
 
 

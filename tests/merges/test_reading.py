@@ -1,5 +1,6 @@
 """Any network is read rightly or refused by name, with the place in the user's file; never silently wrong."""
 
+import random
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -171,6 +172,37 @@ def test_a_network_that_changes_itself_is_refused() -> None:
 
     with pytest.raises(TraceError, match="own buffer 'seen'"):
         analyse("counting", Counting(), SHAPE)
+
+
+def test_answers_that_do_not_depend_on_the_image_alone_are_refused() -> None:
+    class Odd(nn.Module):
+        def __init__(self, kind: str) -> None:
+            super().__init__()
+            self.stem, self.kind, self.calls = conv(3, 8), kind, 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += self.kind == "counts"
+            y: Tensor = self.stem(x).mean((2, 3))
+            y = y * 2 if self.kind == "asks" and x.shape[0] % 2 == 0 else y
+            return y if self.kind != "draws" or random.random() < 2 else -y
+
+    for kind, words in (
+        ("asks", "how many images"),
+        ("counts", "changes itself"),
+        ("draws", "random numbers"),
+    ):
+        with pytest.raises(TraceError, match=words):
+            analyse(kind, Odd(kind), SHAPE)
+
+
+def test_what_is_no_network_of_single_precision_is_refused() -> None:
+    for model, shape, words in (
+        (conv(3, 8).half(), SHAPE, "float16; expected float32"),
+        (F.relu, SHAPE, "expected a torch.nn.Module"),
+        (conv(3, 8), (3, 0, 8), "cannot take images of"),
+    ):
+        with pytest.raises(TraceError, match=words):
+            analyse("odd", model, shape)  # type: ignore[arg-type]
 
 
 def test_values_that_are_not_finite_are_refused() -> None:

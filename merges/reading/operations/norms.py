@@ -86,6 +86,19 @@ def _layer_norm(
     return b.layer(b.filled(norm, weight=weight, bias=bias), input)
 
 
+@handles("rms_norm.default")
+def _rms_norm(
+    b: Builder,
+    input: fx.Node,
+    normalized_shape: list[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Made:
+    own(weight)
+    norm = nn.RMSNorm(normalized_shape, eps, elementwise_affine=weight is not None)
+    return b.layer(b.filled(norm, weight=weight), input)
+
+
 @handles("group_norm.default")
 def _group_norm(
     b: Builder,
