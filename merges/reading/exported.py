@@ -134,9 +134,8 @@ def _require_any_batch(name: str, program: ExportedProgram) -> None:
         if any(
             guard.expr.subs(dict.fromkeys(symbols, n)) == sympy.false for n in range(_EXAMPLES, _MOST_IMAGES)
         ):
-            raise TraceError(
-                f"{name} answers differently by how many images it is given (it asks {_SYMBOL.sub('images', str(guard.expr))})"
-            )
+            asked = _SYMBOL.sub("images", str(guard.expr))
+            raise TraceError(f"{name} answers differently by how many images it is given (it asks {asked})")
 
 
 @contextlib.contextmanager
