@@ -86,7 +86,8 @@ def exported(
 def _of_known(program: ExportedProgram, known: Collection[str]) -> ExportedProgram:
     """The program with unknown operations taken apart; those that cannot be stay."""
     called = {node.target for node in program.graph.nodes if isinstance(node.target, torch._ops.OpOverload)}
-    unknown = [target for target in called if str(target).removeprefix("aten.") not in known]
+    names = {target: str(target).removeprefix("aten.") for target in called}
+    unknown = [t for t, name in names.items() if name not in known and not name.startswith("sym_")]
     parts = torch.export.default_decompositions() if unknown else {}
     table = {target: parts[target] for target in unknown if target in parts}
     return program.run_decompositions(table) if table else program
