@@ -1,27 +1,21 @@
 """A traced network with its merge sites, cut into blocks that are rebuilt one by one."""
 
 import copy
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+import torch
 from torch import Tensor, fx, nn
 
+from merges import fingerprints
 from merges.blocks import Block, group_sites
 from merges.folding import fold
-from merges.graph import (
-    bypass,
-    extract,
-    layer,
-    propagate_shapes,
-    splice,
-    tidy,
-)
+from merges.graph import bypass, extract, layer, propagate_shapes, splice, tidy
 from merges.outlines import Outlines
 from merges.reading.check import TOLERANCE, TOLERANCE_DOUBLE, answers_of, example_images, worst
-from merges.reading.read import Reading, finite
+from merges.reading.read import Reading
 from merges.rule import MergeError, Refusal, Site, Stage, discover
 
 _CHECK_IMAGES = 2
@@ -62,19 +56,12 @@ class Network:
     @cached_property
     def fingerprint(self) -> str:
         """Identifies the structure (layers, shapes, input size), not the weights."""
-        lines = [str(self.input_shape)]
-        for node in self.teacher.graph.nodes:
-            what = layer(self.teacher, node) or getattr(node.target, "__name__", node.target)
-            lines.append(f"{node.name} {what} {node.args} {node.meta.get('shape')}")
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        return fingerprints.of_structure(self.teacher, self.input_shape)
 
     @cached_property
     def weights_fingerprint(self) -> str:
         """Identifies structure and weights together."""
-        digest = hashlib.sha256(self.fingerprint.encode())
-        for name, tensor in self.teacher.state_dict().items():
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return fingerprints.of_weights(self.teacher, self.fingerprint)
 
     def restricted(
         self, only: Collection[str], skip: Collection[str], without: Collection[str] = ()
@@ -232,7 +219,7 @@ class Network:
             if weights and block.name in weights:
                 whole.get_submodule(block.name).load_state_dict(dict(weights[block.name]))
         propagate_shapes(whole, (1, *self.input_shape))
-        if not finite(whole):
+        if not all(bool(torch.isfinite(weight).all()) for weight in whole.parameters()):
             raise MergeError(f"a plan of {self.name} has weights that are not finite")
         return whole
 

@@ -20,6 +20,7 @@ _SHORT = {
     "batch_norm": "norm",
     "conv2d": "conv",
     "max_pool2d": "pool",
+    "rrelu_with_noise_functional": "rrelu",
 }
 
 

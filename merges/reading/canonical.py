@@ -14,8 +14,9 @@ from torch.utils import _pytree as pytree
 
 from merges.graph import TraceError, tidy
 from merges.reading import operations
-from merges.reading.builder import HANDLERS, Builder, Made, Unsupported, path_of, sizes_of, verb_of
+from merges.reading.builder import HANDLERS, Builder, Made, Unsupported, sizes_of, verb_of
 from merges.reading.exported import constants_of, place_of
+from merges.reading.labels import label_nodes
 from merges.reading.simplify import simplify
 
 for _table in pkgutil.iter_modules(operations.__path__):  # importing a table enters it into HANDLERS
@@ -43,7 +44,7 @@ def canonical(name: str, program: ExportedProgram, model: nn.Module) -> fx.Graph
     if not next(node for node in made.graph.nodes if node.op == "output").all_input_nodes:
         raise TraceError(f"{name} answers with no tensor that depends on the image")
     simplify(made)
-    _label(made, model)
+    label_nodes(made, model)
     tidy(made)
     return made.eval()
 
@@ -159,6 +160,8 @@ class _Walk:
         def read(leaf: Any) -> Any:
             if not isinstance(leaf, fx.Node):
                 return leaf
+            if leaf in self.values and self.values[leaf] is None:
+                raise Unsupported(f"it reads an answer of {verb_of(_source(leaf))} that is not supported")
             return self.values[leaf] if leaf in self.values else leaf.meta["val"]
 
         return pytree.tree_map(read, value)
@@ -213,39 +216,13 @@ def _is_graph(argument: object) -> bool:
     return isinstance(argument, fx.Node) and argument.op == "get_attr"
 
 
+def _source(node: fx.Node) -> fx.Node:
+    """The operation that gives a value, alone or as one of several."""
+    return node.all_input_nodes[0] if node.target is operator.getitem else node
+
+
 def _bound(node: fx.Node) -> dict[str, Any]:
     """The arguments of an operation by their schema's names; those that are left out stay out."""
     schema = node.target._schema  # type: ignore[union-attr]
     names = [argument.name for argument in schema.arguments]
     return dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-
-
-def _label(made: fx.GraphModule, model: nn.Module) -> None:
-    """Name every node as its user knows it: by the layer that called it, else by layer and operation."""
-    modules = dict(model.named_modules())
-    nodes = [node for node in made.graph.nodes if node.op in ("call_module", "call_function")]
-    paths = {node: path_of(node.meta["origin"]) for node in nodes}
-    verbs = {path: {verb_of(n.meta["origin"]) for n in nodes if paths[n] == path} for path in paths.values()}
-
-    def is_layer(node: fx.Node) -> bool:
-        path = paths[node]
-        single = path in modules and not any(modules[path].children()) and len(verbs[path]) == 1
-        return bool(path) and (single or node.meta.get("weighted", False))
-
-    taken: set[str] = set()
-    for node in sorted(nodes, key=lambda node: not is_layer(node)):
-        within = f"{paths[node]}.{verb_of(node.meta['origin'])}".lstrip(".")
-        plain = named = paths[node] if is_layer(node) else within
-        number = 1
-        while named in taken:
-            number += 1
-            named = f"{plain}#{number}"
-        taken.add(named)
-        node.meta = {"label": named, "origin": node.meta["origin"].name, "per_image": _per_image(node)}
-
-
-def _per_image(node: fx.Node) -> bool:
-    """Whether the first dimension of a node's value, and no other, counts the images."""
-    images = next(iter(node.graph.nodes)).meta["sizes"][0]
-    sizes = node.meta.get("sizes", (images,))
-    return sizes[0] == images and not any(isinstance(size, str) for size in sizes[1:]) if sizes else False

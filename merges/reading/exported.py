@@ -97,6 +97,10 @@ def _of_single_precision(name: str, model: nn.Module, input_shape: tuple[int, in
     """Refuse what is no network, no shape of an image, or has weights of another precision."""
     if not isinstance(model, nn.Module):
         raise TraceError(f"{name} is a {type(model).__name__}; expected a torch.nn.Module")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise TraceError(
+            f"{name} is a TorchScript module; expected the torch.nn.Module that it was made from"
+        )
     if len(input_shape) != 3 or min(input_shape) < 1:
         raise TraceError(f"{name} cannot take images of {input_shape}; expected channels, height and width")
     kinds = {weight.dtype for weight in model.parameters() if weight.is_floating_point()}

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
@@ -83,8 +82,3 @@ class Reading:
         fold(exact, input_shape)
         got = None if wanted is None else in_double(exact, images)
         return wanted is not None and got is not None and worst(got, wanted) <= TOLERANCE_DOUBLE
-
-
-def finite(network: nn.Module) -> bool:
-    """Whether all weights of a network are numbers."""
-    return all(bool(torch.isfinite(weight).all()) for weight in network.parameters())

@@ -141,6 +141,7 @@ _body("norm_behind_dropout", lambda s, x: F.relu(s.bn(s.nothing(s.drop(s.stem(x)
       drop=nn.Dropout2d, nothing=nn.Identity, bn=lambda: nn.BatchNorm2d(8))  # fmt: skip
 _body("shared_norm_and_scale", lambda s, x: F.relu(s.bn(s.one(F.relu(s.bn(s.stem(x)) * 2))) * 3 + 1),
       stem=_conv(3, 8), one=_conv(8, 8), bn=lambda: nn.BatchNorm2d(8))  # fmt: skip
+_body("random_slopes", lambda s, x: F.rrelu(s.act(s.stem(x)), 0.1, 0.5), stem=_conv(3, 8), act=nn.RReLU)
 _body("instance_and_group_norm", lambda s, x: s.a(s.b(s.stem(x))), stem=_conv(3, 8),
       a=lambda: nn.InstanceNorm2d(8, affine=True), b=lambda: nn.GroupNorm(2, 8))  # fmt: skip
 

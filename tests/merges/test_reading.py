@@ -125,6 +125,10 @@ def test_a_refusal_names_the_operation_and_the_place(capfd: pytest.CaptureFixtur
     assert re.search(r"test_reading\.py:\d+: its forward method depends on values", words)
     with pytest.raises(TraceError, match=r"fft_\w+ .*test_reading\.py:\d+.*not among the operations"):
         analyse("waves", Waves(), SHAPE)
+    unpooled = refusal(
+        lambda s, x: F.max_unpool2d(*F.max_pool2d(s.stem(x), 2, return_indices=True), 2), stem=conv(3, 8)
+    )
+    assert "reads an answer of max_pool2d_with_indices that is not supported" in unpooled
     assert capfd.readouterr().err == ""  # torch dumps the whole graph
 
 
@@ -199,6 +203,7 @@ def test_what_is_no_network_of_single_precision_is_refused() -> None:
     for model, shape, words in (
         (conv(3, 8).half(), SHAPE, "float16; expected float32"),
         (F.relu, SHAPE, "expected a torch.nn.Module"),
+        (torch.jit.trace(conv(3, 8), torch.zeros(1, *SHAPE)), SHAPE, "TorchScript module; expected"),
         (conv(3, 8), (3, 0, 8), "cannot take images of"),
     ):
         with pytest.raises(TraceError, match=words):

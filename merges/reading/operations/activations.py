@@ -65,6 +65,14 @@ _ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+@handles("rrelu_with_noise_functional.default")
+def _random_relu(
+    b: Builder, self: fx.Node, noise: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False
+) -> Made:
+    """Answers with the slope in the middle; the random one is for training."""
+    return b.layer(nn.LeakyReLU((lower + upper) / 2), self), None
+
+
 def _elu(alpha: float, scale: float, input_scale: float) -> nn.Module:
     selu = nn.functional.selu(torch.tensor([-1e9, 1.0], dtype=torch.float64))
     if abs(alpha * scale + float(selu[0])) < 1e-6 and abs(scale - float(selu[1])) < 1e-6:

@@ -38,6 +38,7 @@ def _converted(b: Builder, self: fx.Node, **given: Any) -> Made:
     "fill.Tensor",
     "zero.default",
     "zeros_like.default",
+    "empty_like.default",
     "ones_like.default",
     "full_like.default",
     "new_zeros.default",
