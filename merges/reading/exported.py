@@ -88,9 +88,10 @@ def _of_known(program: ExportedProgram, known: Collection[str]) -> ExportedProgr
     called = {node.target for node in program.graph.nodes if isinstance(node.target, torch._ops.OpOverload)}
     names = {target: str(target).removeprefix("aten.") for target in called}
     unknown = [t for t, name in names.items() if name not in known and not name.startswith("sym_")]
-    parts = torch.export.default_decompositions() if unknown else {}
-    table = {target: parts[target] for target in unknown if target in parts}
-    return program.run_decompositions(table) if table else program
+    if not unknown:
+        return program
+    parts = torch.export.default_decompositions()  # views that PyTorch composes go by themselves
+    return program.run_decompositions({target: parts[target] for target in unknown if target in parts})
 
 
 def _of_single_precision(name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> None:

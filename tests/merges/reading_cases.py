@@ -117,6 +117,7 @@ _body(
     b=_conv(8, 4, 1),
     c=_conv(4, 8),
 )
+_body("narrowed", lambda s, x: s.one(s.stem(x).narrow(1, 2, 5)), stem=_conv(3, 8), one=_conv(5, 8))
 _body("chunks_and_steps", _chunks, 19, stem=_conv(3, 8), one=_conv(8, 8))
 _body("writes_through_views", _writes, stem=_conv(3, 8), one=_conv(8, 8))
 _body(
