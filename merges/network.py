@@ -238,16 +238,27 @@ def analyse(
     TraceError
         The network cannot be read (the message says why and where), or refuses the input size.
     """
-    reading = Reading.of(name, model, input_shape)
-    graph = reading.graph
-    propagate_shapes(graph, (1, *input_shape))
-    folded, refused = fold(graph, input_shape)
+    return found(Reading.of(name, model, input_shape), photo)
+
+
+def found(reading: Reading, photo: Tensor | None = None) -> Network:
+    """As `analyse`, for a network that has been read; with the weights that it has now."""
+    graph = reading.graph()
+    propagate_shapes(graph, (1, *reading.input_shape))
+    folded, refused = fold(graph, reading.input_shape)
     sites: list[Site] = []
     for rule in discover().values():
         if rule.stage is not Stage.ALWAYS:
-            found = rule.find(graph)
-            sites += [place for place in found if isinstance(place, Site)]
-            refused += [place for place in found if isinstance(place, Refusal)]
-    remark = reading.check(graph, input_shape, photo)
-    remarks = (remark,) if remark else ()
-    return Network(name, input_shape, graph, tuple(sites), tuple(refused), tuple(folded), remarks)
+            places = rule.find(graph)
+            sites += [place for place in places if isinstance(place, Site)]
+            refused += [place for place in places if isinstance(place, Refusal)]
+    remark = reading.check(graph, photo)
+    return Network(
+        reading.name,
+        reading.input_shape,
+        graph,
+        tuple(sites),
+        tuple(refused),
+        tuple(folded),
+        (remark,) if remark else (),
+    )

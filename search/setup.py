@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from merges.graph import TraceError
-from merges.network import Network, PatternError, analyse
+from merges.network import Network, PatternError, found
+from merges.reading.read import Reading
 from merges.rule import discover
 from training import models, teacher
 from training.augment import changed, shifted
@@ -136,7 +137,7 @@ def structure(
     """
     loaded = models.load(model, weights, classes, input_size=input_size)
     setup = Setup(only=tuple(only), skip=tuple(skip), low_rank=low_rank)
-    return _analysed(loaded, setup, None)
+    return _found(_read(loaded), setup, None)
 
 
 def workbench(
@@ -166,7 +167,8 @@ def workbench(
         loaded = setup.loaded(len(images.classes))
     photo = next((part.pixels[:1] for part in (images.train, images.test) if len(part)), None)
     photo = None if photo is None else loaded.preprocess(photo)[0]
-    untrained = _analysed(loaded, setup, photo)
+    reading = _read(loaded)
+    untrained = _found(reading, setup, photo)
     for remark in untrained.remarks:
         note(remark)
     _check_outputs(untrained, images, setup.labels)
@@ -183,7 +185,7 @@ def workbench(
         home / "teachers",
         watch(f"training the teacher ({epochs} epochs)"),
     )
-    return Workbench(setup, _analysed(loaded, setup, photo), images, loaded.preprocess, loaded.free)
+    return Workbench(setup, _found(reading, setup, photo), images, loaded.preprocess, loaded.free)
 
 
 def _images(
@@ -221,10 +223,18 @@ def _teacher_epochs(setup: Setup, loaded: models.LoadedModel, images: Data) -> i
     return epochs
 
 
-def _analysed(loaded: models.LoadedModel, setup: Setup, photo: Tensor | None) -> Network:
+def _read(loaded: models.LoadedModel) -> Reading:
     try:
-        found = analyse(loaded.name, loaded.model, loaded.input_shape, photo).without_softmax()
-        return found.restricted(setup.only, setup.skip, setup.left_out)
+        return Reading.of(loaded.name, loaded.model, loaded.input_shape)
+    except TraceError as error:
+        raise BadInputError(str(error)) from error
+
+
+def _found(reading: Reading, setup: Setup, photo: Tensor | None) -> Network:
+    """The network with the weights that it has now, and the sites that the user wants to see merged."""
+    try:
+        network = found(reading, photo).without_softmax()
+        return network.restricted(setup.only, setup.skip, setup.left_out)
     except (TraceError, PatternError) as error:
         raise BadInputError(str(error)) from error
 

@@ -22,16 +22,19 @@ from merges.reading.exported import constants_of, exported, unwrapped
 
 @dataclass(frozen=True)
 class Reading:
-    """A network that was read: its canonical graph, and what it takes to check rewrites of it."""
+    """A network as it was exported: gives its canonical graph, and checks what was made of it.
+
+    Weights that the network learns after it was read are those of the next graph.
+    """
 
     name: str
     model: nn.Module
+    input_shape: tuple[int, int, int]
     program: ExportedProgram
-    graph: fx.GraphModule
 
     @classmethod
     def of(cls, name: str, model: nn.Module, input_shape: tuple[int, int, int]) -> "Reading":
-        """Read a network; its layers are copied, and it is left as it was.
+        """Read a network, and leave it as it was.
 
         Raises
         ------
@@ -39,13 +42,20 @@ class Reading:
             The network cannot be read; the message holds the reason and the place in the user's file.
         """
         inner = unwrapped(model)
-        program = exported(name, inner, input_shape, HANDLERS)
-        return cls(name, inner, program, canonical(name, program, inner))
+        return cls(name, inner, input_shape, exported(name, inner, input_shape, HANDLERS))
 
-    def check(
-        self, made: fx.GraphModule, input_shape: tuple[int, int, int], photo: Tensor | None = None
-    ) -> str:
-        """Refuse a graph made of this one (by exact rewrites) that answers differently.
+    def graph(self) -> fx.GraphModule:
+        """The canonical graph, with copies of the weights that the network has now.
+
+        Raises
+        ------
+        TraceError
+            An operation is unknown; the message holds its place in the user's file.
+        """
+        return canonical(self.name, self.program, self.model)
+
+    def check(self, made: fx.GraphModule, photo: Tensor | None = None) -> str:
+        """Refuse a graph made of this network's (by exact rewrites) that answers differently.
 
         Parameters
         ----------
@@ -61,24 +71,24 @@ class Reading:
             The answers differ, and the message names the first layer that does; or the network's own answers
             are not usable (see ``check_reading``).
         """
-        error = check_reading(self.name, self.model, made, input_shape, photo)
+        error = check_reading(self.name, self.model, made, self.input_shape, photo)
         if not error:
             return ""
-        if self._agrees_in_double(input_shape):
+        if self._agrees_in_double():
             return f"single precision rounds {self.name}'s answers by up to {error:.1e} of their scale"
-        again = canonical(self.name, self.program, self.model)
+        again = self.graph()
         constants = constants_of(self.program)
-        images = example_images(input_shape, 2)
+        images = example_images(self.input_shape, 2)
         placed = [constants.get(n.name, images) for n in self.program.graph.nodes if n.op == "placeholder"]
         flat = fx.GraphModule(self.program.graph_module, self.program.graph)
         where = first_difference(again, flat, placed, images) or "a norm or scale that was folded"
         raise TraceError(f"{self.name} was read wrongly: answers differ by {error:.1e}, first at {where}")
 
-    def _agrees_in_double(self, input_shape: tuple[int, int, int]) -> bool:
+    def _agrees_in_double(self) -> bool:
         """Whether the graph, read and folded in double precision, answers as the network does in it."""
-        images = example_images(input_shape, 2)
+        images = example_images(self.input_shape, 2)
         wanted = in_double(self.model, images)
-        exact = canonical(self.name, self.program, self.model).double()
-        fold(exact, input_shape)
+        exact = self.graph().double()
+        fold(exact, self.input_shape)
         got = None if wanted is None else in_double(exact, images)
         return wanted is not None and got is not None and worst(got, wanted) <= TOLERANCE_DOUBLE

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from merges.graph import TraceError, label, layer
-from merges.network import analyse
+from merges.network import analyse, found
 from merges.reading.check import answers_of, worst
 from merges.reading.exported import unwrapped
 from merges.reading.read import Reading
@@ -237,11 +237,23 @@ def test_rounding_is_told_from_a_fault() -> None:
     assert any("rounds" in remark for remark in network.remarks)
 
 
+def test_weights_that_are_learned_after_reading_count() -> None:
+    net = Net(lambda s, x: F.relu(s.bn(s.stem(x))), stem=conv(3, 8), bn=nn.BatchNorm2d(8)).train()
+    reading = Reading.of("net", net, SHAPE)
+    images = torch.randn(4, *SHAPE)
+    before = answers_of(found(reading).teacher, images)
+    net(images).sum().backward()
+    torch.optim.SGD(net.parameters(), lr=0.1).step()
+    after = answers_of(found(reading).teacher, images)
+    assert worst(after, before) > 1e-3
+    assert worst(after, answers_of(net, images)) <= 1e-5
+
+
 def test_reading_leaves_training_mode_and_weights_alone() -> None:
     net = Net(lambda s, x: F.dropout(F.relu(s.stem(x)), training=s.training), stem=conv(3, 8)).train()
     net.head.eval()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    Reading.of("net", net, SHAPE)
+    analyse("net", net, SHAPE)
     assert net.training and net.stem.training and not net.head.training  # type: ignore[union-attr]
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
