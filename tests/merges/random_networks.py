@@ -234,7 +234,7 @@ def _fits(part: nn.Module, x: Tensor) -> Tensor | None:
     """What a part makes of maps; None where it does not take them, or gives something unusable."""
     try:
         maps: Tensor = part.eval()(x.clone())
-    except (RuntimeError, ValueError, IndexError):
+    except (RuntimeError, ValueError, IndexError, AssertionError):
         return None
     if maps.ndim != 4 or not bool(torch.isfinite(maps).all()) or float(maps.std()) < 1e-3:
         return None

@@ -24,6 +24,7 @@ def _max_pool(
     pool = nn.MaxPool2d(
         _square(window), _square(steps), _square(padding), _square(dilation), ceil_mode=ceil_mode
     )
+    pool.ceil_mode = pool.ceil_mode and not _over_the_end(b, self, window, steps, each_side(padding, 2))
     node = b.layer(pool, self)
     return (node, None) if "indices" in b.operation else node
 
@@ -41,6 +42,7 @@ def _avg_pool(
 ) -> Made:
     window = each_side(kernel_size, 2)
     steps = each_side(stride, 2) if stride else window
+    ceil_mode = ceil_mode and not _over_the_end(b, self, window, steps, each_side(padding, 2))
     counts = ceil_mode, count_include_pad, divisor_override
     return b.layer(nn.AvgPool2d(_square(window), _square(steps), _square(padding), *counts), self)
 
@@ -66,6 +68,20 @@ def _adaptive_max_pool(b: Builder, self: fx.Node, output_size: Any) -> Made:
         most = [b.function(torch.amax, cell, (dim,), True) for cell in cells]
         made = b.function(torch.cat, most, dim)
     return made, None
+
+
+def _over_the_end(b: Builder, source: fx.Node, window: Any, steps: Any, padding: Any) -> bool:
+    """Whether a window that `ceil_mode` adds would begin behind the maps.
+
+    PyTorch leaves it out, which is as without `ceil_mode`; exporters and runtimes count it.
+    """
+    sides = zip(
+        b.sizes(source)[-2:], b.answer_sizes(0 if "indices" in b.operation else None)[-2:], strict=True
+    )
+    return any(
+        -(-(int(before) + 2 * pad - size) // step) + 1 > int(after)
+        for (before, after), size, step, pad in zip(sides, window, steps, padding, strict=True)
+    )
 
 
 def _square(value: Any) -> Any:
