@@ -13,8 +13,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from training import models
-from training.data import NO_DATA, DataSpec, load
-from training.finetune import evaluate
+from training.data.loading import NO_DATA, DataSpec, load
+from training.metrics import evaluate
 
 
 def main() -> None:

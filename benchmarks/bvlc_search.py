@@ -13,7 +13,8 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from search import front, study  # noqa: E402
+from search.results import front  # noqa: E402
+from search.study import study  # noqa: E402
 
 NAME = "bvlc"
 PROXY = ("--bank-images", "1000", "--bank-steps", "60", "--relearn-steps", "40", "--proxy-steps", "2")

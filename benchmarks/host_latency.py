@@ -33,9 +33,9 @@ from latency_models.kit import REFERENCE  # noqa: E402
 from latency_models.onnx_model import one_kernel_model  # noqa: E402
 from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
 from merges.network import Network, analyse  # noqa: E402
-from search.latency import Device, Latencies  # noqa: E402
-from search.setup import structure  # noqa: E402
+from search.scoring.latency import Device, Latencies  # noqa: E402
 from training.export import to_onnx  # noqa: E402
+from training.workbench import structure  # noqa: E402
 
 _PASSES = 3
 

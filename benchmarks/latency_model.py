@@ -21,10 +21,10 @@ from latency_models.calibrate import PLAIN
 from latency_models.predict import Predictor, UnknownKernelError
 from latency_models.table import LatencyTable, Measurement
 from merges.plan import Plan
-from search import presets
-from search.latency import Device, Latencies
-from search.report_network import layers_answer
-from search.setup import structure
+from search.results.network_tables import layers_answer
+from search.scoring.latency import Device, Latencies
+from search.space import presets
+from training.workbench import structure
 
 
 def main() -> None:

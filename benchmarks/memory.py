@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
-from search.latency import Device, Latencies  # noqa: E402
-from search.setup import structure  # noqa: E402
+from search.scoring.latency import Device, Latencies  # noqa: E402
 from training.export import to_onnx  # noqa: E402
+from training.workbench import structure  # noqa: E402
 
 MODELS = ("bvlc_googlenet", "googlenet", "resnet18", "mobilenet_v2", "squeezenet1_1", "alexnet")
 

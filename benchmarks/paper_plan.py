@@ -28,15 +28,17 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from merges.network import Network  # noqa: E402
-from search import presets, report  # noqa: E402
-from search.latency import Device, Latencies  # noqa: E402
-from search.setup import Setup, Watch, Workbench, workbench  # noqa: E402
-from search.train import Training, bottom_up  # noqa: E402
+from search.commands import terminal  # noqa: E402
+from search.deploy.train import Training, bottom_up  # noqa: E402
+from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.space import presets  # noqa: E402
 from training.files import weights_of  # noqa: E402
-from training.finetune import Accuracy, evaluate  # noqa: E402
-from training.fit import Fit, fit  # noqa: E402
+from training.finetune.fit import Fit, fit  # noqa: E402
+from training.finetune.objectives import Distilled, rate_for  # noqa: E402
+from training.metrics import Accuracy, evaluate  # noqa: E402
 from training.optim import half_pays  # noqa: E402
-from training.ways import Distilled, rate_for  # noqa: E402
+from training.progress import Watch  # noqa: E402
+from training.workbench import Setup, Workbench, workbench  # noqa: E402
 
 _MODULES = "modules"
 _STAGES = 2
@@ -136,7 +138,7 @@ def main() -> None:
     table = Table(title=f"{given.plan}, learned on unlabelled photos, {given.steps} steps a block")
     for heading in ("stage", "minutes", "top-5 %", "top-1 %"):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
-    with tempfile.TemporaryDirectory() as scratch, report.bars() as watch:
+    with tempfile.TemporaryDirectory() as scratch, terminal.bars() as watch:
         home = Path(scratch)
         bench = workbench(setup, home, watch)
         steps = steps_of(given.plan, bench.network)

@@ -20,9 +20,9 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from search import presets  # noqa: E402
-from search.latency import Device, Latencies  # noqa: E402
-from search.setup import structure  # noqa: E402
+from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.space import presets  # noqa: E402
+from training.workbench import structure  # noqa: E402
 
 _PAPER = {
     ("paper", "bvlc_googlenet", "inception_5b"): "3.94x",

@@ -23,16 +23,18 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from merges.rule import KEEP  # noqa: E402
-from search import front, report  # noqa: E402
-from search.belief import Surrogate  # noqa: E402
-from search.evaluate import Evaluator  # noqa: E402
-from search.job import Wanted, evaluator_of, search  # noqa: E402
-from search.planfile import PlanFile  # noqa: E402
-from search.proxy import Proxy  # noqa: E402
-from search.setup import Setup, silent  # noqa: E402
-from search.space import distributions, to_plan  # noqa: E402
-from search.study import finished  # noqa: E402
-from search.train import Training, train  # noqa: E402
+from search.accuracy_model import Surrogate  # noqa: E402
+from search.commands import terminal  # noqa: E402
+from search.deploy.train import Training, train  # noqa: E402
+from search.evaluation.evaluator import Evaluator  # noqa: E402
+from search.evaluation.proxy import Proxy  # noqa: E402
+from search.results import front  # noqa: E402
+from search.results.planfile import PlanFile  # noqa: E402
+from search.run import Wanted, evaluator_of, search  # noqa: E402
+from search.space.parameters import distributions, to_plan  # noqa: E402
+from search.study.study import finished  # noqa: E402
+from training.progress import silent  # noqa: E402
+from training.workbench import Setup  # noqa: E402
 
 _RANDOM, _TRAINED, _EPOCHS, _TRIALS = 50, 20, 3, 100
 _SEED = 0
@@ -44,10 +46,10 @@ def main() -> None:
     table = Table(title="rank correlation of judgements, default network")
     for heading in ("of", "plans", "figure", "seconds a plan, dear", "cheap"):
         table.add_column(heading, justify="left" if heading == "of" else "right")
-    with tempfile.TemporaryDirectory() as folder, report.bars() as watch:
+    with tempfile.TemporaryDirectory() as folder, terminal.bars() as watch:
         home = Path(folder)
-        study = search(wanted, f"sqlite:///{home / 'studies.db'}", home, watch, report.note)
-        evaluator = evaluator_of(wanted, home, watch, report.note)
+        study = search(wanted, f"sqlite:///{home / 'studies.db'}", home, watch, terminal.note)
+        evaluator = evaluator_of(wanted, home, watch, terminal.note)
         start = time.perf_counter()
         surrogate = Surrogate(evaluator.worths, evaluator.untouched()["accuracy"])
         belief = surrogate.belief([(trial.params, trial.values[1]) for trial in finished(study)])
@@ -66,7 +68,7 @@ def main() -> None:
             "surrogate and proxy, random plans", str(_RANDOM), figure, f"{dear:.1f}", f"{cheap:.3f}"
         )
 
-        report.note(f"surrogate and proxy, {_RANDOM} random plans: {figure}")
+        terminal.note(f"surrogate and proxy, {_RANDOM} random plans: {figure}")
         points = front.read(study).points
         chosen = [points[i] for i in np.unique(np.linspace(0, len(points) - 1, _TRAINED).round().astype(int))]
         seconds = {trial.number: trial.user_attrs["seconds"] for trial in finished(study)}
@@ -74,7 +76,7 @@ def main() -> None:
         for done, point in enumerate(chosen):
             plan_file, out = PlanFile.of_trial(study, point), home / str(point.trial)
             training = Training(epochs)
-            trained = train(plan_file, wanted.setup, training, out, home, silent, report.note)
+            trained = train(plan_file, wanted.setup, training, out, home, silent, terminal.note)
             reached.append(trained.merged.expected)
             progress(done + 1, len(chosen))
         dear = (time.perf_counter() - start) / len(chosen)

@@ -27,17 +27,18 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from merges.plan import Plan  # noqa: E402
-from search import front, report  # noqa: E402
-from search import study as studies  # noqa: E402
-from search.area import dominated  # noqa: E402
-from search.evaluate import Evaluation, Evaluator  # noqa: E402
-from search.job import Wanted, evaluator_of  # noqa: E402
-from search.latency import Score  # noqa: E402
-from search.ledger import Ledger, open_engine  # noqa: E402
-from search.limits import Limits  # noqa: E402
-from search.proxy import Proxy  # noqa: E402
-from search.setup import Setup  # noqa: E402
-from search.trials import Worker  # noqa: E402
+from search.commands import terminal  # noqa: E402
+from search.engine.claims import Ledger, open_engine  # noqa: E402
+from search.engine.trials import Worker  # noqa: E402
+from search.evaluation.bounds import Limits  # noqa: E402
+from search.evaluation.evaluator import Evaluation, Evaluator  # noqa: E402
+from search.evaluation.proxy import Proxy  # noqa: E402
+from search.pareto import dominated  # noqa: E402
+from search.results import front  # noqa: E402
+from search.run import Wanted, evaluator_of  # noqa: E402
+from search.scoring.latency import Score  # noqa: E402
+from search.study import study as studies  # noqa: E402
+from training.workbench import Setup  # noqa: E402
 
 _TRIALS = (15, 25, 40, 60, 100)
 _SECONDS = (60, 120, 240, 360, 480)
@@ -115,12 +116,12 @@ def main() -> None:
     parser.add_argument("--home", type=Path)
     given = parser.parse_args()
     curves: dict[str, list[list[tuple[float, float]]]] = {}
-    with tempfile.TemporaryDirectory() as scratch, report.bars() as watch:
+    with tempfile.TemporaryDirectory() as scratch, terminal.bars() as watch:
         home = given.home or Path(scratch)
         home.mkdir(parents=True, exist_ok=True)
         storage = f"sqlite:///{home / 'studies.db'}"
         wanted = Wanted(Setup(), Proxy(), "arm-a57", given.trials, "auto")
-        found = evaluator_of(wanted, home, watch, report.note)
+        found = evaluator_of(wanted, home, watch, terminal.note)
         evaluator = Remembering(found.bench, found.latencies, found.proxy, found.shelf)
         evaluator.worths = found.worths
         for sampler in given.samplers.split(","):

@@ -27,12 +27,12 @@ sys.path.insert(0, str(ROOT))
 
 from merges.network import Network  # noqa: E402
 from merges.plan import Plan  # noqa: E402
-from search import report  # noqa: E402
-from search.latency import Device, Latencies  # noqa: E402
-from search.planfile import PlanFile  # noqa: E402
-from search.presets import preset  # noqa: E402
-from search.setup import Setup, workbench  # noqa: E402
-from search.train import Training, relearn_steps_for, train  # noqa: E402
+from search.commands import terminal  # noqa: E402
+from search.deploy.train import Training, relearn_steps_for, train  # noqa: E402
+from search.results.planfile import PlanFile  # noqa: E402
+from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.space.presets import preset  # noqa: E402
+from training.workbench import Setup, workbench  # noqa: E402
 
 _JOINT = (("4b", "4c", "4d"),)  # as in the paper
 _HEADINGS = ("seed", "recipe", "speed-up", "teacher top-1 %", "top-1 %", "expected top-1 %", "seconds")
@@ -70,7 +70,7 @@ def main() -> None:
     table = Table(title=f"{title}, {given.epochs} passes")
     for heading in _HEADINGS:
         table.add_column(heading, justify="right")
-    with tempfile.TemporaryDirectory() as scratch, report.bars() as watch:
+    with tempfile.TemporaryDirectory() as scratch, terminal.bars() as watch:
         home = given.home or Path(scratch)
         for seed in map(int, given.seeds.split(",")):
             setup = Setup(
@@ -99,10 +99,10 @@ def main() -> None:
                     relearn_steps=relearn_steps_for(given.data),
                 )
                 out = Path(scratch) / f"{recipe}-{seed}"
-                reached = train(file, setup, training, out, home, watch, report.note)
+                reached = train(file, setup, training, out, home, watch, terminal.note)
                 merged, seconds = reached.merged, time.perf_counter() - start
                 cells = [f"{p:.2f}" for p in (reached.teacher.top1, merged.top1, merged.expected)]
-                report.note(f"seed {seed}, {recipe}, teacher, top-1, expected: {cells}, {seconds:.0f} s")
+                terminal.note(f"seed {seed}, {recipe}, teacher, top-1, expected: {cells}, {seconds:.0f} s")
                 table.add_row(str(seed), recipe, f"{score.speedup:.2f}x", *cells, f"{seconds:.0f}")
     Console().print(table)
 

@@ -28,18 +28,19 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from merges.blocks import Block  # noqa: E402
-from search import report  # noqa: E402
-from search.area import dominated  # noqa: E402
-from search.evaluate import Evaluator  # noqa: E402
-from search.knapsack import Worth  # noqa: E402
-from search.latency import Device, Latencies  # noqa: E402
-from search.problem import Problem  # noqa: E402
-from search.proxy import Proxy  # noqa: E402
-from search.samplers import SAMPLERS, make_sampler  # noqa: E402
-from search.setup import Setup, workbench  # noqa: E402
-from search.warmstart import guessed_harm, ladder  # noqa: E402
-from training.finetune import accuracy  # noqa: E402
-from training.shelf import Shelf  # noqa: E402
+from search.commands import terminal  # noqa: E402
+from search.evaluation.evaluator import Evaluator  # noqa: E402
+from search.evaluation.proxy import Proxy  # noqa: E402
+from search.pareto import dominated  # noqa: E402
+from search.samplers import make_sampler, names  # noqa: E402
+from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.space.additive import Worth  # noqa: E402
+from search.space.estimates import guessed_harm  # noqa: E402
+from search.space.problem import Problem  # noqa: E402
+from search.space.warm_start import ladder  # noqa: E402
+from training.blocks.store import Shelf  # noqa: E402
+from training.metrics import accuracy  # noqa: E402
+from training.workbench import Setup, workbench  # noqa: E402
 
 _OPTIONS = ("keep", "slim", "merged")
 _SHOWN = (25, 50, 100, 200, 300)
@@ -54,7 +55,7 @@ def choices_of(block: Block) -> dict[str, dict[str, str]]:
 
 def tabulate(home: Path) -> dict[str, object]:
     """Latency and accuracy of every plan, and what each option alone saves and gives up."""
-    with report.bars() as watch:
+    with terminal.bars() as watch:
         bench = workbench(Setup(), home, watch)
         latencies = Latencies(bench.network, Device.named("arm-a57", home))
         evaluator = Evaluator(bench, latencies, Proxy(), Shelf(home / "bank"))
@@ -161,7 +162,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, default=Path("studies"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=300)
-    parser.add_argument("samplers", nargs="*", default=[name for name in SAMPLERS if name != "grid"])
+    parser.add_argument("samplers", nargs="*", default=[name for name in names() if name != "grid"])
     given = parser.parse_args()
     home, seeds, trials = given.home, given.seeds, given.trials
     kept = home / "tabulated.json"

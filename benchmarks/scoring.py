@@ -15,8 +15,8 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from search.latency import Device, Latencies  # noqa: E402
-from search.setup import structure  # noqa: E402
+from search.scoring.latency import Device, Latencies  # noqa: E402
+from training.workbench import structure  # noqa: E402
 
 _PLANS = 20_000
 

@@ -25,10 +25,10 @@ sys.path.insert(0, str(ROOT))
 from latency_models.kit import NotMeasurableError  # noqa: E402
 from latency_models.predict import UnknownKernelError  # noqa: E402
 from merges.network import Network  # noqa: E402
-from search.latency import Device, Latencies  # noqa: E402
-from search.setup import structure  # noqa: E402
-from search.warmstart import fastest, lossless  # noqa: E402
+from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.space.warm_start import fastest, lossless  # noqa: E402
 from training.errors import BadInputError  # noqa: E402
+from training.workbench import structure  # noqa: E402
 
 _NUMBERS = ("seconds", "measuring s", "ms", "exact", "everything")
 

@@ -15,9 +15,11 @@ from rich.console import Console
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from search import front, job, report  # noqa: E402
-from search.proxy import Proxy  # noqa: E402
-from search.setup import Setup  # noqa: E402
+from search import run  # noqa: E402
+from search.commands import terminal  # noqa: E402
+from search.evaluation.proxy import Proxy  # noqa: E402
+from search.results import front, tables  # noqa: E402
+from training.workbench import Setup  # noqa: E402
 
 _BUDGET = 16
 
@@ -35,10 +37,10 @@ def main() -> None:
             zero_shot=True,
         )
         target = rest[0] if rest else "arm-a57"
-        wanted = job.Wanted(setup, Proxy(metric="top5"), target, _BUDGET, "auto")
-        with tempfile.TemporaryDirectory() as home, report.bars() as watch:
-            study = job.search(wanted, f"sqlite:///{home}/studies.db", Path(home), watch, report.note)
-            Console(width=160).print(report.front_table(front.read(study)))
+        wanted = run.Wanted(setup, Proxy(metric="top5"), target, _BUDGET, "auto")
+        with tempfile.TemporaryDirectory() as home, terminal.bars() as watch:
+            study = run.search(wanted, f"sqlite:///{home}/studies.db", Path(home), watch, terminal.note)
+            Console(width=160).print(tables.front_table(front.read(study)))
 
 
 if __name__ == "__main__":

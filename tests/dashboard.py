@@ -6,7 +6,7 @@ from wsgiref.util import setup_testing_defaults
 
 from optuna_dashboard import wsgi
 
-from search.database import storage_of
+from search.study.storage import storage_of
 
 
 def shown(url: str, name: str) -> dict[str, Any]:

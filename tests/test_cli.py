@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from optuna.trial import TrialState
 
 import cli
-from search.database import storage_of
+from search.study.storage import storage_of
 from tests.program import ROOT, SMALL, STUDY, answer, opened, run, search
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from search.goals import wanted
+from search.scoring.objectives import wanted
 from tests.program import answer, run
 from training.errors import BadInputError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from search.pace import carried_on
-from search.proxy import Proxy
+from search.evaluation.proxy import Proxy
+from search.evaluation.proxy_budget import carried_on
 from tests.program import run
 from training.errors import BadInputError
 

@@ -15,8 +15,8 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import text
 
-from search.database import storage_of
-from search.ledger import open_engine
+from search.engine.claims import open_engine
+from search.study.storage import storage_of
 from tests.dashboard import shown
 from tests.postgres import Postgres
 from tests.program import ROOT, answer

@@ -1,40 +1,73 @@
-"""Imports run one way: search -> training -> merges, and search -> latency_models."""
+"""Imports run one way: search -> training -> merges, and search -> latency_models; and from room to room."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("merges", "latency_models", "training", "search")
 MAY_IMPORT = {
     "merges": {"merges"},
     "latency_models": {"latency_models"},
     "training": {"training", "merges"},
     "search": {"search", "training", "merges", "latency_models"},
 }
+ROOMS = {  # each imports those before it
+    "training": (
+        *("errors", "files", "factories", "progress", "optim", "metrics"),
+        *("sources", "data", "onnx_input", "models", "export", "teacher", "finetune", "blocks", "workbench"),
+    ),
+    "search": (
+        *("pareto", "scoring", "space", "accuracy_model", "samplers", "evaluation", "study", "results"),
+        *("deploy", "engine", "run", "commands"),
+    ),
+}
 
 
-def imported(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text())
-    names = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
-    names += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
-    return {name.split(".")[0] for name in names}
+def modules(package: str) -> Iterator[tuple[Path, str]]:
+    """Every file with the name that it is imported by."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield path, ".".join(parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_imports_run_one_way(package: str) -> None:
-    for path in (ROOT / package).rglob("*.py"):
-        found = imported(path)
-        assert found & set(PACKAGES) <= MAY_IMPORT[package], path
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Modules that a file imports from, and the names that it takes."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_packages_import_one_way(package: str) -> None:
+    for path, _ in modules(package):
+        found = {name.split(".")[0] for name, _ in imports(path)}
+        assert found & set(MAY_IMPORT) <= MAY_IMPORT[package], path
         assert "cli" not in found, path
         if package == "latency_models":
             assert not found & {"torch", "torchvision", "optuna"}, path
 
 
-def test_every_package_is_installed() -> None:
-    declared = (ROOT / "pyproject.toml").read_text()
-    for package in PACKAGES:
-        for init in (ROOT / package).rglob("__init__.py"):
-            name = ".".join(init.parent.relative_to(ROOT).parts)
-            assert f'"{name}"' in declared, f"{name} is missing in pyproject.toml"
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_one_way(package: str) -> None:
+    order = ROOMS[package]
+    known = {name for _, name in modules(package)}
+    for path, name in modules(package):
+        if name == package:
+            continue
+        here = order.index(name.split(".")[1])
+        for module, taken in imports(path):
+            target = f"{module}.{taken}" if f"{module}.{taken}" in known else module
+            if target in known and target != package:
+                assert order.index(target.split(".")[1]) <= here, f"{path} imports {target}"
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_nobody_imports_what_is_private(package: str) -> None:
+    for path, _ in modules(package):
+        for module, name in imports(path):
+            if module.split(".")[0] in MAY_IMPORT:
+                assert not any(part.startswith("_") for part in (*module.split("."), name)), (path, module)

@@ -8,8 +8,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from search import front, page
-from search.space import PRESET
+from search.results import front, html
+from search.space.parameters import PRESET
 
 BROWSER = next(
     (name for name in ("chromium", "chromium-browser", "google-chrome") if shutil.which(name)), None
@@ -46,7 +46,7 @@ def study() -> optuna.Study:
 @pytest.fixture(scope="module")
 def written(study: optuna.Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "front.html"
-    page.write(study, front.read(study), path)
+    html.write_page(study, front.read(study), path)
     return path
 
 
@@ -80,5 +80,5 @@ def test_few_trials_give_a_page_that_says_so(tmp_path: Path, study: optuna.Study
     for key, value in study.user_attrs.items():
         few.set_user_attr(key, value)
     few.add_trials(study.get_trials()[:2])
-    page.write(few, front.read(few), tmp_path / "few.html")
+    html.write_page(few, front.read(few), tmp_path / "few.html")
     assert "finished trials are needed" in (tmp_path / "few.html").read_text()

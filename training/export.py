@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from merges.reading.check import answers_of
 from training.errors import ExportError
 from training.files import replacing
-from training.walk import BATCH
+from training.metrics import BATCH
 
 OPSET = 18
 TOLERANCE = 1e-3  # of the answers' own scale

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from training.progress import Progress, quiet
+
 _FLOOR = 1e-3
 
 
@@ -59,7 +61,7 @@ def descend(
     batch: int,
     rate: float,
     generator: torch.Generator,
-    progress: Callable[[int, int], None] = lambda _, __: None,
+    progress: Progress = quiet,
 ) -> None:
     """A fixed number of steps on ``loss(indices of images)`` with a warmed-up cosine rate."""
     if steps == 0:

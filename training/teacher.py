@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from training.data.dataset import Data
 from training.files import digest, save_weights, weights_of
-from training.images import Data
-from training.models import LoadedModel
+from training.models.loading import LoadedModel
 from training.optim import batches, cosine, half_pays, relative_adam
+from training.progress import Progress
 
-Progress = Callable[[int, int], None]
 _BATCH = 32
 _RATE = 2e-3
 _FINE_RATE = 3e-3  # relative

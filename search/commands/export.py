@@ -5,10 +5,11 @@ from typing import Any
 
 import click
 
-from search import deploy, report
-from search.commands import options
-from search.planfile import PlanFile
-from training.data import NO_DATA
+from search.commands import options, terminal
+from search.deploy import export
+from search.deploy.tables import exported_table
+from search.results.planfile import PlanFile
+from training.data.loading import NO_DATA
 from training.errors import BadInputError
 
 
@@ -34,14 +35,14 @@ def command(
         raise BadInputError(
             "--weights, --data, --eval-data, --labels and --preprocess go with --plan; a run knows its own"
         )
-    with report.bars() as watch:
+    with terminal.bars() as watch:
         if run:
-            exported = deploy.export_run(run, out, threads, home, watch, report.note)
+            exported = export.export_run(run, out, threads, home, watch, terminal.note)
         else:
             assert plan is not None
             loaded = PlanFile.load(plan)
             if loaded.setup is None and given["data"] is None:
                 given["data"] = NO_DATA
             setup = loaded.setup_with(plan, given)
-            exported = deploy.export_plan(loaded, setup, out, threads, home, watch, report.note)
-    options.say(exported.answer(), as_json, report.exported_table(exported))
+            exported = export.export_plan(loaded, setup, out, threads, home, watch, terminal.note)
+    options.say(exported.answer(), as_json, exported_table(exported))

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
-from search import front, page, report, study
-from search.commands import options
+from search.commands import options, terminal
+from search.results import front, tables
+from search.results.html import write_page
+from search.study import study
 
 
 @click.command(
@@ -23,9 +25,9 @@ def command(
     opened = study.open_study(name, options.database(storage, home))
     found = front.read(opened)
     if csv:
-        report.write_csv(found, csv)
-        report.note(f"front written to {csv}")
+        tables.write_csv(found, csv)
+        terminal.note(f"front written to {csv}")
     if html:
-        page.write(opened, found, html)
-        report.note(f"front written to {html}")
-    options.say(found.answer(), as_json, report.front_table(found), report.next_commands(found))
+        write_page(opened, found, html)
+        terminal.note(f"front written to {html}")
+    options.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))

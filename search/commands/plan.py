@@ -8,14 +8,17 @@ from typing import Any
 import click
 
 from merges.plan import Plan
-from search import front, picture, planfile, presets, report, study
-from search.commands import options
-from search.latency import Device, Latencies
-from search.planfile import PlanFile
-from search.pricing import priced
-from search.setup import structure
-from search.warmstart import lossless
+from search.commands import options, terminal
+from search.results import front, planfile, tables
+from search.results.planfile import PlanFile
+from search.results.svg import draw
+from search.scoring.availability import priced
+from search.scoring.latency import Device, Latencies
+from search.space import presets
+from search.space.warm_start import lossless
+from search.study import study
 from training.errors import BadInputError
+from training.workbench import structure
 
 _file = click.Path(exists=False, dir_okay=False, path_type=Path)
 
@@ -60,12 +63,12 @@ def command(
 def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
     if out:
         found.save(out)
-        report.note(f"plan written to {out}")
+        terminal.note(f"plan written to {out}")
     path = quote(str(out or "plan.json"))
     train = f"Next:\n  python cli.py train --plan {path} --epochs 10 --out runs/merged"
     export = f"Next:\n  python cli.py export --plan {path} --out model.onnx"
     command = export if found.setup and found.setup.zero_shot else train
-    options.say(found.model_dump(mode="json"), as_json, report.plan_table(found), command)
+    options.say(found.model_dump(mode="json"), as_json, tables.plan_table(found), command)
 
 
 def _preset(preset: str, given: dict[str, Any]) -> PlanFile:
@@ -93,8 +96,8 @@ def show(path: Path, svg: Path, home: Path) -> None:
     """Draw a plan's network before and after, with the latency of every kernel."""
     plan = PlanFile.load(path)
     latencies = planfile.latencies(plan, home)
-    picture.draw(latencies, plan, svg)
-    report.note(f"picture written to {svg}")
+    draw(latencies, plan, svg)
+    terminal.note(f"picture written to {svg}")
 
 
 @command.command("merge", epilog="Example: python cli.py plan merge stem.json modules.json --out both.json")

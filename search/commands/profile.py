@@ -8,11 +8,13 @@ import click
 
 from latency_models.remote import Adb, Board, Ssh
 from merges.network import Network
-from search import profiling, report, report_network
-from search.commands import options
-from search.latency import Device, Latencies
-from search.setup import Watch, structure
+from search.commands import options, terminal
+from search.deploy import boards
+from search.results import network_tables
+from search.scoring.latency import Device, Latencies
 from training.errors import BadInputError
+from training.progress import Watch
+from training.workbench import structure
 
 _EXAMPLES = (
     "Example: python cli.py profile --model alexnet --target arm-a57 --by-layer; a board: "
@@ -43,38 +45,38 @@ def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any
     ways = [way for way in ("ssh", "adb", "kit", "answer") if given[way]]
     if len(ways) > 1:
         raise BadInputError("give one of --ssh, --adb, --kit and --import")
-    new = profiling.NewTarget(given["runtime"], given["threads"], given["ssh"] or given["adb"] or "")
-    device = profiling.find_or_make(target, new, home) if ways else Device.named(target, home)
+    new = boards.NewTarget(given["runtime"], given["threads"], given["ssh"] or given["adb"] or "")
+    device = boards.find_or_make(target, new, home) if ways else Device.named(target, home)
     if ways and not device.spec.grows:
         raise BadInputError(f"{target} is shipped with this program; give a new name to measure a board")
     network = structure(given["model"], given["input_size"], given["classes"])
-    with report.bars() as watch:
+    with terminal.bars() as watch:
         if given["kit"]:
-            count = profiling.write_kit(network, device, given["kit"], home, watch)
-            report.note(f"{count} kernels in {given['kit']}: run 'python3 board.pyz .' there on the board")
+            count = boards.write_kit(network, device, given["kit"], home, watch)
+            terminal.note(f"{count} kernels in {given['kit']}: run 'python3 board.pyz .' there on the board")
             return
         count = _measured(given, network, device, home, by_layer, watch)
     if count:
-        report.note(f"{count} kernels measured, kept in {device.path}")
+        terminal.note(f"{count} kernels measured, kept in {device.path}")
     device = Device.named(target, home)
     latencies = Latencies(network, device)
     if given["table"]:
         device.table.save(given["table"])
     rows = latencies.by_layer()
-    answer = report_network.layers_answer(given["model"], target, rows)
+    answer = network_tables.layers_answer(given["model"], target, rows)
     score = latencies.score({})
-    options.say(answer, as_json, report_network.layers_table(answer, device.describe(score.total)))
+    options.say(answer, as_json, network_tables.layers_table(answer, device.describe(score.total)))
 
 
 def _measured(
     given: dict[str, Any], network: Network, device: Device, home: Path, by_layer: bool, watch: Watch
 ) -> int:
     if given["answer"]:
-        return profiling.take(device, given["answer"], home, report.note)
+        return boards.take(device, given["answer"], home, terminal.note)
     if given["ssh"] or given["adb"]:
         place: Board = Ssh(given["ssh"]) if given["ssh"] else Adb(given["adb"])
         with tempfile.TemporaryDirectory(prefix="kit-") as folder:
-            return profiling.measure_there(network, device, place, Path(folder), home, watch, report.note)
+            return boards.measure_there(network, device, place, Path(folder), home, watch, terminal.note)
     if by_layer or not device.spec.measurable:
         return 0
     return Latencies(network, device).learn_all(watch, again=True)

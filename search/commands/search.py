@@ -5,15 +5,16 @@ from typing import Any
 
 import click
 
-from search import front, goals, job, report
-from search.commands import options
-from search.goals import ALWAYS, MORE
-from search.limits import Limits
-from search.proxy import KEPT, METRICS, Proxy
-from search.samplers import SAMPLERS
-from search.setup import Setup
-from training.data import NO_DATA
+from search import run, samplers
+from search.commands import options, terminal
+from search.evaluation.bounds import Limits
+from search.evaluation.proxy import KEPT, METRICS, Proxy
+from search.results import front, tables
+from search.scoring import objectives
+from search.scoring.objectives import ALWAYS, MORE
+from training.data.loading import NO_DATA
 from training.errors import BadInputError
+from training.workbench import Setup
 
 
 @click.command("search", epilog="Example: python cli.py search --target arm-a57 --budget 100")
@@ -35,7 +36,7 @@ from training.errors import BadInputError
     default=True,
     help="Continue a study of that name, or refuse to.  [default: --resume]",
 )
-@click.option("--sampler", type=click.Choice(SAMPLERS), default="auto", show_default=True)
+@click.option("--sampler", type=click.Choice(samplers.names()), default=samplers.DEFAULT, show_default=True)
 @click.option(
     "--metric",
     type=click.Choice(list(METRICS)),
@@ -98,14 +99,14 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
         metric=metric,
     )
     targets = list(dict.fromkeys(given["targets"]))
-    wanted = job.Wanted(
+    wanted = run.Wanted(
         setup=Setup(**{k: v for k, v in given.items() if k in Setup.model_fields and v is not None}),
         proxy=proxy,
         proxy_seconds=given["proxy_seconds"],
         bank=given["bank"],
         target=targets[0],
         also_targets=tuple(targets[1:]),
-        goals=goals.wanted(given["objectives"]),
+        goals=objectives.wanted(given["objectives"]),
         budget=given["budget"],
         sampler=given["sampler"],
         name=given["name"],
@@ -113,7 +114,7 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
         workers=given["workers"],
         limits=Limits(given["max_latency"], given["max_drop"], given["max_memory"], given["max_params"]),
     )
-    with report.bars() as watch:
-        study = job.search(wanted, options.database(storage, home), home, watch, report.note)
+    with terminal.bars() as watch:
+        study = run.search(wanted, options.database(storage, home), home, watch, terminal.note)
     found = front.read(study)
-    options.say(found.answer(), as_json, report.front_table(found), report.next_commands(found))
+    options.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))

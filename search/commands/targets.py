@@ -11,7 +11,7 @@ from latency_models import compare, target
 from latency_models.predict import Predictor
 from latency_models.table import LatencyTable
 from search.commands import options
-from search.latency import Device
+from search.scoring.latency import Device
 
 _FIELDS = ("name", "device", "runtime", "threads", "precision", "kind", "source")
 

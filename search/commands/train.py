@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from search import report
-from search.commands import options
-from search.planfile import PlanFile
-from search.setup import silent
-from search.train import Training, relearn_steps_for, train
-from training.data import NO_DATA
+from search.commands import options, terminal
+from search.deploy.tables import trained_table
+from search.deploy.train import Training, relearn_steps_for, train
+from search.results.planfile import PlanFile
+from training.data.loading import NO_DATA
 from training.errors import BadInputError
-from training.fit import is_first
+from training.finetune.fit import is_first
+from training.progress import silent
 
 
 @click.command("train", epilog="Example: python cli.py train --plan plan.json --epochs 10 --out runs/merged")
@@ -125,7 +125,7 @@ def command(
     if not is_first():
         train(plan, setup, training, out, home, silent, lambda text: None)
         return
-    with report.bars() as watch:
-        trained = train(plan, setup, training, out, home, watch, report.note)
+    with terminal.bars() as watch:
+        trained = train(plan, setup, training, out, home, watch, terminal.note)
     command = f"Next:\n  python cli.py export --run {quote(str(out))} --out model.onnx"
-    options.say(trained.answer(), as_json, report.trained_table(trained), command)
+    options.say(trained.answer(), as_json, trained_table(trained), command)

@@ -117,8 +117,9 @@ _body(
     b=_conv(8, 4, 1),
     c=_conv(4, 8),
 )
-_body("windows_over_the_end", lambda s, x: F.max_pool2d(F.avg_pool2d(s.stem(x), 2, 4, ceil_mode=True), 2, 3, ceil_mode=True),
-      stem=_conv(3, 8))  # fmt: skip
+_body("windows_over_the_end", lambda s, x: s.two(s.one(s.stem(x))), stem=_conv(3, 8),
+      one=lambda: nn.AvgPool2d(2, 4, ceil_mode=True),
+      two=lambda: nn.MaxPool2d(2, 3, ceil_mode=True))  # fmt: skip
 _body("alias_of_transpose", lambda s, x: s.one(s.stem(x).swapaxes(2, 3)), stem=_conv(3, 8), one=_conv(8, 8))
 _body("narrowed", lambda s, x: s.one(s.stem(x).narrow(1, 2, 5)), stem=_conv(3, 8), one=_conv(5, 8))
 _body("chunks_and_steps", _chunks, 19, stem=_conv(3, 8), one=_conv(8, 8))

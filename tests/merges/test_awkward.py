@@ -11,8 +11,8 @@ from merges.graph import TraceError
 from merges.network import analyse
 from merges.reading.check import answers_of, worst
 from tests.merges.awkward import CASES
+from training.blocks.runner import Walk, walk
 from training.export import compare, to_onnx
-from training.walk import Walk, walk
 
 SHAPE = (3, 20, 28)
 USABLE = [name for name, case in CASES.items() if not case.whole]

@@ -9,12 +9,12 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from scipy.stats import spearmanr
 
-from search.area import dominated
-from search.auto import AutoSampler
-from search.belief import Surrogate
-from search.knapsack import Worth
-from search.problem import Choices, Problem
-from search.samplers import SAMPLERS, make_sampler
+from search.accuracy_model import Surrogate
+from search.pareto import dominated
+from search.samplers import make_sampler, names
+from search.samplers.auto import AutoSampler
+from search.space.additive import Worth
+from search.space.problem import Choices, Problem
 from training.errors import BadInputError
 
 SITES, OPTIONS = 6, ("keep", "a", "b")
@@ -60,7 +60,7 @@ def test_it_comes_close_to_the_exact_front_and_beats_chance() -> None:
     assert sum(ours) > sum(chance)
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "auto"])
+@pytest.mark.parametrize("name", [name for name in names() if name != "auto"])
 def test_every_sampler_proposes_plans_of_the_space(name: str) -> None:
     assert 0 < search(name, 0, 5) <= 1
 

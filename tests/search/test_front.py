@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.front import Front, Point, hypervolume, pareto, select
+from search.results.front import Front, Point, hypervolume, pareto, select
 from training.errors import BadInputError
 
 BASE = {"latency_ms": 100.0, "accuracy": 90.0}

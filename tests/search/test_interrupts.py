@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from search.interrupts import uninterrupted
+from search.study.interrupts import uninterrupted
 
 
 def interrupt() -> None:

@@ -12,12 +12,12 @@ from latency_models.table import LatencyTable
 from merges.graph import propagate_shapes
 from merges.network import Network, analyse
 from merges.plan import Plan
-from search import presets, sites, warmstart
-from search.latency import Device, Latencies
-from search.lower import lower
-from search.setup import structure
+from search.scoring.latency import Device, Latencies
+from search.scoring.lowering import lower
+from search.space import listing, presets, warm_start
 from tests import networks
 from training.errors import BadInputError
+from training.workbench import structure
 
 
 def quiet(what: str) -> Callable[[int, int], None]:
@@ -74,7 +74,7 @@ def test_a_plans_score_is_the_sum_over_its_whole_lowered_network(network: Networ
 
 
 def test_the_sites_answer_has_every_option_with_its_own_latency(network: Network) -> None:
-    answer = sites.list_sites(Latencies(network, Device.named("arm-a57", Path("unused")))).answer()
+    answer = listing.list_sites(Latencies(network, Device.named("arm-a57", Path("unused")))).answer()
     listed = {site["id"]: site for site in answer["sites"]}
     assert set(listed) == {site.id for site in (*network.sites, *network.folded)}
     for site in network.sites:
@@ -109,7 +109,7 @@ def test_every_step_of_every_preset_fits_its_network_and_makes_it_faster(name: s
 def test_the_exact_plan_pays_and_keeps_the_answers() -> None:
     network = analyse("mixed", networks.mixed(), (3, 24, 24))
     latencies = Latencies(network, Device.named("arm-a57", Path("unused")))
-    chosen = warmstart.lossless(latencies)
+    chosen = warm_start.lossless(latencies)
     assert chosen
     assert latencies.score(chosen).speedup > 1
     x = torch.randn(2, 3, 24, 24)

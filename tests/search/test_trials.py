@@ -10,13 +10,13 @@ from optuna.trial import TrialState
 
 from merges.network import analyse
 from merges.plan import Plan
-from search.database import storage_of
-from search.evaluate import Evaluation, Evaluator
-from search.latency import Device, Latencies, Score
-from search.ledger import Ledger, open_engine
-from search.limits import Limits
-from search.proxy import Proxy
-from search.trials import Worker
+from search.engine.claims import Ledger, open_engine
+from search.engine.trials import Worker
+from search.evaluation.bounds import Limits
+from search.evaluation.evaluator import Evaluation, Evaluator
+from search.evaluation.proxy import Proxy
+from search.scoring.latency import Device, Latencies, Score
+from search.study.storage import storage_of
 from tests.networks import mixed
 
 GRACE = 0.5

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from merges.plan import Plan
-from search.knapsack import Worths
-from search.latency import Device, Latencies
-from search.setup import structure
-from search.warmstart import first_plans, weigh
+from search.scoring.latency import Device, Latencies
+from search.space.additive import Worths
+from search.space.estimates import weigh
+from search.space.warm_start import first_plans
+from training.workbench import structure
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from latency_models import build_tables
 from merges.graph import label
 from merges.network import analyse
 from training import models
-from training.data import NO_DATA, DataSpec, load
-from training.finetune import evaluate
+from training.data.loading import NO_DATA, DataSpec, load
+from training.metrics import evaluate
 
 
 @pytest.mark.parametrize(("name", "convolutions"), [("bvlc_googlenet", 57), ("bvlc_alexnet", 5)])

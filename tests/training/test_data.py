@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from tests.photos import photos
-from training.data import DataSpec, load
+from training.data.loading import DataSpec, load
 from training.errors import BadInputError
 
 

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from merges.network import Network, analyse
-from search.presets import preset
-from search.setup import structure
+from search.space.presets import preset
 from tests import networks
 from tests.training.test_learning import everything, images
 from training.errors import BadInputError
-from training.fit import Fit, fit
-from training.paper import stages, train_as_paper
-from training.walk import outputs_of
-from training.ways import Distilled, Labelled
+from training.finetune.deep_rebirth import stages, train_as_paper
+from training.finetune.fit import Fit, fit
+from training.finetune.objectives import Distilled, Labelled
+from training.metrics import outputs_of
+from training.workbench import structure
 
 
 def fitted(

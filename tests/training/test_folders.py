@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from tests.photos import photos
-from training.data import DataSpec, load
+from training.data.dataset import Data
+from training.data.loading import DataSpec, load
 from training.errors import BadInputError
-from training.images import Data
 
 
 def of(folder: Path, **more: object) -> Data:

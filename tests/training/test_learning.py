@@ -9,15 +9,16 @@ from torch import Tensor, nn
 
 from merges.network import Network, analyse
 from tests import networks
-from training.assemble import assemble, following, relearn
-from training.bank import Bank
-from training.distill import error_of
+from training.blocks.bank import Bank
+from training.blocks.bottom_up import assemble, following, relearn
+from training.blocks.distill import error_of
+from training.blocks.runner import walk
+from training.blocks.store import Shelf
+from training.blocks.task import Recipe
 from training.errors import ExportError
 from training.export import Agreement, check, compare, to_onnx
-from training.finetune import Progress, accuracy
-from training.lesson import Recipe
-from training.shelf import Shelf
-from training.walk import outputs_of, walk
+from training.metrics import accuracy, outputs_of
+from training.progress import Progress, quiet
 
 RECIPE = Recipe(images=80, steps=40, batch=8)
 
@@ -125,7 +126,7 @@ def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp
         tmp_path / "k",
     )
 
-    def relearned(shelf: Shelf | None, told: Progress = lambda _, __: None) -> dict[str, Tensor]:
+    def relearned(shelf: Shelf | None, told: Progress = quiet) -> dict[str, Tensor]:
         merged = assemble(bank, plan)
         lesson = following(network, images(), half=False)
         relearn(merged, network, plan, images(), lesson, replace(RECIPE, steps=5), told, shelf)

@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from tests.photos import photos
-from training import sizes
-from training.data import DataSpec, load
+from training.data import sizes
+from training.data.loading import DataSpec, load
+from training.data.preprocess import CAFFE, IMAGENET
 from training.errors import BadInputError
-from training.preprocess import CAFFE, IMAGENET
 
 RAMP = np.tile(np.linspace(0, 255, 36).astype(np.uint8), (36, 1))
 DEEP = RAMP.astype(np.uint16) * 257

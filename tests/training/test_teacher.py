@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 
 from tests import networks
-from training.augment import shifted
-from training.finetune import evaluate
-from training.images import Data, Images
-from training.models import LoadedModel
-from training.preprocess import IMAGENET
+from training.data.augment import shifted
+from training.data.dataset import Data, Images
+from training.data.preprocess import IMAGENET
+from training.metrics import evaluate
+from training.models.loading import LoadedModel
 from training.teacher import train_teacher
 
 

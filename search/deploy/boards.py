@@ -1,0 +1,136 @@
+"""Measured tables: of this machine, of boards, from kits and files."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from latency_models import board, kit, target
+from latency_models.kernel import Kernel
+from latency_models.remote import Board, measure_on
+from latency_models.runtime import discover
+from latency_models.runtimes.onnxruntime import BLOCKS
+from latency_models.table import LatencyTable
+from merges.network import Network
+from search.scoring.latency import Device, Latencies
+from training.errors import BadInputError
+from training.files import replacing
+from training.progress import Watch
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class NewTarget:
+    """What a board's target says of it, where it is not known yet; None: as known, or as usual."""
+
+    runtime: str | None = None
+    threads: int | None = None
+    device: str = ""
+
+
+def find_or_make(name: str, new: NewTarget, home: Path) -> Device:
+    """A target by its name, or a board's own new one; it is kept once something is done with it.
+
+    Raises
+    ------
+    BadInputError
+        The name cannot be a target's, the runtime is unknown, or a known target is another one.
+    """
+    if name in target.names(home):
+        device = Device.named(name, home)
+        for what in ("runtime", "threads"):
+            known, asked = getattr(device.spec, what), getattr(new, what)
+            if asked not in (None, known):
+                raise BadInputError(f"target {name} has {what} {known!r}, not {asked!r}; choose another name")
+        return device
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise BadInputError(f"{name!r} is no name for a target; expected letters, digits, '.', '_', '-'")
+    runtime = new.runtime or "onnxruntime"
+    if runtime not in discover():
+        raise BadInputError(f"unknown runtime {runtime!r}; expected one of {', '.join(sorted(discover()))}")
+    spec = target.Target(
+        name=name,
+        device=new.device or name,
+        runtime=runtime,
+        threads=new.threads or 1,
+        precision="fp32",
+        kind="measured",
+        source="timed on the board, one kernel at a time",
+        remote=True,
+    )
+    return Device(spec, home)
+
+
+def write_kit(network: Network, device: Device, folder: Path, home: Path, watch: Watch) -> int:
+    """Write a kit with every kernel that a plan of the network can reach; how many it holds."""
+    kernels: dict[Kernel, None] = {}
+    blocks = (0, *BLOCKS) if device.spec.block is None else (device.spec.block,)
+    for block in blocks if device.spec.runtime == "onnxruntime" else blocks[:1]:
+        there = device.seen_as(replace(device.spec, block=block))
+        kernels |= dict.fromkeys(Latencies(network, there).reachable(watch))
+    waiting = [kernel for kernel in kernels if device.table.get(kernel) is None]
+    if not waiting:
+        return 0
+    touched = Latencies(network, device).touched_bytes
+    count = kit.write(folder, device.spec, device.runtime, waiting, touched)
+    _keep_target(device.spec, home)
+    return count
+
+
+def _keep_target(spec: target.Target, home: Path) -> None:
+    """Write a board's own target under `home`; shipped ones stay as they are."""
+    if not spec.remote:
+        return
+    kept = {name: value for name, value in vars(spec).items() if name != "name"}
+    fields = {name: value for name, value in kept.items() if value not in (None, (), "")}
+    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in fields.items())
+    with replacing(home / "targets" / f"{spec.name}.toml") as temporary:
+        temporary.write_text(text)
+
+
+def take(device: Device, path: Path, home: Path, note: Note) -> int:
+    """Take the answer of a kit, or a table as CSV or Parquet, into a target's table; how many kernels.
+
+    Raises
+    ------
+    BadInputError
+        The file is absent, or the answer is of another target.
+    AnswerError, TableError
+        The file is neither.
+    """
+    if not path.exists():
+        raise BadInputError(
+            f"{path} is no file; expected a kit's results.jsonl, or a table as .csv or .parquet"
+        )
+    if path.suffix in (".csv", ".parquet"):
+        rows = tuple(LatencyTable.load(path).rows.values())
+        device.keep(rows)
+        _keep_target(device.spec, home)
+        return len(rows)
+    answer = kit.load(path)
+    if (answer.target, answer.runtime) != (device.spec.name, device.spec.runtime):
+        raise BadInputError(
+            f"{path} is the answer of {answer.runtime} on {answer.target}, "
+            f"not of {device.spec.runtime} on {device.spec.name}"
+        )
+    device.keep(answer.rows)
+    _keep_target(replace(device.spec, block=answer.block), home)
+    if answer.noisy:
+        note(f"{answer.noisy} of {len(answer.rows)} kernels were noisy: is the board idle and cool?")
+    failed = {name: why for name, why in answer.failed.items() if not name.startswith("reorder")}
+    for name, reason in list(failed.items())[:3]:
+        note(f"not measured: {name}: {reason}")
+    return len(answer.rows)
+
+
+def measure_there(
+    network: Network, device: Device, where: Board, folder: Path, home: Path, watch: Watch, note: Note
+) -> int:
+    """Send a kit to a board, wait for its answer and take it; how many kernels were measured."""
+    count = write_kit(network, device, folder, home, watch)
+    if count:
+        measure_on(where, folder, watch(f"measuring on {where.name}"))
+        take(device, folder / board.RESULTS, home, note)
+    return count

@@ -1,0 +1,216 @@
+"""From a plan to trained weights: a run in a folder of its own, resumable."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import fx, nn
+
+from merges.plan import Plan
+from search.results.planfile import PlanFile
+from training.blocks.bank import Bank
+from training.blocks.bottom_up import assemble, following, relearn
+from training.blocks.store import Shelf
+from training.blocks.task import Recipe
+from training.errors import BadInputError
+from training.files import replacing, save_weights, weights_of
+from training.finetune.deep_rebirth import train_as_paper
+from training.finetune.fit import Fit, Judge, fit
+from training.finetune.objectives import Distilled, rate_for
+from training.metrics import Accuracy, by_class, evaluate
+from training.optim import half_pays
+from training.progress import Watch
+from training.workbench import Setup, Workbench, workbench
+
+_PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
+_CLOSED_FORM_IMAGES = 64
+_STEPS_ON_PHOTOS, _STEPS_ON_DIGITS = 1500, 120
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run: accuracies on the test split, agreement with the teacher in percent.
+
+    `classes` gives for every class that has test images how many, and top-1 of teacher and merged network.
+    """
+
+    teacher: Accuracy
+    merged: Accuracy
+    agreement: float
+    losses: list[float]
+    test_is_proxy: bool
+    classes: dict[str, tuple[int, float, float]]
+
+    def answer(self) -> dict[str, Any]:
+        """The ``--json`` form."""
+        values = asdict(self) | {"drop": self.teacher.top1 - self.merged.top1}
+        for name, reached in (("teacher", self.teacher), ("merged", self.merged)):
+            for metric in ("top1", "top5"):
+                values[name][f"{metric}_interval"] = reached.interval(getattr(reached, metric))
+        return values
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a plan's network is trained fully.
+
+    Attributes
+    ----------
+    recipe : ours (bank, bottom to top, distillation) or the paper's (labels, new layers drawn anew)
+    labels : learn from labels too, where the recipe is ours
+    rate : of distillation, relative to each tensor's own size; None leaves it to the number of images
+    augment : learn on random parts of the images, half of them mirrored
+    patience : epochs without a better accuracy on the proxy split after which training stops; 0 for never
+    joint : for the paper's recipe, names of layers that are learned at once
+    relearn_images, relearn_views, relearn_steps : of the pass from bottom to top: images, how often each is
+        seen (itself, and changed at random), steps a block
+    """
+
+    epochs: int
+    recipe: str = "ours"
+    labels: bool = False
+    rate: float | None = None
+    augment: bool = False
+    patience: int = 0
+    joint: tuple[tuple[str, ...], ...] = ()
+    relearn_images: int = 400
+    relearn_views: int = 1
+    relearn_steps: int = 120
+
+    def relearning(self, images: int, seed: int) -> Recipe:
+        """Of the pass from bottom to top, where there are so many images."""
+        count = min(images, self.relearn_images)
+        return Recipe(count, self.relearn_views, self.relearn_steps, seed=seed, half=half_pays())
+
+
+def relearn_steps_for(data: str) -> int:
+    """Steps a block from bottom to top, where none are asked for."""
+    return _STEPS_ON_DIGITS if data == "digits" else _STEPS_ON_PHOTOS
+
+
+def train(
+    plan_file: PlanFile,
+    setup: Setup,
+    training: Training,
+    out: Path,
+    home: Path,
+    watch: Watch,
+    note: Callable[[str], None],
+) -> Trained:
+    """Train a plan's network fully; checkpoints, logs and the result land in `out`.
+
+    Raises
+    ------
+    BadInputError
+        The plan does not fit the network, or `out` holds a run of another plan.
+    """
+    _claim(out, plan_file, setup)
+    bench = workbench(setup, home, watch, plan_file.fitted, note)
+    if (training.labels or training.recipe == "paper") and not bench.data.train.labelled:
+        raise BadInputError(
+            f"the images of {setup.data} have no labels; learn with --recipe ours without them"
+        )
+    plan = plan_file.fitted(bench.network)
+    plan_file.model_copy(update={"setup": setup}).save(out / _PLAN)
+    merged, losses = _trained(bench, plan, training, out, home, watch)
+    teacher, wanted = bench.judge(bench.data.test)
+    reached, answers = evaluate(merged, bench.inputs(bench.data.test), bench.data.test.labels)
+    same = 100 * float((wanted.argmax(1) == answers.argmax(1)).float().mean())
+    found = by_class([wanted, answers], bench.data.test.labels)
+    classes = {bench.data.classes[n]: (count, *shares) for n, (count, shares) in found.items()}
+    trained = Trained(teacher, reached, same, losses, bench.data.test_is_proxy, classes)  # type: ignore[arg-type]
+    save_weights(weights_of(merged), out / _WEIGHTS)
+    with replacing(out / _RESULT) as temporary:
+        temporary.write_text(json.dumps(trained.answer(), indent=2) + "\n")
+    return trained
+
+
+def _trained(
+    bench: Workbench, plan: Plan, training: Training, out: Path, home: Path, watch: Watch
+) -> tuple[fx.GraphModule, list[float]]:
+    network, data = bench.network, bench.data.train
+    images = bench.changed if training.augment else bench.inputs(data)
+    half = half_pays(gpu=torch.cuda.is_available())
+    how = Fit(training.epochs, half=half, patience=training.patience, seed=bench.setup.seed)
+    judge = _judge(bench) if training.patience else None
+    if training.recipe == "paper":
+        return train_as_paper(
+            network, plan.choice, training.joint, data.labels, images, how, out, watch, judge
+        )
+    merged = bottom_up(bench, plan.choice, training, out / "relearned", home, watch)
+    blocks = [block.name for block in network.blocks if block.choices(plan.choice)]
+    told = watch(f"fine-tuning ({how.epochs} epochs)")
+    rate = rate_for(len(data)) if training.rate is None else training.rate
+    way = Distilled(network.skeleton(), blocks, rate, labels=data.labels if training.labels else None)
+    return merged, fit(merged, way, images, len(data), how, out, told, judge)
+
+
+def _judge(bench: Workbench) -> Judge:
+    """Expected top-1 on the proxy split."""
+    if bench.data.test_is_proxy:
+        raise BadInputError(
+            "--patience needs images to judge epochs on that are not the test images; "
+            "give data with a split of its own instead of --eval-data"
+        )
+    images = bench.inputs(bench.data.proxy)
+
+    def judge(merged: nn.Module) -> float:
+        device = next(merged.parameters()).device
+        return evaluate(merged, lambda i: images(i).to(device), bench.data.proxy.labels)[0].expected
+
+    return judge
+
+
+def _claim(out: Path, plan_file: PlanFile, setup: Setup) -> None:
+    """Refuse a folder that holds a run of another plan or other data."""
+    if not (out / _PLAN).exists():
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInputError(
+                f"{out} cannot be written ({error.strerror}); choose another --out"
+            ) from error
+        return
+    earlier = PlanFile.load(out / _PLAN)
+    if (earlier.plan_id, earlier.setup) != (plan_file.plan_id, setup):
+        raise BadInputError(
+            f"{out} holds a run of plan {earlier.plan_id} with other settings or data; choose another --out"
+        )
+
+
+def bottom_up(
+    bench: Workbench, plan: Mapping[str, str], training: Training, folder: Path, home: Path, watch: Watch
+) -> fx.GraphModule:
+    """The plan's network in closed form, relearned block by block; `folder` keeps what is relearned."""
+    simple = Recipe(images=_CLOSED_FORM_IMAGES, steps=0, seed=bench.setup.seed)
+    few = bench.preprocess(bench.data.train.pixels[: simple.images])
+    merged = assemble(Bank(bench.network, few, Shelf(home / "bank"), bench.data.fingerprint, simple), plan)
+    if training.relearn_steps:
+        recipe = training.relearning(len(bench.data.train), bench.setup.seed)
+        images = bench.views(recipe, watch("changing images"))
+        lesson = following(bench.network, images, recipe.half)
+        told = watch("relearning merged blocks from bottom to top")
+        relearn(merged, bench.network, plan, images, lesson, recipe, told, Shelf(folder))
+    return merged
+
+
+def finished_run(run: Path) -> tuple[PlanFile, dict[str, torch.Tensor]]:
+    """Plan and weights of a run that has ended.
+
+    Raises
+    ------
+    BadInputError
+        The folder holds no finished run.
+    """
+    if not (run / _WEIGHTS).exists():
+        raise BadInputError(f"{run} holds no finished run (no {_WEIGHTS}); 'train --out' makes one")
+    plan_file = PlanFile.load(run / _PLAN)
+    try:
+        return plan_file, load_file(run / _WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise BadInputError(f"{run / _WEIGHTS} is damaged ({error}); run 'train' again") from error

@@ -1,0 +1,1 @@
+"""Trials, and the workers that share them."""

@@ -1,0 +1,95 @@
+"""What a plan must not exceed: checked before a search begins, and before a plan is trained."""
+
+from dataclasses import dataclass
+
+from search.scoring.latency import Latencies, Score
+from search.scoring.objectives import MORE, Goal, goals, readable
+from search.space.additive import Worths
+from search.space.warm_start import ladder, least
+from training.errors import BadInputError
+from training.progress import Progress
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds as the user gave them; None is no bound.
+
+    Attributes
+    ----------
+    latency : as ``40ms``, or ``50%`` of the untouched network's
+    drop : points of the accuracy that counts
+    memory_mib : peak of all maps for one image, as float32
+    parameters_m : millions of weights and biases
+    """
+
+    latency: str | None = None
+    drop: float | None = None
+    memory_mib: float | None = None
+    parameters_m: float | None = None
+
+    def latency_ms(self, untouched_ms: float) -> float | None:
+        """The bound in milliseconds.
+
+        Raises
+        ------
+        BadInputError
+            It is no latency.
+        """
+        if self.latency is None:
+            return None
+        number, unit = self.latency.strip().removesuffix("ms").removesuffix("%"), self.latency.strip()[-1]
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if value <= 0 or unit not in "s%":
+            raise BadInputError(f"--max-latency is {self.latency!r}; expected milliseconds as 40ms, or 50%")
+        return value if unit == "s" else untouched_ms * value / 100
+
+    def broken(self, score: Score, peak_bytes: int) -> str:
+        """Which bound a plan exceeds, as far as is known before it is trained; empty where none."""
+        slowest = self.latency_ms(score.baseline_ms)
+        if slowest is not None and score.latency_ms > slowest:
+            return f"{score.latency_ms:.2f} ms are more than --max-latency {self.latency}"
+        if self.memory_mib is not None and peak_bytes > self.memory_mib * _MIB:
+            return f"{peak_bytes / _MIB:.2f} MiB of maps are more than --max-memory {self.memory_mib}"
+        if self.parameters_m is not None and score.parameters > self.parameters_m * 1e6:
+            return f"{score.parameters / 1e6:.2f} M parameters are more than --max-params {self.parameters_m}"
+        return ""
+
+
+def reachable(
+    latencies: Latencies, worths: Worths, exact: dict[str, str], limits: Limits, progress: Progress
+) -> str:
+    """The least and the most that plans come to, for people; looked for site by site, not proven.
+
+    Raises
+    ------
+    BadInputError
+        A limit is below the least.
+    """
+    searched = [site for site in latencies.network.sites if not site.exact]
+    memory_mib, parameters_m = goals(MORE, latencies, ()).values()
+    measures: dict[str, Goal] = {
+        "latency": lambda choices: latencies.score(choices).latency_ms,
+        "parameters_m": parameters_m,
+        "memory_mib": memory_mib,
+    }
+    plans: list[dict[str, str]] = [{}, exact | next(ladder(worths, 1))]
+    for number, (field, measure) in enumerate(measures.items()):
+        start = exact | min(plans, key=measure)
+        plans.append(least(measure, searched, start, _part(progress, number, len(measures))))
+        limit = Limits(**{field: getattr(limits, field)})
+        reason = limit.broken(latencies.score(plans[-1]), latencies.peak_bytes(plans[-1]))
+        if reason:
+            raise BadInputError(f"no plan can keep the limits: at the least, {reason}; widen the limit")
+    ranges = [(min(values), max(values)) for values in (list(map(m, plans)) for m in measures.values())]
+    latency, parameters, maps = (f"{readable(lowest)} to {readable(highest)}" for lowest, highest in ranges)
+    return f"reachable: latency {latency} ms, parameters {parameters} M, maps {maps} MiB"
+
+
+def _part(progress: Progress, number: int, parts: int) -> Progress:
+    """Progress of one of several parts that take as many steps each."""
+    return lambda done, total: progress(number * total + done, parts * total)

@@ -1,0 +1,46 @@
+"""What judging a plan costs, and which accuracy counts."""
+
+from dataclasses import dataclass
+
+from training.blocks.task import Recipe
+from training.metrics import Accuracy
+
+METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5"}
+KEPT = "kept"  # what judges where no image does
+TITLES = {**METRICS, KEPT: "kept weights"}
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The stated, fixed cost of judging one plan.
+
+    Attributes
+    ----------
+    bank_images, bank_steps : images and steps with which each block is learned once
+    relearn_steps : steps a block in the pass from bottom to top
+    finetune_steps, batch, rate : of the whole network towards the teacher's answers
+    metric : accuracy that counts, an attribute of ``Accuracy``
+    """
+
+    bank_images: int = 96
+    bank_steps: int = 12
+    relearn_steps: int = 3
+    finetune_steps: int = 4
+    batch: int = 32
+    rate: float = 1e-4
+    metric: str = "expected"
+
+    def recipe(self, seed: int) -> Recipe:
+        return Recipe(images=self.bank_images, steps=self.bank_steps, seed=seed)
+
+    def percent(self, accuracy: Accuracy) -> float:
+        """The accuracy that counts, in percent."""
+        return float(getattr(accuracy, self.metric))
+
+    def describe(self) -> str:
+        """One sentence for people."""
+        return (
+            f"blocks learned once on {self.bank_images} images x {self.bank_steps} steps; "
+            f"a trial relearns them from bottom to top ({self.relearn_steps} steps a block), "
+            f"then fine-tunes the whole network for {self.finetune_steps} steps of {self.batch} images"
+        )

@@ -1,0 +1,33 @@
+"""Whether a plan can still reach the front, as far as the finished trials tell."""
+
+from collections.abc import Mapping, Sequence
+
+from optuna.trial import FrozenTrial
+
+from search.accuracy_model import ENOUGH_PLANS, Surrogate
+from search.evaluation.evaluator import Evaluator
+from search.pareto import costs_of, no_more
+
+_DEVIATIONS = 2.0
+
+
+def prune_reason(trials: Sequence[FrozenTrial], evaluator: Evaluator, choices: Mapping[str, str]) -> str:
+    """Why a plan is not worth training; empty where it may reach the front, or too little is known.
+
+    It is not where even two standard deviations more than the surrogate expects are less than what a plan
+    that costs no more has reached.
+    """
+    costs = evaluator.costs(choices)
+    rivals = [trial for trial in trials if no_more(costs_of(trial.values), costs)]
+    if len(trials) < ENOUGH_PLANS or not rivals:
+        return ""
+    best = max(rivals, key=lambda trial: trial.values[1])
+    surrogate = Surrogate(evaluator.worths, evaluator.untouched()["accuracy"])
+    belief = surrogate.belief([(trial.params, trial.values[1]) for trial in trials])
+    most = surrogate.at_best(belief, choices, _DEVIATIONS)
+    if most >= best.values[1]:
+        return ""
+    return (
+        f"cannot reach the front: {most:.2f} % at best are to be expected of it, "
+        f"and trial {best.number}, which costs no more, has {best.values[1]:.2f} %"
+    )

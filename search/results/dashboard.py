@@ -1,0 +1,52 @@
+"""What optuna-dashboard shows of a study and of each plan, beside the figures that Optuna keeps itself."""
+
+from collections.abc import Mapping
+from shlex import quote
+
+import optuna
+
+from search.evaluation.evaluator import Evaluation
+from search.evaluation.proxy import TITLES
+
+
+def describe_study(study: optuna.Study, how: str) -> None:
+    """Say what is searched, what it is compared with, and `how` plans are judged."""
+    notes = study.user_attrs
+    base = notes["baseline"]
+    _save(
+        study,
+        f"""
+# {notes["network"]} on {notes["target"]}
+
+Untouched: **{base["latency_ms"]:.2f} ms**, {TITLES[notes["proxy"]["metric"]]} **{base["accuracy"]:.2f} %**
+
+Latencies: {base["latency_basis"]} - {notes["latency_source"]}
+
+Accuracies: {how}
+
+The front, its plans and what leads from them to a deployed network: `python cli.py front --study
+{quote(study.study_name)}`
+""",
+    )
+
+
+def describe_plan(trial: optuna.Trial, choices: Mapping[str, str], found: Evaluation, metric: str) -> None:
+    """Say what a plan merges and what it comes to."""
+    rows = "".join(f"| {site} | {option} |\n" for site, option in choices.items())
+    latency = f"{found.score.latency_ms:.2f} ms ({found.score.speedup:.2f}x)"
+    _save(
+        trial,
+        f"""
+**{latency}, {TITLES[metric]} {found.percent:.2f} %**
+
+| site | option |
+|---|---|
+{rows or "| nothing is merged | |"}
+""",
+    )
+
+
+def _save(noted: optuna.Study | optuna.Trial, text: str) -> None:
+    from optuna_dashboard import save_note  # takes a second: only where there is something to note
+
+    save_note(noted, text.strip())

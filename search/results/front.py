@@ -1,0 +1,210 @@
+"""The Pareto front of a study, read from its database alone, and the choice of a plan on it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import optuna
+from scipy.stats import spearmanr
+
+from search.accuracy_model import ENOUGH_PLANS, Surrogate
+from search.pareto import dominated, no_more
+from search.scoring.objectives import PARAMETERS
+from search.space.additive import Worth
+from search.study.study import finished
+from training.errors import BadInputError
+
+_BASELINE = ("latency_ms", "accuracy", "top1")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One finished trial. Accuracies and drops in percent (points), latency in milliseconds.
+
+    `accuracy` and `drop` are of the study's metric; `top1` is there where images judged. `kind` is the
+    weakest that the latency rests on, `latency_error` its expected relative error. `goals` are what else the
+    study was asked to keep small, by title with its unit.
+    """
+
+    trial: int
+    plan_id: str
+    latency_ms: float
+    speedup: float
+    accuracy: float
+    drop: float
+    top1: float | None
+    top1_standard_error: float | None
+    macs: int
+    parameters: int
+    kind: str
+    latency_error: float
+    goals: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def costs(self) -> list[float]:
+        """What shall be small."""
+        return [self.latency_ms, *self.goals.values()]
+
+
+@dataclass(frozen=True)
+class Front:
+    """A study's front, fastest plan last, and what it is compared with: the untouched network.
+
+    `surrogate` says how well what is believed of harms ranks plans that it has not seen: Spearman's rank
+    correlation of the accuracy that is predicted for each trial from all others with the measured one.
+    """
+
+    study: str
+    network: str
+    target: str
+    metric: str
+    zero_shot: bool
+    latency_source: str
+    latency_basis: str
+    trials: int
+    baseline: dict[str, float]
+    surrogate: dict[str, float] | None
+    points: tuple[Point, ...]
+    others: tuple[Point, ...]
+    goals: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        """Titles of the goals that a table shows beside what it shows of every plan."""
+        return [title for title in self.goals if title != PARAMETERS]
+
+    def answer(self) -> dict[str, Any]:
+        """The ``--json`` form."""
+        values = asdict(self)
+        del values["others"]
+        return values
+
+
+def read(study: optuna.Study) -> Front:
+    """The front of the finished trials.
+
+    Raises
+    ------
+    BadInputError
+        The study was not made by this program, or no trial has finished.
+    """
+    notes = study.user_attrs
+    if "baseline" not in notes:
+        raise BadInputError(f"study {study.study_name!r} was not made by this program's 'search'")
+    baseline = {key: float(notes["baseline"][key]) for key in _BASELINE if key in notes["baseline"]}
+    points = [_point(trial, baseline, notes.get("goals", [])) for trial in finished(study)]
+    if not points:
+        raise BadInputError(f"study {study.study_name!r} has no finished trial; run 'search' on it")
+    best = pareto(points)
+    return Front(
+        study=study.study_name,
+        network=notes["network"],
+        target=notes["target"],
+        metric=notes["proxy"]["metric"],
+        zero_shot=notes.get("zero_shot", False),
+        latency_source=notes["latency_source"],
+        latency_basis=notes["baseline"]["latency_basis"],
+        trials=len(points),
+        baseline=baseline,
+        goals=notes["baseline"].get("goals", {}),
+        surrogate=_surrogate(study, baseline["accuracy"]),
+        points=tuple(best),
+        others=tuple(p for p in points if p not in best),
+    )
+
+
+def _surrogate(study: optuna.Study, accuracy: float) -> dict[str, float] | None:
+    """How well harms are foreseen; None where too few plans were tried."""
+    tried = [(trial.params, trial.values[1]) for trial in finished(study)]
+    options = study.user_attrs.get("options")
+    if not options or len(tried) < ENOUGH_PLANS:
+        return None
+    worths = {site: {o: Worth(*pair) for o, pair in found.items()} for site, found in options.items()}
+    predicted = Surrogate(worths, accuracy).left_out(tried)
+    return {
+        "spearman": float(spearmanr(predicted, [reached for _, reached in tried])[0]),
+        "plans": len(tried),
+    }
+
+
+def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float], goals: Sequence[str]) -> Point:
+    latency_ms, accuracy, *reached = trial.values
+    return Point(
+        trial=trial.number,
+        plan_id=trial.user_attrs["plan_id"],
+        latency_ms=latency_ms,
+        speedup=baseline["latency_ms"] / latency_ms,
+        accuracy=accuracy,
+        drop=baseline["accuracy"] - accuracy,
+        top1=trial.user_attrs.get("top1"),
+        top1_standard_error=trial.user_attrs.get("top1_standard_error"),
+        macs=trial.user_attrs["macs"],
+        parameters=trial.user_attrs["parameters"],
+        kind=trial.user_attrs["latency_kind"],
+        latency_error=trial.user_attrs["latency_error"],
+        goals=dict(zip(goals, reached, strict=True)),
+    )
+
+
+def pareto(points: Sequence[Point]) -> list[Point]:
+    """Points that cost less than all others that are as accurate, in something at least; slowest first."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.costs, -p.accuracy, p.trial)):
+        if not any(other.accuracy >= point.accuracy and no_more(other.costs, point.costs) for other in front):
+            front.append(point)
+    return front[::-1]
+
+
+def hypervolume(points: Sequence[Point], baseline: dict[str, float]) -> float:
+    """Area that the front dominates, as a share of the area below the untouched network."""
+    area = dominated([(p.latency_ms, p.accuracy) for p in points], baseline["latency_ms"])
+    return area / (baseline["latency_ms"] * baseline["accuracy"])
+
+
+def select(
+    front: Front,
+    trial: int | None = None,
+    max_drop: float | None = None,
+    max_latency_ms: float | None = None,
+    speedup: float | None = None,
+) -> Point:
+    """One finished trial: by number, or the best on the front within a limit.
+
+    Raises
+    ------
+    BadInputError
+        Not exactly one wish was given, or no plan fulfils it.
+    """
+    wishes = [wish for wish in (trial, max_drop, max_latency_ms, speedup) if wish is not None]
+    if len(wishes) != 1:
+        raise BadInputError("give exactly one of --trial, --max-drop, --max-latency or --speedup")
+    if trial is not None:
+        chosen = [p for p in (*front.points, *front.others) if p.trial == trial]
+        if not chosen:
+            raise BadInputError(
+                f"study {front.study!r} has no finished trial {trial}; 'front' lists those on the front"
+            )
+        return chosen[0]
+    if max_drop is not None:
+        fitting = [p for p in front.points[::-1] if p.drop <= max_drop]
+        return _first(
+            fitting,
+            f"a drop of at most {max_drop} points",
+            f"{min(p.drop for p in front.points):.2f}",
+        )
+    by_accuracy = sorted(front.points, key=lambda p: -p.accuracy)
+    if max_latency_ms is not None:
+        fitting = [p for p in by_accuracy if p.latency_ms <= max_latency_ms]
+        least = f"{min(p.latency_ms for p in front.points):.2f} ms"
+        return _first(fitting, f"a latency of at most {max_latency_ms} ms", least)
+    assert speedup is not None
+    fitting = [p for p in by_accuracy if p.speedup >= speedup]
+    return _first(fitting, f"a speed-up of {speedup}x", f"{max(p.speedup for p in front.points):.2f}x")
+
+
+def _first(fitting: Sequence[Point], wish: str, best: str) -> Point:
+    if not fitting:
+        raise BadInputError(
+            f"no plan on the front has {wish}; the best has {best}: widen the limit or search on"
+        )
+    return fitting[0]

@@ -1,0 +1,193 @@
+"""One page about a study that works offline: its front, how it was found, and what is merged along it."""
+
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+import optuna
+import plotly.graph_objects as plotly
+from optuna.trial import FrozenTrial
+from plotly.offline import get_plotlyjs
+
+from search.evaluation.proxy import TITLES
+from search.pareto import dominated
+from search.results.front import Front, Point, hypervolume
+from search.scoring.objectives import readable
+from search.space.parameters import PRESET
+from search.study.study import finished
+from training.files import replacing
+
+_TEMPLATE = Path(__file__).with_name("page.html")
+_ENOUGH_TRIALS = 10
+_BARS = 15
+_EARLY = 10  # the first tenth of the trials rises so steeply that the rest would look level
+_SHADES = [[0, "rgba(128,128,128,0.1)"], [0.01, "#a6c8e4"], [1, "#1a5a96"]]
+
+
+def write_page(study: optuna.Study, front: Front, path: Path) -> None:
+    """Write the page in one step."""
+    trials = finished(study)
+    figures = {
+        "front": _front(front, trials),
+        "growth": _growth(front, trials),
+        "classes": _classes(study, front, trials),
+        "importances": _importances(study, trials),
+        "sites": _sites(front, trials),
+    }
+    text = Template(_TEMPLATE.read_text()).substitute(
+        title=html.escape(f"{front.network} on {front.target}"),
+        summary=html.escape(_summary(front)),
+        basis=html.escape(f"{front.latency_basis} - {front.latency_source}"),
+        rows="\n".join(_row(point, front.columns) for point in front.points),
+        metric=html.escape(TITLES[front.metric]),
+        goals="".join(f"<th>{html.escape(title)}</th>" for title in front.columns),
+        figures=json.dumps({name: json.loads(figure.to_json()) for name, figure in figures.items()}).replace(
+            "</", "<\\/"
+        ),
+        plotly=get_plotlyjs(),
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def _summary(front: Front) -> str:
+    base = front.baseline
+    return (
+        f"Study {front.study}: {len(front.points)} plans on the front of {front.trials} finished trials, "
+        f"up to {max(p.speedup for p in front.points):.2f}x faster than the untouched "
+        f"{base['latency_ms']:.2f} ms at {base['accuracy']:.2f} %; "
+        f"hypervolume {hypervolume(front.points, base):.3f}.{_foretold(front)}"
+    )
+
+
+def _foretold(front: Front) -> str:
+    if front.surrogate is None:
+        return ""
+    spearman = front.surrogate["spearman"]
+    return f" Each plan's accuracy, foretold from the others, ranks with Spearman {spearman:.2f}."
+
+
+def _row(point: Point, columns: Sequence[str]) -> str:
+    cells = (
+        str(point.trial),
+        point.plan_id,
+        f"{point.latency_ms:.2f}",
+        f"{point.speedup:.2f}x",
+        f"{point.accuracy:.2f}",
+        f"{point.drop:+.2f}",
+        f"{point.macs / 1e6:.1f}",
+        readable(point.parameters / 1e6),
+        *(readable(point.goals[title]) for title in columns),
+    )
+    return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _front(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
+    """The front among all trials, beside the untouched network and the paper's plan."""
+    by_number = {trial.number: trial for trial in trials}
+    papers = [p for p in (*front.points, *front.others) if by_number[p.trial].user_attrs.get(PRESET)]
+    figure = plotly.Figure()
+    for name, points, mode, symbol in (
+        ("other trials", front.others, "markers", "circle-open"),
+        ("front", front.points, "markers" if front.goals else "lines+markers", "circle"),
+        ("the paper's plan", papers, "markers", "diamond"),
+    ):
+        figure.add_scatter(
+            x=[p.latency_ms for p in points],
+            y=[p.accuracy for p in points],
+            mode=mode,
+            name=name,
+            marker={"symbol": symbol, "size": 12 if symbol == "diamond" else 8},
+            text=[_hover(p, by_number[p.trial]) for p in points],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    base = front.baseline
+    star = {"symbol": "star", "size": 14}
+    figure.add_scatter(
+        x=[base["latency_ms"]], y=[base["accuracy"]], mode="markers", name="untouched", marker=star
+    )
+    return figure.update_layout(xaxis_title="latency (ms)", yaxis_title=f"{TITLES[front.metric]} (%)")
+
+
+def _hover(point: Point, trial: FrozenTrial) -> str:
+    plan = "<br>".join(f"{site}: {option}" for site, option in trial.user_attrs["plan"].items())
+    head = f"trial {point.trial}, plan {point.plan_id}: {point.latency_ms:.2f} ms ({point.speedup:.2f}x)"
+    return f"{head}<br>{point.accuracy:.2f} %, drop {point.drop:+.2f}<br>{plan or 'nothing is merged'}"
+
+
+def _growth(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
+    """The hypervolume after every finished trial."""
+    base = front.baseline
+    whole = base["latency_ms"] * base["accuracy"]
+    done = sorted(trials, key=lambda trial: (trial.datetime_complete, trial.number))
+    points = [(trial.values[0], trial.values[1]) for trial in done]
+    areas = [dominated(points[: n + 1], base["latency_ms"]) / whole for n in range(len(points))]
+    figure = plotly.Figure(plotly.Scatter(x=list(range(1, len(areas) + 1)), y=areas, mode="lines"))
+    early, last = areas[len(areas) // _EARLY], areas[-1]
+    room = max(last - early, 0.01) / 10
+    figure.update_yaxes(range=[early - room, last + room])
+    return figure.update_layout(xaxis_title="finished trials", yaxis_title="hypervolume")
+
+
+def _classes(study: optuna.Study, front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
+    """Latency by kind of kernel, of the untouched network and of every plan on the front."""
+    by_number = {trial.number: trial.user_attrs["latency_by_class_ms"] for trial in trials}
+    columns = {"untouched": study.user_attrs["baseline"]["latency_by_class_ms"]}
+    columns |= {f"trial {p.trial}": by_number[p.trial] for p in front.points}
+    kinds = sorted({kind for shares in columns.values() for kind in shares})
+    bars = [
+        plotly.Bar(name=kind, x=list(columns), y=[shares.get(kind, 0.0) for shares in columns.values()])
+        for kind in kinds
+    ]
+    return plotly.Figure(bars).update_layout(barmode="stack", yaxis_title="latency (ms)")
+
+
+def _importances(study: optuna.Study, trials: Sequence[FrozenTrial]) -> plotly.Figure:
+    """How much each site decides of accuracy and latency (fANOVA, Hutter et al. 2014)."""
+    figure = plotly.Figure()
+    if len(trials) < _ENOUGH_TRIALS:
+        few = f"{_ENOUGH_TRIALS} finished trials are needed, {len(trials)} are there"
+        return figure.update_layout(title=few)
+    shares: dict[str, dict[str, float]] = {}
+    judge = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    for axis, name in enumerate(("latency", "accuracy")):
+
+        def target(trial: FrozenTrial, axis: int = axis) -> float:
+            return float(trial.values[axis])
+
+        shares[name] = optuna.importance.get_param_importances(study, evaluator=judge, target=target)
+    sites = sorted(shares["accuracy"], key=lambda site: shares["accuracy"][site] + shares["latency"][site])
+    for name, found in shares.items():
+        shown = sites[-_BARS:]
+        figure.add_bar(name=name, y=shown, x=[found[site] for site in shown], orientation="h")
+    return figure.update_layout(xaxis_title="share of the variance", barmode="group")
+
+
+def _sites(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
+    """Which option every plan on the front takes at every site that any of them merges."""
+    by_number = {trial.number: trial.user_attrs["plan"] for trial in trials}
+    plans = {f"trial {p.trial}": by_number[p.trial] for p in front.points}
+    sites = sorted({site for plan in plans.values() for site in plan}, reverse=True)
+    options = {site: sorted({plan[site] for plan in plans.values() if site in plan}) for site in sites}
+    strength = [
+        [
+            (options[site].index(plan[site]) + 1) / len(options[site]) if site in plan else 0.0
+            for plan in plans.values()
+        ]
+        for site in sites
+    ]
+    text = [[plan.get(site, "keep") for plan in plans.values()] for site in sites]
+    cells = plotly.Heatmap(
+        x=list(plans),
+        y=sites,
+        z=strength,
+        text=text,
+        hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>",
+        showscale=False,
+        colorscale=_SHADES,
+        xgap=1,
+        ygap=1,
+    )
+    return plotly.Figure(cells).update_layout(height=max(300, 22 * len(sites) + 120))

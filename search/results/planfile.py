@@ -1,0 +1,208 @@
+"""A plan on disk: JSON with a version, checked when it is loaded and against its network."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from merges.network import Network
+from merges.plan import Plan, PlanError
+from search.results.front import Point
+from search.scoring.latency import Device, Latencies, Score
+from training.data.sizes import short
+from training.errors import BadInputError
+from training.files import replacing
+from training.workbench import Setup, structure
+
+VERSION = 1
+
+
+class PlanFile(BaseModel):
+    """What ``plan --out`` writes and ``train --plan`` reads.
+
+    Latencies in milliseconds, accuracy and drop in percent of the study's `metric`; `kind` and `basis`
+    say what the latency rests on; `choices` maps sites to options, without the sites that are kept.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = VERSION
+    plan_id: str
+    network: str
+    fingerprint: str
+    input_shape: tuple[int, int, int]
+    classes: int | None = None
+    target: str
+    latency_ms: float
+    baseline_latency_ms: float
+    speedup: float
+    kind: str
+    basis: str
+    choices: dict[str, str]
+    study: str | None = None
+    trial: int | None = None
+    metric: str | None = None
+    accuracy: float | None = None
+    drop: float | None = None
+    setup: Setup | None = None
+
+    @classmethod
+    def of_trial(cls, study: optuna.Study, point: Point) -> "PlanFile":
+        """The plan of a finished trial, from the database alone."""
+        trial = next(t for t in study.get_trials(deepcopy=False) if t.number == point.trial)
+        notes = study.user_attrs
+        return cls(
+            plan_id=point.plan_id,
+            network=notes["network"],
+            fingerprint=notes["fingerprint"],
+            input_shape=tuple(notes["input_shape"]),
+            classes=notes.get("classes"),
+            target=notes["target"],
+            latency_ms=point.latency_ms,
+            baseline_latency_ms=notes["baseline"]["latency_ms"],
+            speedup=point.speedup,
+            kind=trial.user_attrs["latency_kind"],
+            basis=trial.user_attrs["latency_basis"],
+            choices=trial.user_attrs["plan"],
+            study=study.study_name,
+            trial=point.trial,
+            metric=notes["proxy"]["metric"],
+            accuracy=point.accuracy,
+            drop=point.drop,
+            setup=Setup(**notes["setup"]),
+        )
+
+    @classmethod
+    def of_plan(cls, network: Network, plan: Plan, target: str, score: Score) -> "PlanFile":
+        """A plan that no study holds (a preset)."""
+        return cls(
+            plan_id=plan.plan_id,
+            network=network.name,
+            fingerprint=network.fingerprint,
+            input_shape=network.input_shape,
+            classes=network.classes,
+            target=target,
+            latency_ms=score.latency_ms,
+            baseline_latency_ms=score.baseline_ms,
+            speedup=score.speedup,
+            kind=score.total.kind,
+            basis=score.total.basis(),
+            choices=plan.choice,
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "PlanFile":
+        """Read a plan.
+
+        Raises
+        ------
+        BadInputError
+            The file is absent, no plan, or of another version.
+        """
+        try:
+            values: Any = json.loads(path.read_text())
+            loaded = cls(**values)
+        except OSError as error:
+            raise BadInputError(
+                f"plan {path} cannot be read ({error.strerror}); 'plan --out FILE' writes one"
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise BadInputError(
+                f"{path} is no plan: {field}: {first['msg']}; 'plan --out FILE' writes one"
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise BadInputError(f"{path} is no plan ({error}); 'plan --out FILE' writes one") from error
+        if loaded.version != VERSION:
+            raise BadInputError(
+                f"plan {path} has version {loaded.version}; this program reads version {VERSION}"
+            )
+        return loaded
+
+    @property
+    def factors(self) -> bool:
+        """Whether layers are factored (such sites are offered only where they are asked for)."""
+        return any(site.startswith("low_rank:") for site in self.choices)
+
+    def setup_with(self, path: Path, given: Mapping[str, Any]) -> Setup:
+        """What to load for this plan: its own setup with what the user gave in its place.
+
+        Raises
+        ------
+        BadInputError
+            The plan has no setup (a preset), and no data is given.
+        """
+        if self.setup is None and given["data"] is None:
+            raise BadInputError(
+                f"plan {path} names no data; give --data, and --weights for a trained network"
+            )
+        own = self.setup or Setup(model=self.network, input_size=short(self.input_shape))
+        changed = {key: value for key, value in given.items() if value is not None}
+        return own.model_copy(update=changed | {"low_rank": self.factors, "zero_shot": False})
+
+    def save(self, path: Path) -> None:
+        """Write the plan in one step."""
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(self.model_dump(mode="json"), indent=2) + "\n")
+
+    def fitted(self, network: Network) -> Plan:
+        """The plan, checked against a network.
+
+        Raises
+        ------
+        BadInputError
+            The plan was made for another structure.
+        """
+        try:
+            plan = Plan.make(network, self.choices)
+        except PlanError as error:
+            raise BadInputError(str(error)) from error
+        if self.fingerprint != network.fingerprint:
+            raise BadInputError(
+                f"the plan was made for {self.network} {self.input_shape} (fingerprint {self.fingerprint}), "
+                f"not for this {network.name} {network.input_shape} ({network.fingerprint}); "
+                "use the same model, classes and input size"
+            )
+        return plan
+
+
+def latencies(plan: PlanFile, home: Path) -> Latencies:
+    """What scores a plan's network, built from its name alone, on the plan's target.
+
+    Raises
+    ------
+    BadInputError
+        The network is another one now.
+    """
+    factory = plan.setup.model if plan.setup else plan.network
+    network = structure(factory, plan.input_shape, plan.classes, low_rank=True)
+    plan.fitted(network)
+    return Latencies(network, Device.named(plan.target, home))
+
+
+def merged(first: PlanFile, second: PlanFile, home: Path) -> PlanFile:
+    """Both plans in one, scored anew.
+
+    Raises
+    ------
+    BadInputError
+        They are made for different networks or targets, or disagree about a site.
+    """
+    for field in ("network", "fingerprint", "target"):
+        ours, theirs = getattr(first, field), getattr(second, field)
+        if ours != theirs:
+            raise BadInputError(f"the plans differ in {field}: {ours}, {theirs}; merge plans of one network")
+    for site in first.choices.keys() & second.choices.keys():
+        if first.choices[site] != second.choices[site]:
+            raise BadInputError(
+                f"the plans disagree about {site}: {first.choices[site]!r} and {second.choices[site]!r}; "
+                "take it out of one of them"
+            )
+    scored = latencies(first, home)
+    plan = Plan.make(scored.network, {**first.choices, **second.choices})
+    found = PlanFile.of_plan(scored.network, plan, first.target, scored.score(plan.choice))
+    return found.model_copy(update={"setup": first.setup or second.setup})

@@ -1,0 +1,96 @@
+"""What people read of fronts, plans, runs and exports: tables, and the commands that come next."""
+
+from pathlib import Path
+from shlex import quote
+
+import pandas as pd
+from rich.table import Table
+
+from search.evaluation.proxy import KEPT, TITLES
+from search.results.front import Front
+from search.results.planfile import PlanFile
+from search.scoring.objectives import PARAMETERS, readable
+from training.files import replacing
+
+_JUDGED = (
+    " on the proxy split",
+    " (squared, of the layers that can be factored): no image was seen, no accuracy is known",
+)
+
+
+def front_table(front: Front) -> Table:
+    """The front, slowest plan first."""
+    metric = TITLES[front.metric]
+    table = Table(
+        title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
+        f"(study {front.study})",
+        caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric}"
+        + _JUDGED[front.metric == KEPT],
+    )
+    for heading in (
+        "trial",
+        "plan",
+        "latency ms",
+        "speed-up",
+        f"{metric} %",
+        "drop",
+        "top-1 %",
+        "MACs M",
+        PARAMETERS,
+        "latency is",
+        *front.columns,
+    ):
+        table.add_column(heading, justify="left" if heading == "plan" else "right", overflow="fold")
+    base = front.baseline
+    accuracies = (f"{base['accuracy']:.2f}", "0.00", f"{base['top1']:.2f}" if "top1" in base else "-")
+    untouched = (f"{base['latency_ms']:.2f}", "1.00x", *accuracies)
+    goals = (readable(front.goals[title]) for title in front.columns)
+    table.add_row("-", "untouched", *untouched, "", "", "", *goals, style="dim", end_section=True)
+    for p in front.points:
+        table.add_row(
+            str(p.trial),
+            p.plan_id,
+            f"{p.latency_ms:.2f}",
+            f"{p.speedup:.2f}x",
+            f"{p.accuracy:.2f}",
+            f"{p.drop:+.2f}",
+            "-" if p.top1 is None else f"{p.top1:.2f} +-{p.top1_standard_error:.2f}",
+            f"{p.macs / 1e6:.1f}",
+            readable(p.parameters / 1e6),
+            f"{p.kind}, +-{100 * p.latency_error:.0f} %",
+            *(readable(p.goals[title]) for title in front.columns),
+        )
+    return table
+
+
+def next_commands(front: Front) -> str:
+    """The commands that lead from this front to a deployed network."""
+    select = f"  python cli.py plan --study {quote(front.study)} --max-drop 1 --out plan.json"
+    if front.zero_shot:
+        return f"Next:\n{select}\n  python cli.py export --plan plan.json --out model.onnx"
+    train = "  python cli.py train --plan plan.json --epochs 10 --out runs/merged"
+    return f"Next:\n{select}\n{train}\n  python cli.py export --run runs/merged --out model.onnx"
+
+
+def write_csv(front: Front, path: Path) -> None:
+    """The front's points, one a row."""
+    with replacing(path) as temporary:
+        pd.DataFrame([vars(point) for point in front.points]).to_csv(temporary, index=False)
+
+
+def plan_table(plan: PlanFile) -> Table:
+    """What a plan merges where."""
+    accuracy = f", {TITLES[plan.metric]} {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.metric else ""
+    table = Table(
+        title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "
+        f"{plan.speedup:.2f}x the untouched {plan.baseline_latency_ms:.2f} ms{accuracy}",
+        caption=f"latency: {plan.basis}; sites that are not listed are kept",
+    )
+    for heading in ("rule", "where", "option"):
+        table.add_column(heading)
+    for site, option in plan.choices.items():
+        rule, _, place = site.partition(":")
+        table.add_row(rule, place, option)
+    if not plan.choices:
+        table.add_row("-", "nothing is merged", "keep")
+    return table

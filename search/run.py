@@ -1,0 +1,205 @@
+"""The main job: load, measure, search. Reads top to bottom."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from merges.network import Network
+from search.engine import processes
+from search.engine.claims import Ledger, open_engine
+from search.engine.trials import Worker
+from search.engine.unclaimed import close_left
+from search.evaluation.bounds import Limits, reachable
+from search.evaluation.evaluator import Evaluator
+from search.evaluation.proxy import Proxy
+from search.evaluation.proxy_budget import carried_on, paced
+from search.evaluation.zero_shot import ZeroShot
+from search.results.dashboard import describe_study
+from search.scoring.availability import priced
+from search.scoring.latency import Device, Latencies
+from search.scoring.objectives import goals
+from search.study import study
+from search.study.storage import patiently
+from training.blocks.store import Shelf
+from training.data.loading import NO_DATA
+from training.data.sizes import Shape, written
+from training.errors import BadInputError, SearchFailedError
+from training.models.loading import is_onnx
+from training.progress import Progress, Watch, silent
+from training.workbench import Setup, workbench
+
+_GUESSING = 1.5
+_SEEDS_APART = 1009
+_TEAM = 8  # letters: with those of its own, a worker's name has the 40 that a claim holds
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a search is asked for.
+
+    With `proxy_seconds`, the proxy takes as many steps as fit into them. `bank` is the address of learned
+    layers, elsewhere than in the program's home. `goals` are objectives beside latency and accuracy, and
+    `also_targets` targets whose latencies are objectives too.
+    """
+
+    setup: Setup
+    proxy: Proxy
+    target: str
+    budget: int
+    sampler: str
+    name: str | None = None
+    resume: bool = True
+    workers: int = 1
+    limits: Limits = field(default_factory=Limits)
+    proxy_seconds: float | None = None
+    bank: str | None = None
+    goals: tuple[str, ...] = ()
+    also_targets: tuple[str, ...] = ()
+
+    def arguments(self) -> dict[str, Any]:
+        """What a study records of them beside its setup."""
+        recorded = ("proxy_seconds", "budget", "sampler", "target", "proxy", "limits")
+        return {name: value for name, value in asdict(self).items() if name in recorded}
+
+
+def search(
+    wanted: Wanted, storage: str, home: Path, watch: Watch, note: Callable[[str], None]
+) -> optuna.Study:
+    """Run or continue a study until it has as many finished trials as the budget says.
+
+    Raises
+    ------
+    BadInputError, TargetError, UnknownKernelError
+        Something that was asked for cannot be had; nothing was trained.
+    SearchFailedError
+        Trials fail again and again, none finished, or the database was lost.
+    """
+    study.check_storage(storage)
+    if wanted.name:
+        study.check_same(wanted.name, storage, network=wanted.setup.model, target=wanted.target)
+    evaluator = evaluator_of(wanted, home, watch, note)
+    name = wanted.name or _default_name(wanted, evaluator.bench.network.input_shape)
+    begun = study.recorded(name, storage)
+    if begun and not wanted.resume:
+        raise BadInputError(f"study {name!r} exists in {storage}; choose another --study, or --resume it")
+    if wanted.proxy_seconds is not None:
+        seconds = wanted.proxy_seconds
+        proxy = carried_on(begun, wanted.proxy, seconds) if begun else paced(evaluator, seconds, note)
+        evaluator, wanted = evaluator.with_proxy(proxy), replace(wanted, proxy=proxy)
+    looking = watch("finding what can be reached")
+    note(reachable(evaluator.latencies, evaluator.worths, evaluator.exact, wanted.limits, looking))
+    running = study.start(name, storage, evaluator, wanted.budget, wanted.arguments())
+    if not begun:
+        describe_study(running, evaluator.describe())
+    note(f"study {name}: {evaluator.describe()}")
+    warn_of_guessing(running.user_attrs["baseline"], evaluator.bench.network.classes, note)
+    progress = watch("trials")
+    with study.kept(storage):
+        if wanted.workers == 1 or evaluator.enumerates:
+            _worker(running, evaluator, wanted, storage, wanted.setup.seed).run(wanted.budget, progress)
+        else:
+            _together(running, wanted, storage, home, progress)
+        _account_for(running, wanted.budget, note)
+    return running
+
+
+def _account_for(running: optuna.Study, budget: int, note: Callable[[str], None]) -> None:
+    """Say so where a search ended before its budget was met.
+
+    Raises
+    ------
+    SearchFailedError
+        It has no finished trial at all.
+    """
+    count = len(study.finished(running))
+    if count >= budget:
+        return
+    refused = running.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
+    why = f", the last: {refused[-1].user_attrs['reason']}" if refused else ""
+    text = f"ended after {count} of {budget} trials: no other plan was found that is worth training{why}"
+    if not count:
+        raise SearchFailedError(f"{text}; widen the limits, or offer more sites")
+    note(text)
+
+
+def _together(running: optuna.Study, wanted: Wanted, storage: str, home: Path, progress: Progress) -> None:
+    """Share the budget among workers of this machine; interrupted, none leaves a trial that runs."""
+    name, team = running.study_name, uuid.uuid4().hex[:_TEAM]
+    try:
+        given = (wanted, name, storage, home, team)
+        processes.run(wanted.workers, work, given, _watcher(running, wanted, progress))
+    except KeyboardInterrupt:
+        close_left(running, Ledger(open_engine(storage), name), team)
+        raise
+
+
+def work(wanted: Wanted, name: str, storage: str, home: Path, team: str, number: int) -> None:
+    """Take part in a study that has been started, as one of several workers of this machine."""
+    processes.share_cores(wanted.workers)
+    evaluator = evaluator_of(wanted, home, silent, lambda text: None)
+    seed = wanted.setup.seed + _SEEDS_APART * number
+    opened = patiently(lambda: study.open_study(name, storage))
+    worker = patiently(lambda: _worker(opened, evaluator, wanted, storage, seed, team))
+    worker.run(wanted.budget, lambda done, total: None)
+
+
+def _worker(
+    running: optuna.Study, evaluator: Evaluator, wanted: Wanted, storage: str, seed: int, team: str = ""
+) -> Worker:
+    """Another seed every time that a study is continued: the same plans need not be drawn again."""
+    running.sampler = evaluator.sampler(wanted.sampler, seed + len(running.trials), wanted.limits)
+    ledger = Ledger(open_engine(storage), running.study_name, crew=team)
+    return Worker(running, evaluator, ledger, wanted.limits)
+
+
+def _watcher(running: optuna.Study, wanted: Wanted, progress: Progress) -> Callable[[], bool]:
+    def done() -> bool:
+        count = patiently(lambda: len(study.finished(running)))
+        progress(count, wanted.budget)
+        return count >= wanted.budget
+
+    return done
+
+
+def evaluator_of(wanted: Wanted, home: Path, watch: Watch, note: Callable[[str], None]) -> Evaluator:
+    """What judges plans: images, teacher, and a table that knows every kernel."""
+    shelf = Shelf(wanted.bank or home / "bank")
+    shelf.check()
+    devices = [Device.named(name, home) for name in (wanted.target, *wanted.also_targets)]
+
+    def check(network: Network) -> None:
+        for device in devices:
+            Latencies(network, device).score({})
+
+    bench = workbench(wanted.setup, home, watch, check, note)
+    latencies, *others = priced(bench.network, devices)
+    bench = replace(bench, network=latencies.network)
+    for known in (latencies, *others):
+        known.learn_all(watch)
+    judge = ZeroShot if wanted.setup.zero_shot else Evaluator
+    evaluator = judge(bench, latencies, wanted.proxy, shelf, goals(wanted.goals, latencies, others))
+    evaluator.weigh(watch("scoring every option"))
+    return evaluator
+
+
+def warn_of_guessing(baseline: dict[str, float], classes: int, note: Callable[[str], None]) -> None:
+    """Say so where the untouched network answers no better than chance: what is judged then means nothing."""
+    if baseline.get("top1", 100.0) <= _GUESSING * 100 / classes:
+        note(
+            f"warning: the untouched network gets {baseline['top1']:.1f} % right, no better than guessing; "
+            "do --weights, --labels and --preprocess belong to it?"
+        )
+
+
+def _default_name(wanted: Wanted, shape: Shape) -> str:
+    data = wanted.setup.data if wanted.setup.data != NO_DATA else wanted.setup.eval_data or "zero-shot"
+    kind, _, folder = data.partition(":")
+    model = wanted.setup.model.replace(":", ".")
+    model = Path(model).stem if is_onnx(model) else model
+    targets = "+".join((wanted.target, *wanted.also_targets))
+    return f"{model}-{targets}-{Path(folder).name or kind}-{written(shape)}"

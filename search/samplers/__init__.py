@@ -1,0 +1,31 @@
+"""Which plan is tried next: one file a sampler, found by its name. Each has ``make(seed, problem)``."""
+
+import importlib
+import pkgutil
+
+import optuna
+
+from search.space.problem import Problem
+from training.errors import BadInputError
+
+DEFAULT = "auto"  # wins benchmarks/samplers.py
+
+
+def names() -> tuple[str, ...]:
+    """Every sampler, the default first."""
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(found, key=lambda name: (name != DEFAULT, name)))
+
+
+def make_sampler(name: str, seed: int, problem: Problem) -> optuna.samplers.BaseSampler:
+    """A sampler of plans by name.
+
+    Raises
+    ------
+    BadInputError
+        There is no such sampler, or the space is too large for it.
+    """
+    if name not in names():
+        raise BadInputError(f"unknown sampler {name!r}; expected one of {', '.join(names())}")
+    made: optuna.samplers.BaseSampler = importlib.import_module(f"{__name__}.{name}").make(seed, problem)
+    return made

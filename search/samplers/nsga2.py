@@ -1,0 +1,12 @@
+"""NSGA-II, a genetic algorithm (Deb et al. 2002), as Optuna has it."""
+
+import optuna
+
+from search.space.problem import Problem
+
+_POPULATION = 24
+
+
+def make(seed: int, problem: Problem) -> optuna.samplers.BaseSampler:
+    """The sampler with its settings here."""
+    return optuna.samplers.NSGAIISampler(seed=seed, population_size=_POPULATION)

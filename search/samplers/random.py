@@ -1,0 +1,10 @@
+"""Plans drawn at random."""
+
+import optuna
+
+from search.space.problem import Problem
+
+
+def make(seed: int, problem: Problem) -> optuna.samplers.BaseSampler:
+    """The sampler with its settings here."""
+    return optuna.samplers.RandomSampler(seed=seed)

@@ -1,0 +1,42 @@
+"""Which of a network's merges a target can price."""
+
+from collections.abc import Sequence
+
+from latency_models.predict import UnknownKernelError
+from merges.network import Network
+from search.scoring.latency import Device, Latencies
+
+
+def priced(network: Network, devices: Sequence[Device]) -> list[Latencies]:
+    """Latencies on every device, of the network with those options that all of them have a latency for.
+
+    A target that can be measured has one for whatever it can run.
+
+    Raises
+    ------
+    UnknownKernelError
+        A target knows nothing about an operation of the network itself.
+    """
+    found = [Latencies(network, device) for device in devices]
+    unknown: dict[str, dict[str, str]] = {}
+    for latencies in found:
+        if not latencies.device.spec.measurable:
+            latencies.score({})
+            for site, option, reason in _unknown(latencies):
+                unknown.setdefault(site, {})[option] = reason
+    if not unknown:
+        return found
+    fewer = network.without(unknown)
+    return [Latencies(fewer, device) for device in devices]
+
+
+def _unknown(latencies: Latencies) -> list[tuple[str, str, str]]:
+    """Sites and options without a latency, and why."""
+    found: list[tuple[str, str, str]] = []
+    for site in latencies.network.sites:
+        for option in site.options[1:]:
+            try:
+                latencies.score({site.id: option})
+            except UnknownKernelError as error:
+                found.append((site.id, option, str(error)))
+    return found

@@ -1,0 +1,233 @@
+"""Latency of plans on a target: the sum over the kernels that the target's runtime really executes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from latency_models import kit, measure, runtime, target
+from latency_models.cost import Cost, Total
+from latency_models.kernel import Kernel, Layer
+from latency_models.memory import peak_bytes
+from latency_models.predict import Latency, Predictor
+from latency_models.store import Store
+from latency_models.table import LatencyTable, Measurement
+from merges.blocks import Block
+from merges.network import Network
+from merges.rule import Site
+from search.scoring.lowering import end_of, lower
+from training.progress import Progress, Watch, quiet
+
+
+class Device:
+    """A target with its table: answers for kernels, and measures what it can and does not know."""
+
+    def __init__(self, spec: target.Target, home: Path) -> None:
+        self.spec = spec
+        self.runtime = runtime.discover()[spec.runtime].on(spec)
+        self.path = home / "tables.db"
+        if spec.grows:
+            self.table = self._store.load(spec.name)
+        else:
+            self.table = LatencyTable.load(target.TABLES / spec.table) if spec.table else LatencyTable()
+        self.predictor = Predictor(spec, self.table)
+
+    @classmethod
+    def named(cls, name: str, home: Path) -> "Device":
+        """A target by its name; tables that the user measured, and targets added, live under `home`."""
+        return cls(target.load(name, home), home)
+
+    def seen_as(self, spec: target.Target) -> "Device":
+        """The same device under another description."""
+        return Device(spec, self.path.parent)
+
+    @cached_property
+    def _store(self) -> Store:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return Store(f"sqlite:///{self.path.as_posix()}")
+
+    @property
+    def source(self) -> str:
+        """Where the numbers come from, for people."""
+        return f"{self.spec.source} ({self.spec.device}, {self.spec.runtime})"
+
+    def describe(self, total: Total) -> str:
+        """What a latency rests on, for people."""
+        return f"{total.basis()} - {self.source}"
+
+    def learn(
+        self,
+        kernels: Iterable[Kernel],
+        progress: Progress = quiet,
+        again: bool = False,
+        at_once: int = kit.AT_ONCE,
+    ) -> int:
+        """Measure kernels that the table does not hold (all of them with `again`), and keep them.
+
+        `at_once` is explained at ``kit.write``.
+        """
+        wanted = [k for k in dict.fromkeys(kernels) if again or self.table.get(k) is None]
+        if not self.spec.measurable or not wanted:
+            return 0
+        measure.measure(self.runtime, self.spec, wanted, self.keep, progress, at_once)
+        return len(wanted)
+
+    def keep(self, rows: Sequence[Measurement]) -> None:
+        """Put measurements into the table and the database."""
+        self.table.add(rows)
+        self._store.keep(self.spec.name, rows)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a plan costs, without any training."""
+
+    cost: Cost
+    baseline_ms: float
+
+    @property
+    def total(self) -> Total:
+        return self.cost.total()
+
+    @property
+    def latency_ms(self) -> float:
+        return self.cost.latency_us / 1000
+
+    @property
+    def speedup(self) -> float:
+        return self.baseline_ms / self.latency_ms
+
+    @property
+    def macs(self) -> int:
+        return self.cost.macs
+
+    @property
+    def parameters(self) -> int:
+        return self.cost.parameters
+
+    @property
+    def by_class_ms(self) -> dict[str, float]:
+        """Latency by operation."""
+        return {op: us / 1000 for op, us in self.cost.by_op_us.items() if us > 0}
+
+
+_Choices = tuple[str, frozenset[tuple[str, str]]]
+
+
+class Latencies:
+    """Scores plans of one network on one device.
+
+    What a block's choices do to the latency is worked out once, in the network whose other blocks are
+    untouched; a plan's latency is the untouched network's and what its blocks' choices add.
+    """
+
+    def __init__(self, network: Network, device: Device) -> None:
+        self.network = network
+        self.device = device
+        self._rest = {layer.name: layer for layer in lower(network.skeleton())}
+        self._rebuilt: dict[_Choices, tuple[list[Layer], str]] = {}
+        self._costs: dict[_Choices, Cost] = {}
+
+    def layers(self, choices: Mapping[str, str]) -> list[Layer]:
+        """The kernels of a plan's whole network, in order, with the names of their layers."""
+        blocks = {block.name: block for block in self.network.blocks}
+        ends: dict[str, str] = {}
+        made: list[Layer] = []
+        for name, layer in self._rest.items():
+            inputs = tuple(ends.get(source, source) for source in layer.inputs)
+            if name not in blocks:
+                made.append(replace(layer, inputs=inputs))
+                continue
+            inside, end = self._inside(blocks[name], blocks[name].choices(choices))
+            entry = blocks[name].entry
+            for part in inside:
+                sources = (inputs[0] if source == entry else source for source in part.inputs)
+                made.append(replace(part, inputs=tuple(sources)))
+            ends[name] = inputs[0] if end == entry else end
+        return self.device.runtime.fuse(made)
+
+    def _inside(self, block: Block, choices: Mapping[str, str]) -> tuple[list[Layer], str]:
+        key = (block.name, frozenset(choices.items()))
+        if key not in self._rebuilt:
+            rebuilt, _ = self.network.outlines.of(block, choices)
+            self._rebuilt[key] = lower(rebuilt), end_of(rebuilt)
+        return self._rebuilt[key]
+
+    def macs_of(self, site: Site) -> int:
+        """Multiply-accumulates of the untouched layers that a site may change."""
+        return sum(layer.kernel.macs for layer in self.layers({}) if layer.name in site.labels)
+
+    @cached_property
+    def _untouched(self) -> Cost:
+        return self._cost({})
+
+    def _cost(self, choices: Mapping[str, str]) -> Cost:
+        kernels = [layer.kernel for layer in self.layers(choices)]
+        self.learn(kernels)
+        return Cost.of(self.device.predictor, kernels)
+
+    def _added(self, block: Block, choices: dict[str, str]) -> Cost:
+        key = (block.name, frozenset(choices.items()))
+        if key not in self._costs:
+            self._costs[key] = self._cost(choices) - self._untouched
+        return self._costs[key]
+
+    def score(self, choices: Mapping[str, str]) -> Score:
+        """Latency, MACs and parameters of a plan.
+
+        Raises
+        ------
+        UnknownKernelError
+            The target's table knows nothing about an operation of the network.
+        """
+        cost = self._untouched
+        for block in self.network.blocks:
+            picked = block.choices(choices)
+            if picked:
+                cost = cost + self._added(block, picked)
+        return Score(cost, self._untouched.latency_us / 1000)
+
+    def peak_bytes(self, choices: Mapping[str, str]) -> int:
+        """Most bytes that the maps of a plan's network take at once, for one image."""
+        return peak_bytes(self.layers(choices))
+
+    def by_layer(self) -> list[tuple[Layer, Latency]]:
+        """Every kernel of the untouched network with its latency, in network order."""
+        layers = self.layers({})
+        self.learn(layer.kernel for layer in layers)
+        return [(layer, self.device.predictor.latency(layer.kernel)) for layer in layers]
+
+    def learn_all(self, watch: Watch, again: bool = False) -> int:
+        """Measure every kernel that any plan can reach; how many (none where a table is shipped)."""
+        if not self.device.spec.measurable:
+            return 0
+        return self.learn(self.reachable(watch), watch(f"measuring on {self.device.spec.name}"), again)
+
+    def learn(self, kernels: Iterable[Kernel], progress: Progress = quiet, again: bool = False) -> int:
+        """Measure some of the network's kernels, with caches as cold as in the untouched network."""
+        return self.device.learn(kernels, progress, again, self.touched_bytes)
+
+    @cached_property
+    def touched_bytes(self) -> int:
+        """Weights of the untouched network, and its maps, which use the same memory again and again."""
+        weights = sum(layer.kernel.parameters for layer in self.layers({}))
+        return 4 * weights + self.peak_bytes({})
+
+    def reachable(self, watch: Watch) -> list[Kernel]:
+        """Every kernel that some choice in one block brings into the network, each once."""
+        listed = [choices for block in self.network.blocks for choices in block.all_choices()]
+        progress = watch("listing the kernels of all plans")
+        kernels = dict.fromkeys(layer.kernel for layer in self.layers({}))
+        for done, choices in enumerate(listed):
+            kernels |= dict.fromkeys(layer.kernel for layer in self.layers(choices))
+            progress(done + 1, len(listed))
+        return list(kernels)
+
+    def score_options(self, progress: Progress = quiet) -> dict[str, dict[str, Score]]:
+        """The score of every option of every site, each chosen alone: by site, then by option."""
+        sites = self.network.sites
+        scores: dict[str, dict[str, Score]] = {}
+        for done, site in enumerate(sites):
+            scores[site.id] = {option: self.score({site.id: option}) for option in site.options}
+            progress(done + 1, len(sites))
+        return scores

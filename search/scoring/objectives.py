@@ -1,0 +1,49 @@
+"""What plans are judged by beside latency and accuracy: known before any training, the less the better."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from search.scoring.latency import Latencies
+from training.errors import BadInputError
+
+Goal = Callable[[Mapping[str, str]], float]
+ALWAYS = ("latency", "accuracy")
+MORE = ("memory", "parameters")
+PARAMETERS = "parameters (M)"
+
+
+def wanted(text: str) -> tuple[str, ...]:
+    """Those of a list as the user gave it that are not judged by anyway.
+
+    Raises
+    ------
+    BadInputError
+        A name is unknown, or latency or accuracy is missing.
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not set(ALWAYS) <= set(names) <= {*ALWAYS, *MORE}:
+        raise BadInputError(
+            f"--objectives is {text!r}; expected {','.join(ALWAYS)}, and any of {','.join(MORE)} after them"
+        )
+    return tuple(name for name in names if name not in ALWAYS)
+
+
+def readable(value: float) -> str:
+    """Two decimals, or three digits of what is smaller than a tenth."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3g}"
+
+
+def goals(names: Iterable[str], latencies: Latencies, others: Iterable[Latencies]) -> dict[str, Goal]:
+    """By title with its unit, what a plan's choices come to; for `others`, the latency there."""
+
+    def memory(choices: Mapping[str, str]) -> float:
+        return latencies.peak_bytes(choices) / 2**20
+
+    def parameters(choices: Mapping[str, str]) -> float:
+        return latencies.score(choices).parameters / 1e6
+
+    def latency_on(other: Latencies) -> Goal:
+        return lambda choices: other.score(choices).latency_ms
+
+    known = {"memory": ("memory (MiB)", memory), "parameters": (PARAMETERS, parameters)}
+    found: dict[str, Goal] = dict(known[name] for name in names)
+    return found | {f"latency on {o.device.spec.name} (ms)": latency_on(o) for o in others}

@@ -1,0 +1,59 @@
+"""Plans worth trying first."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from merges.rule import KEEP, Site
+from search.scoring.latency import Latencies
+from search.space.additive import Worths, least_harm, most_saved, spread
+from search.space.presets import known, preset
+from search.space.problem import changed
+from training.progress import Progress, quiet
+
+RUNGS = 8
+
+
+def first_plans(latencies: Latencies, worths: Worths) -> Iterator[tuple[str, dict[str, str]]]:
+    """Choices to try before the sampler: the untouched network, the paper's plan where there is one, and
+    exact solutions of the additive problem, from the fastest plan over the middle to ever finer steps.
+
+    Each with the name of its preset, where it has one.
+    """
+    yield "", {}
+    if ("paper", latencies.network.name) in known():
+        yield "paper", preset("paper", latencies.network)
+    yield from (("", plan) for plan in ladder(worths, RUNGS))
+
+
+def ladder(worths: Worths, rungs: int) -> Iterator[dict[str, str]]:
+    """The plans that harm least at spread-out latencies, the fastest first."""
+    most = most_saved(worths)
+    for fraction in spread(rungs):
+        yield least_harm(worths, fraction * most)
+
+
+def lossless(latencies: Latencies) -> dict[str, str]:
+    """The exact options that pay on the target, one site after the other: faster, and the same answers."""
+    return fastest(latencies, [site for site in latencies.network.sites if site.exact])
+
+
+def fastest(latencies: Latencies, sites: Sequence[Site]) -> dict[str, str]:
+    """A plan with which the network is fast: see `least`."""
+    return least(lambda choices: latencies.score(choices).latency_ms, sites)
+
+
+def least(
+    measure: Callable[[Mapping[str, str]], float],
+    sites: Sequence[Site],
+    others: Mapping[str, str] | None = None,
+    progress: Progress = quiet,
+) -> dict[str, str]:
+    """For one site after the other the option that makes a measure of the plan least, given those before it
+    and, for sites that are still to come, `others`.
+    """
+    chosen = dict(others or {})
+    for done, site in enumerate(sites):
+        options = dict.fromkeys((chosen.get(site.id, KEEP), *site.options))  # as it is, where others equal it
+        found = {option: measure(chosen | {site.id: option}) for option in options}
+        chosen[site.id] = min(found, key=found.__getitem__)
+        progress(done + 1, len(sites))
+    return changed(chosen)

@@ -1,0 +1,87 @@
+"""The study database, used by several processes and machines at once."""
+
+import functools
+from collections.abc import Callable
+from typing import TypeVar
+
+import optuna
+import tenacity
+from sqlalchemy import Engine, MetaData, create_engine
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
+
+from search.study.interrupts import uninterrupted
+
+_PATIENCE_SECONDS = 60
+_WAIT_FOR_LOCKS = 100.0
+_ATTEMPTS = 5
+_T = TypeVar("_T")
+
+
+def _options(storage: str) -> dict[str, object]:
+    """Wait for locks of other processes; notice connections that were lost."""
+    if storage.startswith("sqlite"):
+        return {"connect_args": {"timeout": _WAIT_FOR_LOCKS}}
+    return {"pool_pre_ping": True}
+
+
+def _made_meanwhile(error: BaseException) -> bool:
+    """Whether another process has just made the same tables."""
+    text = str(error).lower()
+    return isinstance(error, DBAPIError) and any(word in text for word in ("exists", "unique", "duplicate"))
+
+
+_beside_others = tenacity.retry(
+    retry=tenacity.retry_if_exception(_made_meanwhile),
+    stop=tenacity.stop_after_attempt(_ATTEMPTS),
+    wait=tenacity.wait_random(0.1, 1),
+    reraise=True,
+)
+
+
+@functools.cache  # servers allow some hundred connections, and every new engine takes one
+@_beside_others
+def storage_of(url: str) -> optuna.storages.BaseStorage:
+    """The database as Optuna uses it, once a process; its tables are made where they are missing."""
+    return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=_options(url)))
+
+
+@functools.cache
+@_beside_others
+def engine_of(url: str, tables: MetaData) -> Engine:
+    """The database with some tables of ours, once a process; they are made where they are missing."""
+    engine = create_engine(url, **_options(url))
+    tables.create_all(engine)
+    return engine
+
+
+def _away(error: BaseException) -> bool:
+    """Whether a database server cannot be reached (files are never away)."""
+    cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
+    if isinstance(cause, PendingRollbackError):  # what else was in the transaction that broke off
+        return True
+    lost = isinstance(cause, (OperationalError, InterfaceError))
+    return lost and not type(cause.orig).__module__.startswith("sqlite3")  # type: ignore[union-attr]
+
+
+def patiently(action: Callable[[], _T]) -> _T:
+    """Do something with a study's database; while its server is away, try again for a minute.
+
+    Ctrl-C waits for an attempt to end: broken off, it may leave a lock behind that everybody waits for.
+    """
+
+    def attempt() -> _T:
+        with uninterrupted():
+            return action()
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_away),
+        stop=tenacity.stop_after_delay(_PATIENCE_SECONDS),
+        wait=tenacity.wait_fixed(1),
+        reraise=True,
+    )(attempt)

@@ -1,0 +1,44 @@
+"""What can be reached, on a network whose fastest plan has more weights than the untouched network."""
+
+from pathlib import Path
+
+import pytest
+
+from search.evaluation.bounds import Limits, reachable
+from search.scoring.latency import Device, Latencies
+from search.space.estimates import weigh
+from training.errors import BadInputError
+from training.workbench import structure
+
+
+@pytest.fixture(scope="module")
+def latencies() -> Latencies:
+    return Latencies(structure("squeezenet1_1", 64), Device.named("arm-a57", Path("unused")))
+
+
+def said(latencies: Latencies, limits: Limits) -> str:
+    steps: list[tuple[int, int]] = []
+    worths = weigh(latencies, None, lambda done, total: None)
+    text = reachable(latencies, worths, {}, limits, lambda done, total: steps.append((done, total)))
+    assert steps == [(done + 1, len(steps)) for done in range(len(steps))]
+    return text
+
+
+def test_a_limit_that_the_fastest_plan_breaks_and_others_keep_is_no_refusal(latencies: Latencies) -> None:
+    untouched = latencies.score({})
+    text = said(latencies, Limits(parameters_m=1.01 * untouched.parameters / 1e6))
+    assert f"to {untouched.latency_ms:.2f} ms" in text
+    assert f"parameters {untouched.parameters / 1e6:.2f} to " in text
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(parameters_m=1.2), "parameters are more than --max-params 1.2"),
+        (Limits(memory_mib=0.2), "MiB of maps are more than --max-memory 0.2"),
+        (Limits(latency="75%"), "ms are more than --max-latency 75%"),
+    ],
+)
+def test_limits_below_the_least_are_refused(latencies: Latencies, limits: Limits, reason: str) -> None:
+    with pytest.raises(BadInputError, match=reason):
+        said(latencies, limits)

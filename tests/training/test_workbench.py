@@ -1,0 +1,88 @@
+"""A network and its images: whether they fit, and what is said about them before anything begins."""
+
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from search.results.planfile import PlanFile
+from tests.photos import photos
+from training.errors import BadInputError
+from training.progress import silent
+from training.workbench import Setup, structure, workbench
+
+TEN = "tests.networks:with_lrn"  # outputs
+
+
+def maps() -> nn.Module:
+    """A network that answers with maps."""
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+
+
+def test_a_network_that_is_no_classifier_has_a_structure_but_is_not_judged(tmp_path: Path) -> None:
+    name = "tests.search.test_setup:maps"
+    assert structure(name, (24, 40)).input_shape == (3, 24, 40)
+    with pytest.raises(BadInputError, match=r"maps .*it returns 1x4x62x62.*only classifiers"):
+        workbench(Setup(model=name), tmp_path, silent)
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_classes_that_are_not_the_outputs_are_counted(count: int, tmp_path: Path) -> None:
+    names = tuple(f"class{number:02}" for number in range(count))
+    folder = photos(tmp_path / "p", 6, names)
+    setup = Setup(model=TEN, data=f"imagefolder:{folder}", input_size=24)
+    with pytest.raises(BadInputError, match=rf"10 outputs but imagefolder:.*p has {count} classes"):
+        workbench(setup, tmp_path, silent)
+    (tmp_path / "names.txt").write_text("\n".join([*names, "one more"]))
+    labelled = setup.model_copy(update={"labels": str(tmp_path / "names.txt")})
+    with pytest.raises(BadInputError, match=rf"10 outputs but .*names.txt names {count + 1} classes"):
+        workbench(labelled, tmp_path, silent)
+
+
+def test_what_was_found_is_told_before_anything_is_refused(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "p", 10)
+    (folder / "empty").mkdir()
+    told: list[str] = []
+    with pytest.raises(BadInputError, match="2 classes"):
+        setup = Setup(model=TEN, data=f"imagefolder:{folder}", input_size=24)
+        workbench(setup, tmp_path, silent, note=told.append)
+    assert "2 classes; 14 images to learn on, 3 to judge plans, 3 for the final word" in told[0]
+    assert "empty is empty" in told[1]
+
+
+def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
+    setup = Setup(
+        model="squeezenet1_1", data=f"imagefolder:{photos(tmp_path / 'p', 10, ('all',))}", input_size=32
+    )
+    with pytest.raises(BadInputError, match="one class, 'all'"):
+        workbench(setup, tmp_path, silent)
+
+
+@pytest.mark.parametrize("size", [None, 64, (48, 192), (1, 28, 28)])
+def test_sizes_survive_a_file(size: int | tuple[int, ...] | None) -> None:
+    setup = Setup(input_size=size)
+    assert Setup.model_validate_json(setup.model_dump_json()) == setup
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((3, 64, 64), 64), ((3, 48, 192), (48, 192)), ((1, 28, 28), (1, 28, 28))]
+)
+def test_a_plan_knows_the_whole_shape(
+    shape: tuple[int, int, int], size: int | tuple[int, ...], tmp_path: Path
+) -> None:
+    plan = PlanFile(
+        plan_id="p",
+        network=TEN,
+        fingerprint="f",
+        input_shape=shape,
+        target="arm-a57",
+        latency_ms=1,
+        baseline_latency_ms=1,
+        speedup=1,
+        kind="measured",
+        basis="nothing",
+        choices={},
+    )
+    plan.save(tmp_path / "plan.json")
+    loaded = PlanFile.load(tmp_path / "plan.json")
+    assert loaded.setup_with(tmp_path, {"data": "digits"}).input_size == size

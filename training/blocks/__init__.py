@@ -1,0 +1,1 @@
+"""Rebuilt blocks are learned from their teacher, one by one."""

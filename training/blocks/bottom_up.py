@@ -1,0 +1,77 @@
+"""Make a plan's network from learned blocks, and whole by a pass from bottom to top."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from torch import Tensor, fx
+
+from merges.blocks import Block
+from merges.network import Network
+from training.blocks.bank import Bank
+from training.blocks.distill import learn_block
+from training.blocks.runner import Walk
+from training.blocks.store import Shelf
+from training.blocks.task import Lesson, Recipe
+from training.files import weights_of
+from training.progress import Progress, quiet
+
+Teaching = Callable[[Block, Tensor], Lesson]
+
+
+def assemble(bank: Bank, plan: Mapping[str, str], steps: int = 0) -> fx.GraphModule:
+    """The plan's network from learned blocks; with `steps`, relearned on the bank's images."""
+    network = bank.network
+    changed = [block for block in network.blocks if block.choices(plan)]
+    entries = {block.name: bank.get(block, block.choices(plan)).weights for block in changed}
+    merged = network.merged(plan, entries)
+    if steps:
+        recipe = replace(bank.recipe, steps=steps)
+        relearn(merged, network, plan, bank.images, bank.lesson, recipe)
+    return merged
+
+
+def following(network: Network, images: Tensor, half: bool) -> Teaching:
+    """Lessons for blocks from what reaches them, on a teacher that is asked from bottom to top."""
+    teacher = Walk(network.skeleton(), images, half)
+
+    def lesson(block: Block, inputs: Tensor) -> Lesson:
+        original = teacher.network.get_submodule(block.name)
+        assert isinstance(original, fx.GraphModule)
+        return Lesson(inputs, teacher.before(block.name), teacher.through(block.name), original)
+
+    return lesson
+
+
+def relearn(
+    merged: fx.GraphModule,
+    network: Network,
+    plan: Mapping[str, str],
+    images: Tensor,
+    lesson: Teaching,
+    recipe: Recipe,
+    progress: Progress = quiet,
+    shelf: Shelf | None = None,
+) -> None:
+    """Relearn every merged block once, from bottom to top, in place.
+
+    Blocks learned alone are fed the teacher's features; stacked, their errors pile up. So every block learns
+    on what the merged network below it really gives for `images`, against what the teacher's block gives
+    there. With a `shelf`, every relearned block is kept there, and taken from there by a pass that was
+    interrupted.
+    """
+    learned = [block for block in network.blocks if not block.keeps_outputs(block.choices(plan))]
+    by_name = {block.name: block for block in learned}
+    names = [str(n.target) for n in merged.graph.nodes if n.op == "call_module" and str(n.target) in by_name]
+    walk = Walk(merged, images, recipe.half)
+    for done, name in enumerate(names):
+        student = merged.get_submodule(name)
+        assert isinstance(student, fx.GraphModule)
+        kept = f"{name}-{recipe.digest}"
+        known = shelf.read(kept) if shelf else None
+        if known:
+            student.load_state_dict(known[0])
+        else:
+            learn_block(student, lesson(by_name[name], walk.before(name)), recipe)
+            if shelf:
+                shelf.write(kept, weights_of(student))
+        progress(done + 1, len(names))

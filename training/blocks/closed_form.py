@@ -1,0 +1,164 @@
+"""The least squares answer for a rebuilt block's last convolutions, before any descent."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, fx, nn
+
+from merges.algebra import ridge
+from merges.geometry import POOLS
+from merges.graph import ACTIVATIONS, before_activation, bypass, concatenated, is_addition, layer, tidy
+from training.blocks.task import Lesson, Recipe
+from training.metrics import outputs_of
+
+_PENALTY = 0.03
+_LEAST_GAIN = 1e-3
+_FOR_GAINS = 256
+
+
+@torch.no_grad()
+def closed_form(student: fx.GraphModule, lesson: Lesson, recipe: Recipe, generator: torch.Generator) -> None:
+    """Ridge least squares of the last convolutions on the teacher's output before its activation.
+
+    What a shortcut adds is taken off first; a pooling after the concatenation that both have is left out.
+    """
+    below, teacher = _without_last_pooling(student, lesson.teacher)
+    ends = list(_linear_ends(below))
+    if not ends:
+        last = layer(student, _answer(student))
+        if isinstance(last, nn.Linear):
+            features = _value_of(student, _answer(student).all_input_nodes[0], lesson.inputs)
+            answers = lesson.targets.float().flatten(0, -2)
+            _set(last, *ridge(features.flatten(0, -2), answers, _PENALTY))
+        else:
+            _rescale(student, lesson)
+        return
+    teacher = _without_last_activation(teacher)
+    height, width = lesson.targets.shape[2:]
+    samples = [recipe.samples_per_weight * conv.weight[0].numel() for _, conv, _ in ends]
+    images = [max(8, -(-wanted // (height * width))) for wanted in samples]
+    order = torch.randperm(len(lesson.inputs), generator=generator)[: max(images)]
+    targets = outputs_of(teacher, lesson.teacher_inputs[order])
+    for shortcut in _shortcuts(node for node, _, _ in ends):
+        targets = targets - _value_of(below, shortcut, lesson.inputs[order])
+    targets = targets.permute(0, 2, 3, 1).flatten(0, 2)
+    for (node, conv, first), wanted, count in zip(ends, samples, images, strict=True):
+        features = _columns(_value_of(below, node.all_input_nodes[0], lesson.inputs[order[:count]]), conv)
+        rows = torch.randperm(len(features), generator=generator)[: max(wanted, 1024)]
+        maps = slice(first, first + conv.out_channels)
+        _set(conv, *ridge(features[rows], targets[rows, maps], _PENALTY))
+
+
+def _set(module: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor) -> None:
+    module.weight.copy_(weight.reshape(module.weight.shape))
+    if module.bias is not None:
+        module.bias.copy_(bias)
+
+
+def _rescale(student: fx.GraphModule, lesson: Lesson) -> None:
+    """Least squares of one gain a channel, where only activation and pooling follow the last convolution.
+
+    Both let a positive factor through, so the gain goes into the convolution (a dropped norm had made
+    its outputs smaller by as much).
+    """
+    node = _answer(student)
+    while isinstance(layer(student, node), (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d)) and len(node.users) == 1:
+        node = node.all_input_nodes[0]
+    conv = layer(student, node)
+    if not isinstance(conv, nn.Conv2d) or len(node.users) > 1:
+        return
+    made, targets = outputs_of(student, lesson.inputs[:_FOR_GAINS]), lesson.targets[:_FOR_GAINS].float()
+    gain = (made * targets).sum(dim=(0, 2, 3)) / made.square().sum(dim=(0, 2, 3)).clamp_min(1e-12)
+    gain = gain.clamp_min(_LEAST_GAIN)
+    conv.weight.mul_(gain.reshape(-1, 1, 1, 1))
+    if conv.bias is not None:
+        conv.bias.mul_(gain)
+
+
+def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, nn.Conv2d, int]]:
+    """Ungrouped convolutions that only an activation and a concatenation or sum part from the block's output.
+
+    Yields the node, its layer and the number of its first channel in the output.
+    """
+    end = before_activation(block, _answer(block))
+    first = 0
+    parts = concatenated(end) or _summand(block, end) or [end]
+    for part in parts if len(set(parts)) == len(parts) else ():
+        node = before_activation(block, part)
+        conv = layer(block, node)
+        if isinstance(conv, nn.Conv2d) and conv.groups == 1 and len(node.users) == 1:
+            yield node, conv, first
+        first += part.meta["shape"][1]
+
+
+def _summand(block: fx.GraphModule, end: fx.Node) -> list[fx.Node]:
+    """Of a sum, the convolution that a rebuilt branch ends in."""
+    if not is_addition(end):
+        return []
+    return [node for node in end.all_input_nodes if isinstance(layer(block, node), nn.Conv2d)][-1:]
+
+
+def _shortcuts(ends: Iterable[fx.Node]) -> list[fx.Node]:
+    """What is added to the ends before the block's output."""
+    sums = ((end, reader) for end in ends for reader in end.users if is_addition(reader))
+    return [other for end, reader in sums for other in reader.all_input_nodes if other is not end]
+
+
+def _without_last_activation(teacher: fx.GraphModule) -> fx.GraphModule:
+    """The teacher's block before its last activations (those that no convolution follows)."""
+    graph = fx.Graph()
+    graph.output(graph.graph_copy(teacher.graph, {}))
+    linear = fx.GraphModule(teacher, graph)
+    waiting = [_answer(linear)]
+    while waiting:
+        node = waiting.pop()
+        module = layer(linear, node)
+        if isinstance(module, (nn.Conv2d, nn.Linear)) or node.op == "placeholder" or len(node.users) > 1:
+            continue
+        waiting += node.all_input_nodes
+        if isinstance(module, ACTIVATIONS):
+            bypass(linear, node)
+    tidy(linear)
+    return linear
+
+
+def _without_last_pooling(
+    student: fx.GraphModule, teacher: fx.GraphModule
+) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """Both blocks before the pooling of the teacher's concatenation that ends both; else as they are."""
+    pools = [_answer(block) for block in (student, teacher)]
+    layers = [layer(block, pool) for block, pool in zip((student, teacher), pools, strict=True)]
+    alike = isinstance(layers[0], POOLS) and repr(layers[0]) == repr(layers[1])
+    if not alike or not concatenated(pools[1].all_input_nodes[0]):
+        return student, teacher
+    return _upto(student, pools[0].all_input_nodes[0]), _upto(teacher, pools[1].all_input_nodes[0])
+
+
+def _answer(block: fx.GraphModule) -> fx.Node:
+    """The node whose value a block gives."""
+    return next(node for node in block.graph.nodes if node.op == "output").all_input_nodes[0]
+
+
+def _value_of(block: fx.GraphModule, wanted: fx.Node, inputs: Tensor) -> Tensor:
+    """What a node of the block gives."""
+    return outputs_of(_upto(block, wanted), inputs)
+
+
+def _upto(block: fx.GraphModule, wanted: fx.Node) -> fx.GraphModule:
+    """The part of a block that makes one node's value; it shares the block's layers."""
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for source in block.graph.nodes:
+        copies[source] = graph.node_copy(source, lambda n: copies[n])
+        if source is wanted:
+            break
+    graph.output(copies[wanted])
+    below = fx.GraphModule(block, graph)
+    tidy(below)
+    return below
+
+
+def _columns(maps: Tensor, conv: nn.Conv2d) -> Tensor:
+    """im2col: (pixels of all images, taps), in the order of ``(n, height, width)``."""
+    columns = nn.functional.unfold(maps, conv.kernel_size, conv.dilation, conv.padding, conv.stride)  # type: ignore[arg-type]
+    return columns.transpose(1, 2).flatten(0, 1)

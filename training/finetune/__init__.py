@@ -1,0 +1,1 @@
+"""Whole networks are trained and judged."""

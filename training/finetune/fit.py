@@ -1,0 +1,168 @@
+"""Full training of a merged network, epoch by epoch, resumable, on CPU, one GPU or several."""
+
+import copy
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from training.finetune.checkpoint import Progressed, resume, save
+from training.finetune.objectives import Way
+from training.optim import batches
+from training.progress import Progress
+
+Judge = Callable[[nn.Module], float]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How long and how a whole network is trained.
+
+    Attributes
+    ----------
+    average : share of the past in the moving average of the weights, which is what is kept
+    half : whether products are taken in bfloat16
+    patience : epochs without a better judgement after which training stops; 0 for never
+    """
+
+    epochs: int
+    batch: int = 32
+    average: float = 0.98
+    half: bool = False
+    patience: int = 0
+    seed: int = 0
+
+
+def is_first() -> bool:
+    """Whether this process speaks for all that ``torchrun`` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def fit(
+    merged: nn.Module,
+    way: Way,
+    images: Callable[[Tensor], Tensor],
+    count: int,
+    how: Fit,
+    folder: Path,
+    progress: Progress,
+    judge: Judge | None = None,
+    part: str = "whole",
+) -> list[float]:
+    """Train in place; mean loss of every epoch.
+
+    `images` gives preprocessed images for some of `count` indices; it may change them at random. A checkpoint
+    of this `part` of the training is written to `folder` after every epoch, in one step; a run that finds one
+    goes on behind it and ends with the weights of an undisturbed run. What is kept is the moving average of
+    the weights, with `judge` (the larger the better) that of the best epoch. Losses and judgements go to
+    TensorBoard's files in `folder`. Under ``torchrun`` every process takes its share of each batch.
+
+    Raises
+    ------
+    BadInputError
+        The checkpoint is damaged or belongs to a run with other settings.
+    """
+    if how.epochs == 0:
+        merged.eval()
+        return []
+    run = _Run(merged, way, images, count, how, folder / "tensorboard" / part, judge is not None)
+    checkpoint, identity = folder / f"checkpoint-{part}.pt", json.dumps([asdict(how), way.describe()])
+    done = resume(checkpoint, run.parts, run.schedule, identity) or Progressed([], [])
+    with way.watching(merged, run.fabric.device):
+        for epoch in range(len(done.losses), how.epochs):
+            if done.stale(how.patience):
+                break
+            done.losses.append(run.epoch(epoch, progress))
+            done.judged.append(judge(run.mean.module.eval()) if judge else float(epoch))
+            if done.is_best:
+                run.best.load_state_dict(run.mean.state_dict())
+            run.log(epoch, {"loss": done.losses[-1]} | ({"judged": done.judged[-1]} if judge else {}))
+            if run.fabric.is_global_zero:
+                save(checkpoint, run.parts, run.schedule, identity, done)
+    merged.load_state_dict(run.best.module.state_dict())
+    merged.to("cpu").eval()
+    return done.losses
+
+
+class _Run:
+    """A network that is being trained, where it is trained."""
+
+    def __init__(
+        self,
+        merged: nn.Module,
+        way: Way,
+        images: Callable[[Tensor], Tensor],
+        count: int,
+        how: Fit,
+        logs: Path,
+        judged: bool,
+    ) -> None:
+        self.fabric = _fabric(how, logs)
+        self.way, self.images, self.count, self.how = way, images, count, how
+        self.merged = merged.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mean = AveragedModel(self.merged, multi_avg_fn=get_ema_multi_avg_fn(how.average))
+        self.best = copy.deepcopy(self.mean) if judged else self.mean
+        self.network, self.optimiser = self.fabric.setup(self.merged, way.optimiser(self.merged))
+        self.a_pass = max(1, count // min(how.batch, count))
+        self.total = how.epochs * self.a_pass
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: way.factor(step, self.total)
+        )
+        self.parts = {
+            "model": self.merged,
+            "mean": self.mean,
+            "best": self.best,
+            "optimiser": self.optimiser,
+        }
+
+    def epoch(self, number: int, progress: Progress) -> float:
+        """A pass over the images; its mean loss."""
+        self.network.train()
+        generator = torch.Generator().manual_seed(self.how.seed * 100_003 + number)
+        torch.manual_seed(self.how.seed * 100_003 + number)  # dropout and changed images
+        fabric, seen = self.fabric, list[float]()
+        for step, batch in zip(
+            range(self.a_pass), batches(self.count, self.how.batch, generator), strict=False
+        ):
+            index = batch[fabric.global_rank :: fabric.world_size]
+            inputs = self.images(index).to(fabric.device, memory_format=torch.channels_last)
+            answers = self.network(inputs)
+            with fabric.autocast():
+                loss = self.way.loss(answers, inputs, index)
+            self.optimiser.zero_grad(set_to_none=True)
+            fabric.backward(loss)
+            self.optimiser.step()
+            self.schedule.step()
+            self.mean.update_parameters(self.merged)
+            seen.append(float(loss.detach()))
+            progress(number * self.a_pass + step + 1, self.total)
+        mean = fabric.all_reduce(torch.tensor(sum(seen) / len(seen), device=fabric.device))
+        assert isinstance(mean, Tensor)
+        return float(mean)
+
+    def log(self, epoch: int, values: dict[str, float]) -> None:
+        """To TensorBoard, with the learning rates' factor."""
+        self.fabric.log_dict(values | {"rate": self.way.factor(self.schedule.last_epoch, self.total)}, epoch)
+
+
+def _fabric(how: Fit, logs: Path) -> Fabric:
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what was asked for
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    fabric = Fabric(
+        devices=here,
+        num_nodes=processes // here,
+        strategy="ddp" if processes > 1 else "auto",
+        precision="bf16-mixed" if how.half else "32-true",
+        loggers=TensorBoardLogger(logs.parent, name="", version=logs.name),
+    )
+    fabric.launch()
+    return fabric

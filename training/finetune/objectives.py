@@ -1,0 +1,156 @@
+"""Ways to teach a whole network: what is asked of its answers, and how its weights move."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from training.finetune.hooks import tapped
+from training.finetune.short import distillation
+from training.optim import cosine, relative_adam
+
+_RATE, _RATE_OF_MANY, _MANY_IMAGES = 1e-3, 4e-3, 4000
+
+
+class Way(Protocol):
+    """What ``fit`` needs to know. `describe` identifies the way in checkpoints."""
+
+    def describe(self) -> str: ...
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer: ...
+
+    def factor(self, step: int, steps: int) -> float:
+        """What the learning rates are multiplied with."""
+
+    @contextmanager
+    def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
+        """Get ready to teach `network` on `device`."""
+
+    def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
+        """Loss of the network's latest answers to `inputs`, which are images `index`."""
+
+
+@contextmanager
+def _whole(network: nn.Module) -> Iterator[None]:
+    """Without dropout: what the teacher asks for is all that a merged network can hold, and no noise."""
+    shares = {layer: layer.p for layer in network.modules() if isinstance(layer, _DropoutNd)}
+    try:
+        for layer in shares:
+            layer.p = 0.0
+        yield
+    finally:
+        for layer, share in shares.items():
+            layer.p = share
+
+
+def rate_for(images: int) -> float:
+    """Rate of distillation, relative to each tensor's own size: few images would be learned by heart."""
+    return _RATE if images < _MANY_IMAGES else _RATE_OF_MANY
+
+
+def _label_error(answers: Tensor, labels: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(answers.float(), labels.to(answers.device))
+
+
+@dataclass
+class Distilled:
+    """Towards the teacher's answers and outputs of `blocks`, and towards labels where there are some.
+
+    Attributes
+    ----------
+    rate : relative to each tensor's own size
+    features : weight of the blocks' outputs beside the network's answers
+    labels : class number of every image
+    """
+
+    teacher: nn.Module
+    blocks: Collection[str]
+    rate: float
+    features: float = 1.0
+    labels: Tensor | None = None
+    _made: dict[str, Tensor] = field(default_factory=dict, init=False)
+    _wanted: dict[str, Tensor] = field(default_factory=dict, init=False)
+
+    def describe(self) -> str:
+        return f"distilled, rate {self.rate}, features {self.features}, labels {self.labels is not None}"
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        return relative_adam(network, self.rate)
+
+    def factor(self, step: int, steps: int) -> float:
+        return cosine(step, steps, steps // 20)
+
+    @contextmanager
+    def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
+        self.teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with (
+            tapped(network, self.blocks) as self._made,
+            tapped(self.teacher, self.blocks) as self._wanted,
+            _whole(network),
+        ):
+            yield
+        self.teacher.to("cpu")
+
+    def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.teacher(inputs)
+        asked = distillation(answers.float(), wanted.float()) + self.features * self._feature_error()
+        if self.labels is None:
+            return asked
+        return asked + _label_error(answers, self.labels[index])
+
+    def _feature_error(self) -> Tensor:
+        """Mean over blocks of the squared distance, over the variance of what is wanted."""
+        errors = [
+            (self._made[name].float() - target.float()).square().mean()
+            / target.float().var().clamp_min(1e-12)
+            for name, target in self._wanted.items()
+        ]
+        return torch.stack(errors).mean() if errors else torch.zeros(())
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The paper's way (DeepRebirth, section 3): labels, momentum, new layers ten times as fast.
+
+    Attributes
+    ----------
+    labels : class number of every image
+    fresh : names of the submodules that are new
+    """
+
+    labels: Tensor
+    fresh: Collection[str]
+    rate: float = 1e-3
+    times: float = 10.0
+    momentum: float = 0.9
+    decay: float = 2e-4
+
+    def describe(self) -> str:
+        return f"labelled, rate {self.rate}, new layers {self.times} times, {sorted(self.fresh)}"
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        new: list[nn.Parameter] = []
+        old: list[nn.Parameter] = []
+        for name, parameter in network.named_parameters():
+            inside = any(name.startswith(f"{part}.") for part in self.fresh)
+            (new if inside else old).append(parameter)
+        groups = [{"params": old, "lr": self.rate}, {"params": new, "lr": self.rate * self.times}]
+        return torch.optim.SGD(
+            [group for group in groups if group["params"]], momentum=self.momentum, weight_decay=self.decay
+        )
+
+    def factor(self, step: int, steps: int) -> float:
+        """A tenth after each third."""
+        return float(0.1 ** (3 * step // max(steps, 1)))
+
+    @contextmanager
+    def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
+        yield
+
+    def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
+        return _label_error(answers, self.labels[index])

@@ -1,0 +1,175 @@
+"""From a model's name and a weights file to a network that can be evaluated.
+
+Names: a built-in (``training/networks``), any ``torchvision.models`` classifier, an ONNX file, or
+``package.module:factory``, a function without arguments that returns a trained network.
+"""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from dataclasses import dataclass
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from merges.geometry import sides
+from training import factories, onnx_input
+from training.data.preprocess import BY_NAME, IMAGENET, Preprocess
+from training.data.sizes import Shape, Size, channels_of, plane
+from training.errors import BadInputError
+from training.models import networks, weights_file
+
+DEFAULT_CLASSES = 1000
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+_CHANNELS = 3  # of a network without convolutions
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network ready to be traced.
+
+    Attributes
+    ----------
+    input_size : side of its square images, or (height, width)
+    trained : False where its weights are random
+    channels : of its images
+    free : sizes that its file leaves open, of "batch", "height" and "width"
+    """
+
+    name: str
+    model: nn.Module
+    preprocess: Preprocess
+    input_size: int | tuple[int, int]
+    trained: bool
+    channels: int = _CHANNELS
+    free: frozenset[str] = frozenset()
+
+    @property
+    def input_shape(self) -> Shape:
+        """(channels, height, width)"""
+        return self.channels, *sides(self.input_size)
+
+
+def is_onnx(name: str) -> bool:
+    """Whether a model's name is that of an ONNX file."""
+    return name.lower().endswith(".onnx")
+
+
+def builtins() -> list[str]:
+    """Names of the built-in networks."""
+    return [
+        module.name
+        for module in pkgutil.iter_modules(importlib.import_module("training.models.networks").__path__)
+    ]
+
+
+def load(
+    name: str,
+    weights: str | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+    preprocess: str | None = None,
+    input_size: Size | None = None,
+) -> LoadedModel:
+    """Build a network and load its weights.
+
+    Parameters
+    ----------
+    weights : a ``.safetensors`` file or a PyTorch state dict; None leaves random weights
+    classes : outputs of a network without weights; with weights, their own number counts
+    preprocess : ``imagenet`` or ``caffe``; None is what the network's name implies
+    input_size : of its images; None is the network's own
+
+    Raises
+    ------
+    BadInputError
+        The model is unknown or takes no such images, or the weights cannot be read or are another network's.
+    """
+    state = weights_file.read(weights) if weights else None
+    given = None if input_size is None else plane(input_size)
+    torch.manual_seed(seed)
+    free: frozenset[str] = frozenset()
+    if is_onnx(name):
+        model, size = onnx_input.read(name, given)
+        implied, trained, free = IMAGENET, True, model.free  # type: ignore[assignment]
+    elif ":" in name:
+        model, implied, size, trained = _from_factory(name), IMAGENET, 224, True
+    else:
+        model, implied, size = _by_name(name, state, classes)
+        trained = state is not None
+    if state is not None:
+        weights_file.fill(name, model, state, str(weights))
+    channels = _channels(name, model, channels_of(input_size))
+    chosen = (implied if preprocess is None else BY_NAME[preprocess]).of_channels(channels, name)
+    return LoadedModel(name, model.eval(), chosen, given or size, trained, channels, free)
+
+
+def _channels(name: str, model: nn.Module, asked: int | None) -> int:
+    """Channels of the images: what the file says, or the user, or the first convolution takes."""
+    if is_onnx(name):
+        found = int(model.input_shape[0])  # type: ignore[index]
+        if asked not in (None, found):
+            raise BadInputError(
+                f"{name} takes images of {found} channel(s), not {asked}; leave them out of --input-size"
+            )
+        return found
+    first = next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), _CHANNELS)
+    return asked or first
+
+
+def _by_name(
+    name: str, state: dict[str, Tensor] | None, classes: int | None
+) -> tuple[nn.Module, Preprocess, int]:
+    outputs_of = weights_file.outputs_of
+    if name in builtins():
+        module = importlib.import_module(f"{networks.__name__}.{name}")
+        outputs = outputs_of(module.build(), state) or classes or module.CLASSES
+        return module.build(outputs), module.PREPROCESS, module.INPUT_SIZE
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        close = difflib.get_close_matches(name, [*known, *builtins()], n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "'googlenet' is one"
+        raise BadInputError(
+            f"unknown model {name!r}; expected one of {', '.join(builtins())}, a torchvision.models "
+            f"name ({hint}), a .onnx file, or package.module:factory"
+        )
+    outputs = outputs_of(_torchvision(name, DEFAULT_CLASSES), state) or classes or DEFAULT_CLASSES
+    return _torchvision(name, outputs), IMAGENET, 224
+
+
+def _torchvision(name: str, classes: int) -> nn.Module:
+    builder = torchvision.models.get_model_builder(name)
+    accepted = inspect.signature(builder).parameters
+    headless = {"aux_logits": False, "init_weights": False}
+    # GoogLeNet and Inception v3 take these; for others they would reach a constructor without them.
+    options = headless if name in ("googlenet", "inception_v3") else {}
+    assert "weights" in accepted
+    return torchvision.models.get_model(name, weights=None, num_classes=classes, **options)
+
+
+def _from_factory(name: str) -> nn.Module:
+    try:
+        model = factories.made(name)
+    except (Exception, SystemExit) as error:
+        raise BadInputError(
+            f"{name} did not give a model ({type(error).__name__}: {error}); expected an importable "
+            "package.module:factory that takes no argument"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise BadInputError(f"{name} returned a {type(model).__name__}; expected a torch.nn.Module")
+    return _bare(model)
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    """The network within wrappers that change nothing about its answers."""
+    while True:
+        compiled = getattr(model, "_orig_mod", None)  # torch.compile's
+        if isinstance(model, _WRAPPERS):
+            model = model.module
+        elif isinstance(compiled, nn.Module):
+            model = compiled
+        else:
+            return model

@@ -1,0 +1,15 @@
+"""How long work tells how far it is."""
+
+from collections.abc import Callable
+
+Progress = Callable[[int, int], None]  # done, total
+Watch = Callable[[str], Progress]  # what is done
+
+
+def quiet(done: int, total: int) -> None:
+    """A progress that shows nothing."""
+
+
+def silent(what: str) -> Progress:
+    """A watch that shows nothing."""
+    return quiet

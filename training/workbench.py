@@ -1,0 +1,250 @@
+"""From what the user asked for to a network that can be merged, its images and its target."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from merges.graph import TraceError
+from merges.network import Network, PatternError, found
+from merges.reading.read import Reading
+from merges.rule import discover
+from training import models, teacher
+from training.blocks.task import Recipe
+from training.data.augment import changed, shifted
+from training.data.dataset import Data, Images
+from training.data.loading import NO_DATA, DataSpec
+from training.data.loading import load as load_images
+from training.data.preprocess import Preprocess
+from training.data.sizes import Shape, Size, plane
+from training.errors import BadInputError
+from training.metrics import Accuracy, evaluate
+from training.progress import Progress, Watch
+
+_DIGITS_SIZE = 64
+_DIGITS_EPOCHS, _PHOTO_EPOCHS = 8, 20
+_FACTORING = "low_rank"
+
+
+class Setup(BaseModel):
+    """Everything that decides what is learned: recorded in the study and in every plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = "googlenet"
+    weights: str | None = None
+    preprocess: str | None = None
+    data: str = "digits"
+    eval_data: str | None = None
+    labels: str | None = None
+    input_size: Size | None = None
+    teacher_epochs: int | None = None
+    max_images: int = 20000
+    seed: int = 0
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    low_rank: bool = False
+    zero_shot: bool = False
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Rules that are not offered: factoring unless it is asked for; without training, the learned."""
+        if self.zero_shot:
+            return tuple(name for name, rule in discover().items() if not rule.exact and name != _FACTORING)
+        return () if self.low_rank or self.only else (_FACTORING,)
+
+    def data_spec(self, shape: Shape) -> DataSpec:
+        """The part that decides which images are seen, as a network of that input shape takes them."""
+        size = plane(shape)
+        return DataSpec(self.data, self.eval_data, self.labels, size, self.seed, self.max_images, shape[0])
+
+    def loaded(self, classes: int | None = None) -> models.LoadedModel:
+        """The network as it comes; without weights, with so many classes."""
+        digits = self.data == "digits" and not models.is_onnx(self.model)
+        return models.load(
+            self.model,
+            self.weights,
+            classes,
+            self.seed,
+            self.preprocess,
+            self.input_size or (_DIGITS_SIZE if digits else None),
+        )
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A teacher with its images, ready to be merged and judged.
+
+    `free` are the sizes that the network's file leaves open, of "batch", "height" and "width".
+    """
+
+    setup: Setup
+    network: Network
+    data: Data
+    preprocess: Preprocess
+    free: frozenset[str] = frozenset()
+
+    def inputs(self, images: Images) -> Callable[[Tensor], Tensor]:
+        """Preprocessed images by index."""
+        return lambda index: self.preprocess(images.pixels[index])
+
+    def changed(self, index: Tensor) -> Tensor:
+        """Preprocessed training images by index, each changed at random."""
+        return self.preprocess(changed(self.data.train.pixels[index]))
+
+    def views(self, recipe: Recipe, progress: Progress) -> Tensor:
+        """Preprocessed training images, each in so many views: itself, then itself changed at random."""
+        index = torch.arange(recipe.images)
+        whole = self.preprocess(self.data.train.pixels[index])
+        made = whole.new_empty(recipe.images, recipe.views, *whole.shape[1:], dtype=recipe.kept_as)
+        made[:, 0] = whole
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            for number in range(1, recipe.views):
+                made[:, number] = self.changed(index)
+                progress(number, recipe.views - 1)
+        return made.flatten(0, 1)
+
+    def judge(self, images: Images) -> tuple[Accuracy, Tensor]:
+        """Accuracy and answers of the teacher."""
+        return evaluate(self.network.teacher, self.inputs(images), images.labels)
+
+
+def structure(
+    model: str,
+    input_size: Size | None = None,
+    classes: int | None = None,
+    weights: str | None = None,
+    only: Collection[str] = (),
+    skip: Collection[str] = (),
+    low_rank: bool = False,
+) -> Network:
+    """A network without data: enough for its sites and its latency.
+
+    Raises
+    ------
+    BadInputError
+        The model is unknown, cannot be traced, or refuses the input size.
+    """
+    loaded = models.load(model, weights, classes, input_size=input_size)
+    setup = Setup(only=tuple(only), skip=tuple(skip), low_rank=low_rank)
+    return _found(_read(loaded), setup, None)
+
+
+def workbench(
+    setup: Setup,
+    home: Path,
+    watch: Watch,
+    check: Callable[[Network], object] = lambda network: None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Workbench:
+    """Load the images and the teacher (trained on first use where it has no weights).
+
+    `check` sees the network before anything is trained, and may refuse it; `note` is told what images there
+    are.
+
+    Raises
+    ------
+    BadInputError
+        The model, the weights or the data are not usable, or do not fit each other.
+    """
+    loaded = setup.loaded()
+    if setup.data == NO_DATA and not loaded.trained:
+        raise BadInputError(
+            f"{setup.model} has no weights and nothing to learn them from; give --weights FILE"
+        )
+    images = _images(setup, loaded, watch("reading images"), note)
+    if not loaded.trained:
+        loaded = setup.loaded(len(images.classes))
+    photo = next((part.pixels[:1] for part in (images.train, images.test) if len(part)), None)
+    photo = None if photo is None else loaded.preprocess(photo)[0]
+    reading = _read(loaded)
+    untrained = _found(reading, setup, photo)
+    for remark in untrained.remarks:
+        note(remark)
+    _check_outputs(untrained, images, setup.labels)
+    check(untrained)
+    epochs = _teacher_epochs(setup, loaded, images)
+    if not epochs:
+        return Workbench(setup, untrained, images, loaded.preprocess, loaded.free)
+    teacher.train_teacher(
+        loaded,
+        images,
+        shifted if setup.data == "digits" else changed,
+        epochs,
+        setup.seed,
+        home / "teachers",
+        watch(f"training the teacher ({epochs} epochs)"),
+    )
+    return Workbench(setup, _found(reading, setup, photo), images, loaded.preprocess, loaded.free)
+
+
+def _images(
+    setup: Setup, loaded: models.LoadedModel, progress: Progress, note: Callable[[str], None]
+) -> Data:
+    """The images, and a word about them before anything begins."""
+    images = load_images(setup.data_spec(loaded.input_shape), progress)
+    if len(images.train) or len(images.test):
+        note(images.summary())
+    for remark in images.remarks():
+        note(remark)
+    if not loaded.trained and len(images.classes) < 2:
+        raise BadInputError(
+            f"{images.spec} has one class, {images.classes[0]!r}, and {setup.model} has no weights: there is "
+            "nothing to learn; give a folder with one sub-folder of images a class, or --weights FILE"
+        )
+    return images
+
+
+def _teacher_epochs(setup: Setup, loaded: models.LoadedModel, images: Data) -> int:
+    """Passes over the images with which the teacher is trained."""
+    epochs = setup.teacher_epochs
+    if epochs is None:
+        epochs = 0 if loaded.trained else _DIGITS_EPOCHS if setup.data == "digits" else _PHOTO_EPOCHS
+    elif epochs == 0 and not loaded.trained:
+        raise BadInputError(
+            f"{setup.model} has no weights and --teacher-epochs is 0; "
+            "give --weights FILE or let it be trained"
+        )
+    if epochs and not images.train.labelled:
+        raise BadInputError(
+            f"the images of {setup.data} have no labels, and a teacher is trained with labels; "
+            "give --weights FILE of a trained network and no --teacher-epochs"
+        )
+    return epochs
+
+
+def _read(loaded: models.LoadedModel) -> Reading:
+    try:
+        return Reading.of(loaded.name, loaded.model, loaded.input_shape)
+    except TraceError as error:
+        raise BadInputError(str(error)) from error
+
+
+def _found(reading: Reading, setup: Setup, photo: Tensor | None) -> Network:
+    """The network with the weights that it has now, and the sites that the user wants to see merged."""
+    try:
+        network = found(reading, photo).without_softmax()
+        return network.restricted(setup.only, setup.skip, setup.left_out)
+    except (TraceError, PatternError) as error:
+        raise BadInputError(str(error)) from error
+
+
+def _check_outputs(network: Network, images: Data, labels: str | None) -> None:
+    """Refuse a network that does not tell the data's classes apart."""
+    returned = " and ".join("x".join(map(str, shape)) for shape in network.outputs)
+    if len(network.outputs) != 1 or len(network.outputs[0]) != 2:
+        raise BadInputError(
+            f"{network.name} does not return one vector of class scores an image (it returns {returned}); "
+            "only classifiers can be judged"
+        )
+    outputs = network.outputs[0][1]
+    if images.classes and outputs != len(images.classes):
+        named = f"{labels} names" if labels else f"{images.spec} has"
+        raise BadInputError(
+            f"{network.name} has {outputs} outputs but {named} {len(images.classes)} classes; "
+            "give the data that it was trained for, or --labels FILE, a line a class in the outputs' order"
+        )
