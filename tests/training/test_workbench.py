@@ -20,7 +20,7 @@ def maps() -> nn.Module:
 
 
 def test_a_network_that_is_no_classifier_has_a_structure_but_is_not_judged(tmp_path: Path) -> None:
-    name = "tests.search.test_setup:maps"
+    name = "tests.training.test_workbench:maps"
     assert structure(name, (24, 40)).input_shape == (3, 24, 40)
     with pytest.raises(BadInputError, match=r"maps .*it returns 1x4x62x62.*only classifiers"):
         workbench(Setup(model=name), tmp_path, silent)
