@@ -34,11 +34,11 @@ from search.scoring.latency import Device, Latencies  # noqa: E402
 from search.space import presets  # noqa: E402
 from training.files import weights_of  # noqa: E402
 from training.finetune.fit import Fit, fit  # noqa: E402
-from training.finetune.objectives import Distilled, rate_for  # noqa: E402
+from training.finetune.objectives import Distillation, rate_for  # noqa: E402
 from training.metrics import Accuracy, evaluate  # noqa: E402
 from training.optim import half_pays  # noqa: E402
 from training.progress import Watch  # noqa: E402
-from training.workbench import Setup, Workbench, workbench  # noqa: E402
+from training.workbench import ModelConfig, Workbench, workbench  # noqa: E402
 
 _MODULES = "modules"
 _STAGES = 2
@@ -112,7 +112,7 @@ def whole(
 ) -> None:
     """Train the whole network in place."""
     blocks = [block.name for block in bench.network.blocks if block.choices(plan)]
-    way = Distilled(bench.network.skeleton(), blocks, rate_for(len(bench.data.train)))
+    way = Distillation(bench.network.skeleton(), blocks, rate_for(len(bench.data.train)))
     seen = count(1)
 
     def after_epoch(network: nn.Module) -> float:
@@ -127,7 +127,7 @@ def whole(
 
 def main() -> None:
     given = arguments()
-    setup = Setup(
+    setup = ModelConfig(
         model="bvlc_googlenet",
         weights=given.weights,
         labels=given.synsets,

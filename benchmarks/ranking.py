@@ -2,7 +2,7 @@
 
 python benchmarks/ranking.py [EPOCHS]
 
-The README's first search in an empty home, then (a) 50 random plans by the proxy, against what the surrogate
+The README's first search in an empty home, then (a) 50 random plans by the proxy, against what the model
 predicts for them from the search's trials: Spearman; (b) 20 plans spread over the front, each fully trained
 for EPOCHS (3): expected top-1 on the test images against the proxy's: Kendall. With the seconds that each
 judgement costs. Some half an hour on two cores.
@@ -23,18 +23,18 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from merges.rule import KEEP  # noqa: E402
-from search.accuracy_model import Surrogate  # noqa: E402
+from search.accuracy_model import AccuracyModel  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.deploy.train import Training, train  # noqa: E402
 from search.evaluation.evaluator import Evaluator  # noqa: E402
 from search.evaluation.proxy import Proxy  # noqa: E402
 from search.results import front  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
-from search.run import Wanted, evaluator_of, search  # noqa: E402
+from search.run import SearchConfig, evaluator_of, search  # noqa: E402
 from search.space.parameters import distributions, to_plan  # noqa: E402
 from search.study.study import finished  # noqa: E402
 from training.progress import silent  # noqa: E402
-from training.workbench import Setup  # noqa: E402
+from training.workbench import ModelConfig  # noqa: E402
 
 _RANDOM, _TRAINED, _EPOCHS, _TRIALS = 50, 20, 3, 100
 _SEED = 0
@@ -42,19 +42,19 @@ _SEED = 0
 
 def main() -> None:
     epochs = int(sys.argv[1]) if len(sys.argv) > 1 else _EPOCHS
-    wanted = Wanted(Setup(), Proxy(), "arm-a57", _TRIALS, "auto")
+    config = SearchConfig(ModelConfig(), Proxy(), "arm-a57", _TRIALS, "auto")
     table = Table(title="rank correlation of judgements, default network")
     for heading in ("of", "plans", "figure", "seconds a plan, dear", "cheap"):
         table.add_column(heading, justify="left" if heading == "of" else "right")
     with tempfile.TemporaryDirectory() as folder, terminal.bars() as watch:
         home = Path(folder)
-        study = search(wanted, f"sqlite:///{home / 'studies.db'}", home, watch, terminal.note)
-        evaluator = evaluator_of(wanted, home, watch, terminal.note)
+        study = search(config, f"sqlite:///{home / 'studies.db'}", home, watch, terminal.note)
+        evaluator = evaluator_of(config, home, watch, terminal.note)
         start = time.perf_counter()
-        surrogate = Surrogate(evaluator.worths, evaluator.untouched()["accuracy"])
-        belief = surrogate.belief([(trial.params, trial.values[1]) for trial in finished(study)])
+        model = AccuracyModel(evaluator.estimates, evaluator.untouched()["accuracy"])
+        process = model.fitted([(trial.params, trial.values[1]) for trial in finished(study)])
         plans = list(random_plans(evaluator))
-        predicted = [surrogate.predict(belief, plan) for plan in plans]
+        predicted = [model.predict(process, plan) for plan in plans]
         cheap = (time.perf_counter() - start) / _RANDOM
         start, progress = time.perf_counter(), watch("random plans")
         measured: list[float] = []
@@ -64,11 +64,9 @@ def main() -> None:
             progress(done + 1, _RANDOM)
         dear = (time.perf_counter() - start) / _RANDOM
         figure = f"Spearman {spearmanr(predicted, measured)[0]:.2f}"
-        table.add_row(
-            "surrogate and proxy, random plans", str(_RANDOM), figure, f"{dear:.1f}", f"{cheap:.3f}"
-        )
+        table.add_row("model and proxy, random plans", str(_RANDOM), figure, f"{dear:.1f}", f"{cheap:.3f}")
 
-        terminal.note(f"surrogate and proxy, {_RANDOM} random plans: {figure}")
+        terminal.note(f"model and proxy, {_RANDOM} random plans: {figure}")
         points = front.read(study).points
         chosen = [points[i] for i in np.unique(np.linspace(0, len(points) - 1, _TRAINED).round().astype(int))]
         seconds = {trial.number: trial.user_attrs["seconds"] for trial in finished(study)}
@@ -76,7 +74,7 @@ def main() -> None:
         for done, point in enumerate(chosen):
             plan_file, out = PlanFile.of_trial(study, point), home / str(point.trial)
             training = Training(epochs)
-            trained = train(plan_file, wanted.setup, training, out, home, silent, terminal.note)
+            trained = train(plan_file, config.setup, training, out, home, silent, terminal.note)
             reached.append(trained.merged.expected)
             progress(done + 1, len(chosen))
         dear = (time.perf_counter() - start) / len(chosen)

@@ -28,17 +28,17 @@ sys.path.insert(0, str(ROOT))
 
 from merges.plan import Plan  # noqa: E402
 from search.commands import terminal  # noqa: E402
-from search.engine.claims import Ledger, open_engine  # noqa: E402
+from search.engine.claims import Claims, open_engine  # noqa: E402
 from search.engine.trials import Worker  # noqa: E402
 from search.evaluation.bounds import Limits  # noqa: E402
 from search.evaluation.evaluator import Evaluation, Evaluator  # noqa: E402
 from search.evaluation.proxy import Proxy  # noqa: E402
-from search.pareto import dominated  # noqa: E402
+from search.pareto import hypervolume_area  # noqa: E402
 from search.results import front  # noqa: E402
-from search.run import Wanted, evaluator_of  # noqa: E402
+from search.run import SearchConfig, evaluator_of  # noqa: E402
 from search.scoring.latency import Score  # noqa: E402
 from search.study import study as studies  # noqa: E402
-from training.workbench import Setup  # noqa: E402
+from training.workbench import ModelConfig  # noqa: E402
 
 _TRIALS = (15, 25, 40, 60, 100)
 _SECONDS = (60, 120, 240, 360, 480)
@@ -70,7 +70,7 @@ def curve(study: optuna.Study) -> list[tuple[float, float]]:
     trials = studies.finished(study)
     points = [(trial.values[0], trial.values[1]) for trial in trials]
     whole = baseline["latency_ms"] * baseline["accuracy"]
-    areas = [dominated(points[: n + 1], baseline["latency_ms"]) for n in range(len(trials))]
+    areas = [hypervolume_area(points[: n + 1], baseline["latency_ms"]) for n in range(len(trials))]
     spent = itertools.accumulate(map(seconds, trials))
     return [(100 * area / whole, after) for area, after in zip(areas, spent, strict=True)]
 
@@ -120,17 +120,17 @@ def main() -> None:
         home = given.home or Path(scratch)
         home.mkdir(parents=True, exist_ok=True)
         storage = f"sqlite:///{home / 'studies.db'}"
-        wanted = Wanted(Setup(), Proxy(), "arm-a57", given.trials, "auto")
-        found = evaluator_of(wanted, home, watch, terminal.note)
-        evaluator = Remembering(found.bench, found.latencies, found.proxy, found.shelf)
-        evaluator.worths = found.worths
+        config = SearchConfig(ModelConfig(), Proxy(), "arm-a57", given.trials, "auto")
+        found = evaluator_of(config, home, watch, terminal.note)
+        evaluator = Remembering(found.bench, found.latencies, found.proxy, found.store)
+        evaluator.estimates = found.estimates
         for sampler in given.samplers.split(","):
             curves[sampler] = []
             for seed in range(given.seeds):
                 name, evaluator.known = f"{sampler}-{seed}", known(storage)
                 study = studies.start(name, storage, evaluator, given.trials, {})
                 study.sampler = evaluator.sampler(sampler, seed, Limits())
-                worker = Worker(study, evaluator, Ledger(open_engine(storage), name), Limits())
+                worker = Worker(study, evaluator, Claims(open_engine(storage), name), Limits())
                 worker.run(given.trials, watch(name))
                 curves[sampler].append(curve(study))
     Console().print(tabled(curves, "trials", [n for n in _TRIALS if n <= given.trials], after_trials))

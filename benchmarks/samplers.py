@@ -31,16 +31,16 @@ from merges.blocks import Block  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.evaluation.evaluator import Evaluator  # noqa: E402
 from search.evaluation.proxy import Proxy  # noqa: E402
-from search.pareto import dominated  # noqa: E402
+from search.pareto import hypervolume_area  # noqa: E402
 from search.samplers import make_sampler, names  # noqa: E402
 from search.scoring.latency import Device, Latencies  # noqa: E402
-from search.space.additive import Worth  # noqa: E402
-from search.space.estimates import guessed_harm  # noqa: E402
+from search.space.additive import OptionEstimate  # noqa: E402
+from search.space.estimates import guessed_loss  # noqa: E402
 from search.space.problem import Problem  # noqa: E402
 from search.space.warm_start import ladder  # noqa: E402
-from training.blocks.store import Shelf  # noqa: E402
+from training.blocks.store import WeightStore  # noqa: E402
 from training.metrics import accuracy  # noqa: E402
-from training.workbench import Setup, workbench  # noqa: E402
+from training.workbench import ModelConfig, workbench  # noqa: E402
 
 _OPTIONS = ("keep", "slim", "merged")
 _SHOWN = (25, 50, 100, 200, 300)
@@ -56,9 +56,9 @@ def choices_of(block: Block) -> dict[str, dict[str, str]]:
 def tabulate(home: Path) -> dict[str, object]:
     """Latency and accuracy of every plan, and what each option alone saves and gives up."""
     with terminal.bars() as watch:
-        bench = workbench(Setup(), home, watch)
+        bench = workbench(ModelConfig(), home, watch)
         latencies = Latencies(bench.network, Device.named("arm-a57", home))
-        evaluator = Evaluator(bench, latencies, Proxy(), Shelf(home / "bank"))
+        evaluator = Evaluator(bench, latencies, Proxy(), WeightStore(home / "bank"))
         blocks = [b for b in bench.network.blocks if any(s.rule == "branch" for s in b.sites)]
         learned = {}
         for block, option in itertools.product(blocks, _OPTIONS):
@@ -112,18 +112,18 @@ class Tabulated:
     def __init__(self, table: dict[str, object]) -> None:
         self.table: dict = table  # type: ignore[type-arg]
         self.space = {name: CategoricalDistribution(_OPTIONS) for name in self.table["blocks"]}
-        worths = {
+        estimates = {
             name: {
-                option: Worth(
+                option: OptionEstimate(
                     self.table["saved_ms"][f"{name} {option}"],
-                    guessed_harm(len(self.space) * self.table["lost"][f"{name} {option}"]),
+                    guessed_loss(len(self.space) * self.table["lost"][f"{name} {option}"]),
                 )
                 for option in _OPTIONS[1:]
             }
             for name in self.space
         }
         untouched = self.values(dict.fromkeys(self.space, "keep"))
-        self.problem = Problem(self.space, worths, *untouched)
+        self.problem = Problem(self.space, estimates, *untouched)
 
     def values(self, plan: dict[str, str]) -> tuple[float, float]:
         saved = sum(self.table["saved_ms"][f"{name} {option}"] for name, option in plan.items())
@@ -140,7 +140,7 @@ def curve(known: Tabulated, name: str, seed: int, trials: int) -> tuple[list[flo
     """Dominated area after every trial, and the seconds a trial took to choose."""
     sampler = make_sampler(name, seed, known.problem)
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
-    for plan in ({}, *ladder(known.problem.worths, 8)):
+    for plan in ({}, *ladder(known.problem.estimates, 8)):
         study.enqueue_trial({site: plan.get(site, "keep") for site in known.space}, skip_if_exists=True)
     seen: dict[tuple[str, ...], tuple[float, float]] = {}
     areas: list[float] = []
@@ -153,7 +153,7 @@ def curve(known: Tabulated, name: str, seed: int, trials: int) -> tuple[list[flo
             continue
         seen[plan] = known.values(trial.params)
         study.tell(trial, seen[plan])
-        areas.append(dominated(seen.values(), known.problem.baseline_ms))
+        areas.append(hypervolume_area(seen.values(), known.problem.baseline_ms))
     return areas, (time.perf_counter() - start) / trials
 
 
@@ -170,7 +170,7 @@ def main() -> None:
         home.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(tabulate(home)))
     known = Tabulated(json.loads(kept.read_text()))
-    exact = dominated(known.every(), known.problem.baseline_ms)
+    exact = hypervolume_area(known.every(), known.problem.baseline_ms)
     table = Table(title=f"hypervolume, % of the exact front's, median (least) of {seeds} seeds")
     shown = [count for count in _SHOWN if count <= trials]
     for heading in ("sampler", *(f"{count} trials" for count in shown), "seconds a trial"):

@@ -8,6 +8,7 @@ where the target is this machine. About seven minutes on arm-a57, half an hour o
 """
 
 import argparse
+import gc
 import sys
 import tempfile
 import time
@@ -25,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 from latency_models.kit import NotMeasurableError  # noqa: E402
 from latency_models.predict import UnknownKernelError  # noqa: E402
 from merges.network import Network  # noqa: E402
+from search.scoring.availability import priced  # noqa: E402
 from search.scoring.latency import Device, Latencies  # noqa: E402
 from search.space.warm_start import fastest, lossless  # noqa: E402
 from training.errors import BadInputError  # noqa: E402
@@ -43,7 +45,7 @@ def rows(model: str, device: Device, low_rank: bool) -> tuple[str, ...]:
     sites = " ".join(f"{rule}:{n}" for rule, n in sorted(Counter(s.rule for s in network.sites).items()))
     measuring = 0.0
     try:
-        latencies = Latencies(network, device)
+        (latencies,) = priced(network, [device])
         begin = time.perf_counter()
         latencies.learn_all(lambda what: lambda done, total: None)
         measuring = time.perf_counter() - begin
@@ -89,6 +91,7 @@ def main() -> None:
             cells = rows(model, device, given.low_rank)
             table.add_row(model, *cells)
             print(model, *cells, sep=" | ", file=sys.stderr)
+            gc.collect()  # networks hold themselves
     Console(width=200).print(table)
 
 

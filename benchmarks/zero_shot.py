@@ -19,7 +19,7 @@ from search import run  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.evaluation.proxy import Proxy  # noqa: E402
 from search.results import front, tables  # noqa: E402
-from training.workbench import Setup  # noqa: E402
+from training.workbench import ModelConfig  # noqa: E402
 
 _BUDGET = 16
 
@@ -27,7 +27,7 @@ _BUDGET = 16
 def main() -> None:
     weights, synsets, folder, *rest = sys.argv[1:]
     for model in ("squeezenet1_1", "bvlc_googlenet"):
-        setup = Setup(
+        setup = ModelConfig(
             model=model,
             weights=f"{weights}/{model}.safetensors",
             preprocess="caffe",
@@ -37,7 +37,7 @@ def main() -> None:
             zero_shot=True,
         )
         target = rest[0] if rest else "arm-a57"
-        wanted = run.Wanted(setup, Proxy(metric="top5"), target, _BUDGET, "auto")
+        wanted = run.SearchConfig(setup, Proxy(metric="top5"), target, _BUDGET, "auto")
         with tempfile.TemporaryDirectory() as home, terminal.bars() as watch:
             study = run.search(wanted, f"sqlite:///{home}/studies.db", Path(home), watch, terminal.note)
             Console(width=160).print(tables.front_table(front.read(study)))

@@ -1,6 +1,6 @@
-"""What is believed of the harm of plans, from the trials that have finished.
+"""The accuracy of plans that are not tried yet: an additive Gaussian process over those that are.
 
-The logarithm of the accuracy that a plan keeps is the sum of its options' harms, each with a prior mean in
+The logarithm of the accuracy that a plan keeps is the sum of its options' losses, each with a prior mean in
 proportion to what is known of it before any trial, and of a part that does not add up: in size a share of
 that sum, and alike for plans that are alike. Both are Gaussian, so every trial teaches about both (Rasmussen
 and Williams, Gaussian Processes for Machine Learning, 2006, sections 2.7 and 5.4).
@@ -15,13 +15,13 @@ from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
 from merges.rule import KEEP
-from search.space.additive import Worths
+from search.space.additive import Estimates
 
-_DOUBT = 2.0  # standard deviation of an option's harm, in prior means
-_ROUGH_NOISE, _ROUGH_SHARE = 0.02, 0.3  # of a measured harm, where its options are taken to add up
+_DOUBT = 2.0  # standard deviation of an option's loss, in prior means
+_ROUGH_NOISE, _ROUGH_SHARE = 0.02, 0.3  # of a measured loss, where its options are taken to add up
 _SHARES = (0.1, 0.2, 0.4)  # what does not add up, as a share of what does
 _ALIKE = (0.5, 0.8, 0.9, 0.95)  # its correlation between plans that differ at one site
-_NOISES = (0.003, 0.01, 0.03)  # standard deviation of a measured harm
+_NOISES = (0.003, 0.01, 0.03)  # standard deviation of a measured loss
 _LARGEST_HARM = 4.0
 _FIRST_SCALE, _LEAST_SCALE = 1.0, 1e-3
 _LEAST_HARM = 1e-6
@@ -35,10 +35,10 @@ one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 @dataclass(frozen=True)
 class _Kernel:
-    """How the harms of plans vary together; plans are rows with a one for the option of every site."""
+    """How the losses of plans vary together; plans are rows with a one for the option of every site."""
 
-    variances: np.ndarray  # of the options' harms
-    rough: np.ndarray  # the options' harms as far as they add up
+    variances: np.ndarray  # of the options' losses
+    rough: np.ndarray  # the options' losses as far as they add up
     sites: int
     share: float
     alike: float
@@ -57,41 +57,41 @@ class _Kernel:
         return plans @ self.variances + self._sizes(plans) ** 2
 
 
-class Belief:
+class GaussianProcess:
     """What trials teach, with one kernel and noise; the evidence says how well these explain the trials."""
 
     def __init__(
-        self, prior: np.ndarray, kernel: _Kernel, noise: float, tried: np.ndarray, harms: np.ndarray
+        self, prior: np.ndarray, kernel: _Kernel, noise: float, tried: np.ndarray, losses: np.ndarray
     ) -> None:
-        self.prior, self.kernel, self.noise, self.tried, self.measured = prior, kernel, noise, tried, harms
+        self.prior, self.kernel, self.noise, self.tried, self.measured = prior, kernel, noise, tried, losses
         covariance = kernel.between(tried, tried) + noise**2 * np.eye(len(tried))
         self.factor = cho_factor(covariance, lower=True)
-        surprise = harms - tried @ prior
+        surprise = losses - tried @ prior
         self.weights = cho_solve(self.factor, surprise)
         self.evidence = float(-surprise @ self.weights / 2 - np.log(np.diag(self.factor[0])).sum())
 
     @classmethod
-    def of(cls, prior: np.ndarray, sites: int, tried: np.ndarray, harms: np.ndarray) -> "Belief":
-        """From prior means up to a common scale (options,), tried plans (trials, options) and their harms.
+    def of(cls, prior: np.ndarray, sites: int, tried: np.ndarray, losses: np.ndarray) -> "GaussianProcess":
+        """From prior means up to a common scale (options,), tried plans (trials, options) and their losses.
 
         The part that does not add up and the noise are those with the largest evidence.
         """
         expected = tried @ prior
         power = float(expected @ expected)
-        scale = max(float(expected @ harms) / power, _LEAST_SCALE) if power > 0 else _FIRST_SCALE
+        scale = max(float(expected @ losses) / power, _LEAST_SCALE) if power > 0 else _FIRST_SCALE
         mean = scale * prior
         variances = (_DOUBT * mean) ** 2
-        rough = np.maximum(mean + _added_up(variances, tried, harms - tried @ mean, harms), 0.0)
+        rough = np.maximum(mean + _added_up(variances, tried, losses - tried @ mean, losses), 0.0)
         return max(
             (
-                cls(mean, _Kernel(variances, rough, sites, share, alike), noise, tried, harms)
+                cls(mean, _Kernel(variances, rough, sites, share, alike), noise, tried, losses)
                 for share, alike, noise in itertools.product(_SHARES, _ALIKE, _NOISES)
             ),
-            key=lambda belief: belief.evidence,
+            key=lambda process: process.evidence,
         )
 
-    def harms(self, plans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means and standard deviations of the harms of plans (plans, options)."""
+    def losses(self, plans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and standard deviations of the losses of plans (plans, options)."""
         shared = self.kernel.between(plans, self.tried)
         known = np.einsum("ij,ji->i", shared, cho_solve(self.factor, shared.T))
         variances = np.maximum(self.kernel.own(plans) - known, _LEAST_VARIANCE)
@@ -108,30 +108,30 @@ class Belief:
         return np.maximum(drawn, 0.0)
 
     def left_out(self) -> np.ndarray:
-        """The harm of every tried plan as all the others predict it (Rasmussen and Williams, eq. 5.12)."""
+        """The loss of every tried plan as all the others predict it (Rasmussen and Williams, eq. 5.12)."""
         inverse = cho_solve(self.factor, np.eye(len(self.tried)))
         return np.asarray(self.measured - self.weights / np.diag(inverse))
 
 
 def _added_up(
-    variances: np.ndarray, tried: np.ndarray, surprise: np.ndarray, harms: np.ndarray
+    variances: np.ndarray, tried: np.ndarray, surprise: np.ndarray, losses: np.ndarray
 ) -> np.ndarray:
-    """By how much the options' harms differ from their prior means, did they add up."""
-    noise = _ROUGH_NOISE**2 + (_ROUGH_SHARE * harms) ** 2
+    """By how much the options' losses differ from their prior means, did they add up."""
+    noise = _ROUGH_NOISE**2 + (_ROUGH_SHARE * losses) ** 2
     shared = variances * tried
     return np.asarray(shared.T @ np.linalg.solve(shared @ tried.T + np.diag(noise), surprise))
 
 
-class Surrogate:
-    """Predicts the accuracy of plans from the worths of options and from tried plans."""
+class AccuracyModel:
+    """Predicts the accuracy of plans from the estimates of options and from tried plans."""
 
-    def __init__(self, worths: Worths, accuracy: float) -> None:
-        self.items = [(site, option) for site, found in worths.items() for option in (KEEP, *found)]
+    def __init__(self, estimates: Estimates, accuracy: float) -> None:
+        self.items = [(site, option) for site, found in estimates.items() for option in (KEEP, *found)]
         self.prior = np.array(
-            [max(worths[s][o].harm, _LEAST_HARM) if o != KEEP else 0.0 for s, o in self.items]
+            [max(estimates[s][o].loss, _LEAST_HARM) if o != KEEP else 0.0 for s, o in self.items]
         )
         self.accuracy = accuracy
-        self._sites = list(worths)
+        self._sites = list(estimates)
         self._columns = {item: column for column, item in enumerate(self.items)}
 
     def rows(self, plans: Sequence[Mapping[str, str]]) -> np.ndarray:
@@ -144,23 +144,25 @@ class Surrogate:
         return rows
 
     @one_thread
-    def belief(self, tried: Sequence[tuple[Mapping[str, str], float]]) -> Belief:
-        """What plans with their accuracies (percent) teach; the untouched network harms nothing."""
+    def fitted(self, tried: Sequence[tuple[Mapping[str, str], float]]) -> GaussianProcess:
+        """What plans with their accuracies (percent) teach; the untouched network loses nothing."""
         rows = self.rows([{}, *(plan for plan, _ in tried)])
         kept = np.clip([1.0, *(accuracy / self.accuracy for _, accuracy in tried)], 1e-9, None)
-        return Belief.of(self.prior, len(self._sites), rows, np.clip(-np.log(kept), None, _LARGEST_HARM))
+        return GaussianProcess.of(
+            self.prior, len(self._sites), rows, np.clip(-np.log(kept), None, _LARGEST_HARM)
+        )
 
-    def predict(self, belief: Belief, plan: Mapping[str, str]) -> float:
+    def predict(self, process: GaussianProcess, plan: Mapping[str, str]) -> float:
         """Accuracy to expect of a plan, in percent."""
-        return self.at_best(belief, plan, 0.0)
+        return self.at_best(process, plan, 0.0)
 
-    def at_best(self, belief: Belief, plan: Mapping[str, str], deviations: float) -> float:
-        """Accuracy of a plan that harms so many standard deviations less than expected, in percent."""
-        (harm,), (deviation,) = belief.harms(self.rows([plan]))
-        least = harm - deviations * np.hypot(deviation, belief.noise)
+    def at_best(self, process: GaussianProcess, plan: Mapping[str, str], deviations: float) -> float:
+        """Accuracy of a plan whose loss is so many standard deviations below the mean, in percent."""
+        (loss,), (deviation,) = process.losses(self.rows([plan]))
+        least = loss - deviations * np.hypot(deviation, process.noise)
         return self.accuracy * float(np.exp(-max(least, 0.0)))
 
     def left_out(self, tried: Sequence[tuple[Mapping[str, str], float]]) -> list[float]:
         """The accuracy that is predicted for every plan from all the others."""
-        _, *harms = self.belief(tried).left_out()
-        return [self.accuracy * float(np.exp(-harm)) for harm in harms]
+        _, *losses = self.fitted(tried).left_out()
+        return [self.accuracy * float(np.exp(-loss)) for loss in losses]

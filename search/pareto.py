@@ -8,16 +8,16 @@ import numpy as np
 _QUANTILES = NormalDist().quantiles(65)
 
 
-def dominated(plans: Iterable[tuple[float, float]], slowest_ms: float) -> float:
+def hypervolume_area(plans: Iterable[tuple[float, float]], slowest_ms: float) -> float:
     """Area that some (latency ms, accuracy) dominate, in milliseconds times percent."""
     area, floor = 0.0, 0.0
-    for latency_ms, accuracy in leading(plans):
+    for latency_ms, accuracy in pareto_front(plans):
         area += max(slowest_ms - latency_ms, 0.0) * (accuracy - floor)
         floor = accuracy
     return area
 
 
-def leading(plans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+def pareto_front(plans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     """The (latency ms, accuracy) that no other dominates, fastest first."""
     front: list[tuple[float, float]] = []
     for latency_ms, accuracy in sorted(plans, key=lambda plan: (plan[0], -plan[1])):
@@ -30,14 +30,14 @@ def expected_gains(
     front: Sequence[tuple[float, float]],
     slowest_ms: float,
     latencies_ms: np.ndarray,
-    harms: np.ndarray,
+    losses: np.ndarray,
     deviations: np.ndarray,
     accuracy: float,
     least_accuracy: float,
 ) -> np.ndarray:
     """What plans are expected to add to the area that a front dominates, in milliseconds times percent.
 
-    Their latencies (plans,) are known; of `accuracy` they keep exp(-harm), a normal with such means and
+    Their latencies (plans,) are known; of `accuracy` they keep exp(-loss), a normal with such means and
     deviations (plans,). Less than `least_accuracy` counts for nothing.
     """
     floors = np.array([0.0, *(reached for _, reached in front)])
@@ -46,7 +46,7 @@ def expected_gains(
     widths = np.clip(ends - np.maximum(starts, latencies_ms[:, None]), 0.0, None)
     gains = np.zeros(len(latencies_ms))
     for quantile in _QUANTILES:
-        kept = accuracy * np.exp(-np.maximum(harms + deviations * quantile, 0.0))
+        kept = accuracy * np.exp(-np.maximum(losses + deviations * quantile, 0.0))
         risen = np.clip(kept[:, None] - floors, 0.0, None)
         gains += np.where(kept >= least_accuracy, (widths * risen).sum(axis=1), 0.0) / len(_QUANTILES)
     return gains

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from merges.network import Network
 from search.engine import processes
-from search.engine.claims import Ledger, open_engine
+from search.engine.claims import Claims, open_engine
 from search.engine.trials import Worker
 from search.engine.unclaimed import close_left
 from search.evaluation.bounds import Limits, reachable
@@ -25,13 +25,13 @@ from search.scoring.latency import Device, Latencies
 from search.scoring.objectives import goals
 from search.study import study
 from search.study.storage import patiently
-from training.blocks.store import Shelf
+from training.blocks.store import WeightStore
 from training.data.loading import NO_DATA
 from training.data.sizes import Shape, written
 from training.errors import BadInputError, SearchFailedError
 from training.models.loading import is_onnx
 from training.progress import Progress, Watch, silent
-from training.workbench import Setup, workbench
+from training.workbench import ModelConfig, workbench
 
 _GUESSING = 1.5
 _SEEDS_APART = 1009
@@ -39,7 +39,7 @@ _TEAM = 8  # letters: with those of its own, a worker's name has the 40 that a c
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SearchConfig:
     """What a search is asked for.
 
     With `proxy_seconds`, the proxy takes as many steps as fit into them. `bank` is the address of learned
@@ -47,7 +47,7 @@ class Wanted:
     `also_targets` targets whose latencies are objectives too.
     """
 
-    setup: Setup
+    setup: ModelConfig
     proxy: Proxy
     target: str
     budget: int
@@ -68,7 +68,7 @@ class Wanted:
 
 
 def search(
-    wanted: Wanted, storage: str, home: Path, watch: Watch, note: Callable[[str], None]
+    config: SearchConfig, storage: str, home: Path, watch: Watch, note: Callable[[str], None]
 ) -> optuna.Study:
     """Run or continue a study until it has as many finished trials as the budget says.
 
@@ -80,31 +80,31 @@ def search(
         Trials fail again and again, none finished, or the database was lost.
     """
     study.check_storage(storage)
-    if wanted.name:
-        study.check_same(wanted.name, storage, network=wanted.setup.model, target=wanted.target)
-    evaluator = evaluator_of(wanted, home, watch, note)
-    name = wanted.name or _default_name(wanted, evaluator.bench.network.input_shape)
+    if config.name:
+        study.check_same(config.name, storage, network=config.setup.model, target=config.target)
+    evaluator = evaluator_of(config, home, watch, note)
+    name = config.name or _default_name(config, evaluator.bench.network.input_shape)
     begun = study.recorded(name, storage)
-    if begun and not wanted.resume:
+    if begun and not config.resume:
         raise BadInputError(f"study {name!r} exists in {storage}; choose another --study, or --resume it")
-    if wanted.proxy_seconds is not None:
-        seconds = wanted.proxy_seconds
-        proxy = carried_on(begun, wanted.proxy, seconds) if begun else paced(evaluator, seconds, note)
-        evaluator, wanted = evaluator.with_proxy(proxy), replace(wanted, proxy=proxy)
+    if config.proxy_seconds is not None:
+        seconds = config.proxy_seconds
+        proxy = carried_on(begun, config.proxy, seconds) if begun else paced(evaluator, seconds, note)
+        evaluator, config = evaluator.with_proxy(proxy), replace(config, proxy=proxy)
     looking = watch("finding what can be reached")
-    note(reachable(evaluator.latencies, evaluator.worths, evaluator.exact, wanted.limits, looking))
-    running = study.start(name, storage, evaluator, wanted.budget, wanted.arguments())
+    note(reachable(evaluator.latencies, evaluator.estimates, evaluator.exact, config.limits, looking))
+    running = study.start(name, storage, evaluator, config.budget, config.arguments())
     if not begun:
         describe_study(running, evaluator.describe())
     note(f"study {name}: {evaluator.describe()}")
     warn_of_guessing(running.user_attrs["baseline"], evaluator.bench.network.classes, note)
     progress = watch("trials")
     with study.kept(storage):
-        if wanted.workers == 1 or evaluator.enumerates:
-            _worker(running, evaluator, wanted, storage, wanted.setup.seed).run(wanted.budget, progress)
+        if config.workers == 1 or evaluator.enumerates:
+            _worker(running, evaluator, config, storage, config.setup.seed).run(config.budget, progress)
         else:
-            _together(running, wanted, storage, home, progress)
-        _account_for(running, wanted.budget, note)
+            _together(running, config, storage, home, progress)
+        _account_for(running, config.budget, note)
     return running
 
 
@@ -127,62 +127,64 @@ def _account_for(running: optuna.Study, budget: int, note: Callable[[str], None]
     note(text)
 
 
-def _together(running: optuna.Study, wanted: Wanted, storage: str, home: Path, progress: Progress) -> None:
+def _together(
+    running: optuna.Study, config: SearchConfig, storage: str, home: Path, progress: Progress
+) -> None:
     """Share the budget among workers of this machine; interrupted, none leaves a trial that runs."""
     name, team = running.study_name, uuid.uuid4().hex[:_TEAM]
     try:
-        given = (wanted, name, storage, home, team)
-        processes.run(wanted.workers, work, given, _watcher(running, wanted, progress))
+        given = (config, name, storage, home, team)
+        processes.run(config.workers, work, given, _watcher(running, config, progress))
     except KeyboardInterrupt:
-        close_left(running, Ledger(open_engine(storage), name), team)
+        close_left(running, Claims(open_engine(storage), name), team)
         raise
 
 
-def work(wanted: Wanted, name: str, storage: str, home: Path, team: str, number: int) -> None:
+def work(config: SearchConfig, name: str, storage: str, home: Path, team: str, number: int) -> None:
     """Take part in a study that has been started, as one of several workers of this machine."""
-    processes.share_cores(wanted.workers)
-    evaluator = evaluator_of(wanted, home, silent, lambda text: None)
-    seed = wanted.setup.seed + _SEEDS_APART * number
+    processes.share_cores(config.workers)
+    evaluator = evaluator_of(config, home, silent, lambda text: None)
+    seed = config.setup.seed + _SEEDS_APART * number
     opened = patiently(lambda: study.open_study(name, storage))
-    worker = patiently(lambda: _worker(opened, evaluator, wanted, storage, seed, team))
-    worker.run(wanted.budget, lambda done, total: None)
+    worker = patiently(lambda: _worker(opened, evaluator, config, storage, seed, team))
+    worker.run(config.budget, lambda done, total: None)
 
 
 def _worker(
-    running: optuna.Study, evaluator: Evaluator, wanted: Wanted, storage: str, seed: int, team: str = ""
+    running: optuna.Study, evaluator: Evaluator, config: SearchConfig, storage: str, seed: int, team: str = ""
 ) -> Worker:
     """Another seed every time that a study is continued: the same plans need not be drawn again."""
-    running.sampler = evaluator.sampler(wanted.sampler, seed + len(running.trials), wanted.limits)
-    ledger = Ledger(open_engine(storage), running.study_name, crew=team)
-    return Worker(running, evaluator, ledger, wanted.limits)
+    running.sampler = evaluator.sampler(config.sampler, seed + len(running.trials), config.limits)
+    ledger = Claims(open_engine(storage), running.study_name, crew=team)
+    return Worker(running, evaluator, ledger, config.limits)
 
 
-def _watcher(running: optuna.Study, wanted: Wanted, progress: Progress) -> Callable[[], bool]:
+def _watcher(running: optuna.Study, config: SearchConfig, progress: Progress) -> Callable[[], bool]:
     def done() -> bool:
         count = patiently(lambda: len(study.finished(running)))
-        progress(count, wanted.budget)
-        return count >= wanted.budget
+        progress(count, config.budget)
+        return count >= config.budget
 
     return done
 
 
-def evaluator_of(wanted: Wanted, home: Path, watch: Watch, note: Callable[[str], None]) -> Evaluator:
+def evaluator_of(config: SearchConfig, home: Path, watch: Watch, note: Callable[[str], None]) -> Evaluator:
     """What judges plans: images, teacher, and a table that knows every kernel."""
-    shelf = Shelf(wanted.bank or home / "bank")
-    shelf.check()
-    devices = [Device.named(name, home) for name in (wanted.target, *wanted.also_targets)]
+    store = WeightStore(config.bank or home / "bank")
+    store.check()
+    devices = [Device.named(name, home) for name in (config.target, *config.also_targets)]
 
     def check(network: Network) -> None:
         for device in devices:
             Latencies(network, device).score({})
 
-    bench = workbench(wanted.setup, home, watch, check, note)
+    bench = workbench(config.setup, home, watch, check, note)
     latencies, *others = priced(bench.network, devices)
     bench = replace(bench, network=latencies.network)
     for known in (latencies, *others):
         known.learn_all(watch)
-    judge = ZeroShot if wanted.setup.zero_shot else Evaluator
-    evaluator = judge(bench, latencies, wanted.proxy, shelf, goals(wanted.goals, latencies, others))
+    judge = ZeroShot if config.setup.zero_shot else Evaluator
+    evaluator = judge(bench, latencies, config.proxy, store, goals(config.goals, latencies, others))
     evaluator.weigh(watch("scoring every option"))
     return evaluator
 
@@ -196,10 +198,10 @@ def warn_of_guessing(baseline: dict[str, float], classes: int, note: Callable[[s
         )
 
 
-def _default_name(wanted: Wanted, shape: Shape) -> str:
-    data = wanted.setup.data if wanted.setup.data != NO_DATA else wanted.setup.eval_data or "zero-shot"
+def _default_name(config: SearchConfig, shape: Shape) -> str:
+    data = config.setup.data if config.setup.data != NO_DATA else config.setup.eval_data or "zero-shot"
     kind, _, folder = data.partition(":")
-    model = wanted.setup.model.replace(":", ".")
+    model = config.setup.model.replace(":", ".")
     model = Path(model).stem if is_onnx(model) else model
-    targets = "+".join((wanted.target, *wanted.also_targets))
+    targets = "+".join((config.target, *config.also_targets))
     return f"{model}-{targets}-{Path(folder).name or kind}-{written(shape)}"

@@ -29,7 +29,7 @@ _DIGITS_EPOCHS, _PHOTO_EPOCHS = 8, 20
 _FACTORING = "low_rank"
 
 
-class Setup(BaseModel):
+class ModelConfig(BaseModel):
     """Everything that decides what is learned: recorded in the study and in every plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,7 +81,7 @@ class Workbench:
     `free` are the sizes that the network's file leaves open, of "batch", "height" and "width".
     """
 
-    setup: Setup
+    setup: ModelConfig
     network: Network
     data: Data
     preprocess: Preprocess
@@ -130,12 +130,12 @@ def structure(
         The model is unknown, cannot be traced, or refuses the input size.
     """
     loaded = models.load(model, weights, classes, input_size=input_size)
-    setup = Setup(only=tuple(only), skip=tuple(skip), low_rank=low_rank)
+    setup = ModelConfig(only=tuple(only), skip=tuple(skip), low_rank=low_rank)
     return _found(_read(loaded), setup, None)
 
 
 def workbench(
-    setup: Setup,
+    setup: ModelConfig,
     home: Path,
     watch: Watch,
     check: Callable[[Network], object] = lambda network: None,
@@ -183,7 +183,7 @@ def workbench(
 
 
 def _images(
-    setup: Setup, loaded: models.LoadedModel, progress: Progress, note: Callable[[str], None]
+    setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, note: Callable[[str], None]
 ) -> Data:
     """The images, and a word about them before anything begins."""
     images = load_images(setup.data_spec(loaded.input_shape), progress)
@@ -199,7 +199,7 @@ def _images(
     return images
 
 
-def _teacher_epochs(setup: Setup, loaded: models.LoadedModel, images: Data) -> int:
+def _teacher_epochs(setup: ModelConfig, loaded: models.LoadedModel, images: Data) -> int:
     """Passes over the images with which the teacher is trained."""
     epochs = setup.teacher_epochs
     if epochs is None:
@@ -224,7 +224,7 @@ def _read(loaded: models.LoadedModel) -> Reading:
         raise BadInputError(str(error)) from error
 
 
-def _found(reading: Reading, setup: Setup, photo: Tensor | None) -> Network:
+def _found(reading: Reading, setup: ModelConfig, photo: Tensor | None) -> Network:
     """The network with the weights that it has now, and the sites that the user wants to see merged."""
     try:
         network = found(reading, photo).without_softmax()

@@ -14,7 +14,7 @@ from search.scoring import objectives
 from search.scoring.objectives import ALWAYS, MORE
 from training.data.loading import NO_DATA
 from training.errors import BadInputError
-from training.workbench import Setup
+from training.workbench import ModelConfig
 
 
 @click.command("search", epilog="Example: python cli.py search --target arm-a57 --budget 100")
@@ -99,8 +99,10 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
         metric=metric,
     )
     targets = list(dict.fromkeys(given["targets"]))
-    wanted = run.Wanted(
-        setup=Setup(**{k: v for k, v in given.items() if k in Setup.model_fields and v is not None}),
+    config = run.SearchConfig(
+        setup=ModelConfig(
+            **{k: v for k, v in given.items() if k in ModelConfig.model_fields and v is not None}
+        ),
         proxy=proxy,
         proxy_seconds=given["proxy_seconds"],
         bank=given["bank"],
@@ -115,6 +117,6 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
         limits=Limits(given["max_latency"], given["max_drop"], given["max_memory"], given["max_params"]),
     )
     with terminal.bars() as watch:
-        study = run.search(wanted, options.database(storage, home), home, watch, terminal.note)
+        study = run.search(config, options.database(storage, home), home, watch, terminal.note)
     found = front.read(study)
     options.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))

@@ -18,7 +18,7 @@ from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
 from training.progress import Watch
-from training.workbench import Setup, Workbench, workbench
+from training.workbench import ModelConfig, Workbench, workbench
 
 _CHECK_IMAGES = 64
 
@@ -76,7 +76,7 @@ def export_run(
 
 def export_plan(
     plan_file: PlanFile,
-    setup: Setup,
+    setup: ModelConfig,
     out: Path,
     threads: int,
     home: Path,

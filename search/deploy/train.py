@@ -15,17 +15,17 @@ from merges.plan import Plan
 from search.results.planfile import PlanFile
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn
-from training.blocks.store import Shelf
+from training.blocks.store import WeightStore
 from training.blocks.task import Recipe
 from training.errors import BadInputError
 from training.files import replacing, save_weights, weights_of
-from training.finetune.deep_rebirth import train_as_paper
+from training.finetune.deep_rebirth import train_as_deep_rebirth
 from training.finetune.fit import Fit, Judge, fit
-from training.finetune.objectives import Distilled, rate_for
+from training.finetune.objectives import Distillation, rate_for
 from training.metrics import Accuracy, by_class, evaluate
 from training.optim import half_pays
 from training.progress import Watch
-from training.workbench import Setup, Workbench, workbench
+from training.workbench import ModelConfig, Workbench, workbench
 
 _PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
 _CLOSED_FORM_IMAGES = 64
@@ -95,7 +95,7 @@ def relearn_steps_for(data: str) -> int:
 
 def train(
     plan_file: PlanFile,
-    setup: Setup,
+    setup: ModelConfig,
     training: Training,
     out: Path,
     home: Path,
@@ -139,15 +139,17 @@ def _trained(
     how = Fit(training.epochs, half=half, patience=training.patience, seed=bench.setup.seed)
     judge = _judge(bench) if training.patience else None
     if training.recipe == "paper":
-        return train_as_paper(
+        return train_as_deep_rebirth(
             network, plan.choice, training.joint, data.labels, images, how, out, watch, judge
         )
     merged = bottom_up(bench, plan.choice, training, out / "relearned", home, watch)
     blocks = [block.name for block in network.blocks if block.choices(plan.choice)]
     told = watch(f"fine-tuning ({how.epochs} epochs)")
     rate = rate_for(len(data)) if training.rate is None else training.rate
-    way = Distilled(network.skeleton(), blocks, rate, labels=data.labels if training.labels else None)
-    return merged, fit(merged, way, images, len(data), how, out, told, judge)
+    objective = Distillation(
+        network.skeleton(), blocks, rate, labels=data.labels if training.labels else None
+    )
+    return merged, fit(merged, objective, images, len(data), how, out, told, judge)
 
 
 def _judge(bench: Workbench) -> Judge:
@@ -166,7 +168,7 @@ def _judge(bench: Workbench) -> Judge:
     return judge
 
 
-def _claim(out: Path, plan_file: PlanFile, setup: Setup) -> None:
+def _claim(out: Path, plan_file: PlanFile, setup: ModelConfig) -> None:
     """Refuse a folder that holds a run of another plan or other data."""
     if not (out / _PLAN).exists():
         try:
@@ -189,13 +191,15 @@ def bottom_up(
     """The plan's network in closed form, relearned block by block; `folder` keeps what is relearned."""
     simple = Recipe(images=_CLOSED_FORM_IMAGES, steps=0, seed=bench.setup.seed)
     few = bench.preprocess(bench.data.train.pixels[: simple.images])
-    merged = assemble(Bank(bench.network, few, Shelf(home / "bank"), bench.data.fingerprint, simple), plan)
+    merged = assemble(
+        Bank(bench.network, few, WeightStore(home / "bank"), bench.data.fingerprint, simple), plan
+    )
     if training.relearn_steps:
         recipe = training.relearning(len(bench.data.train), bench.setup.seed)
         images = bench.views(recipe, watch("changing images"))
-        lesson = following(bench.network, images, recipe.half)
+        task = following(bench.network, images, recipe.half)
         told = watch("relearning merged blocks from bottom to top")
-        relearn(merged, bench.network, plan, images, lesson, recipe, told, Shelf(folder))
+        relearn(merged, bench.network, plan, images, task, recipe, told, WeightStore(folder))
     return merged
 
 

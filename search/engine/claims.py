@@ -56,7 +56,7 @@ def open_engine(storage: str) -> Engine:
     return engine_of(storage, _metadata)
 
 
-class Ledger:
+class Claims:
     """The claims of one worker in one study; `crew` begins the names of workers that one program starts."""
 
     def __init__(self, engine: Engine, study: str, grace: float = GRACE, crew: str = "") -> None:

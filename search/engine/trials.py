@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from merges.plan import Plan
-from search.engine.claims import PLAN, SLOT, TRIAL, Ledger
+from search.engine.claims import PLAN, SLOT, TRIAL, Claims
 from search.engine.unclaimed import unclaimed
 from search.evaluation.bounds import Limits
 from search.evaluation.evaluator import Evaluation, Evaluator
@@ -38,7 +38,7 @@ _Outcome = tuple[TrialState, str]
 class Worker:
     """Fills slots of a study's budget, one after the other, beside other workers or alone."""
 
-    def __init__(self, study: optuna.Study, evaluator: Evaluator, ledger: Ledger, limits: Limits) -> None:
+    def __init__(self, study: optuna.Study, evaluator: Evaluator, ledger: Claims, limits: Limits) -> None:
         self.study = study
         self.evaluator = evaluator
         self.ledger = ledger

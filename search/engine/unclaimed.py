@@ -7,18 +7,18 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from search.engine.claims import SLOT, Ledger
+from search.engine.claims import SLOT, Claims
 from search.study.storage import patiently
 
 
-def unclaimed(study: optuna.Study, ledger: Ledger) -> list[optuna.trial.FrozenTrial]:
+def unclaimed(study: optuna.Study, ledger: Claims) -> list[optuna.trial.FrozenTrial]:
     """Trials that run by the database but belong to no claim."""
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     claimed = {trial for trial, _, _ in ledger.rows(SLOT).values()} if running else set()
     return [trial for trial in running if trial.number not in claimed]
 
 
-def close_left(study: optuna.Study, ledger: Ledger, crew: str) -> None:
+def close_left(study: optuna.Study, ledger: Claims, crew: str) -> None:
     """Close the trials of interrupted workers that had to be ended by force before they could do it.
 
     Those that nobody has claimed are closed too: should another program have asked for one just now, it

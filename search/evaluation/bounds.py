@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from search.scoring.latency import Latencies, Score
 from search.scoring.objectives import MORE, Goal, goals, readable
-from search.space.additive import Worths
+from search.space.additive import Estimates
 from search.space.warm_start import ladder, least
 from training.errors import BadInputError
 from training.progress import Progress
@@ -61,7 +61,7 @@ class Limits:
 
 
 def reachable(
-    latencies: Latencies, worths: Worths, exact: dict[str, str], limits: Limits, progress: Progress
+    latencies: Latencies, estimates: Estimates, exact: dict[str, str], limits: Limits, progress: Progress
 ) -> str:
     """The least and the most that plans come to, for people; looked for site by site, not proven.
 
@@ -77,7 +77,7 @@ def reachable(
         "parameters_m": parameters_m,
         "memory_mib": memory_mib,
     }
-    plans: list[dict[str, str]] = [{}, exact | next(ladder(worths, 1))]
+    plans: list[dict[str, str]] = [{}, exact | next(ladder(estimates, 1))]
     for number, (field, measure) in enumerate(measures.items()):
         start = exact | min(plans, key=measure)
         plans.append(least(measure, searched, start, _part(progress, number, len(measures))))

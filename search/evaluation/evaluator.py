@@ -16,14 +16,14 @@ from search.evaluation.proxy import METRICS, Proxy
 from search.samplers import make_sampler
 from search.scoring.latency import Latencies, Score
 from search.scoring.objectives import Goal
-from search.space.additive import Worths
+from search.space.additive import Estimates
 from search.space.estimates import weigh
 from search.space.parameters import distributions, repairs
 from search.space.problem import Problem
 from search.space.warm_start import first_plans, lossless
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble
-from training.blocks.store import Shelf
+from training.blocks.store import WeightStore
 from training.finetune.short import finetune
 from training.metrics import Accuracy, evaluate
 from training.progress import Progress
@@ -81,20 +81,20 @@ class Evaluator:
         bench: Workbench,
         latencies: Latencies,
         proxy: Proxy,
-        shelf: Shelf,
+        store: WeightStore,
         goals: Mapping[str, Goal] | None = None,
     ) -> None:
         self.bench = bench
         self.latencies = latencies
         self.proxy = proxy
-        self.shelf = shelf
+        self.store = store
         self.goals = goals or {}
-        self.worths: Worths = {}
+        self.estimates: Estimates = {}
 
     def with_proxy(self, proxy: Proxy) -> "Evaluator":
         """The same but for what a trial costs."""
-        other = type(self)(self.bench, self.latencies, proxy, self.shelf, self.goals)
-        other.worths = self.worths
+        other = type(self)(self.bench, self.latencies, proxy, self.store, self.goals)
+        other.estimates = self.estimates
         return other
 
     @cached_property
@@ -104,7 +104,7 @@ class Evaluator:
         return Bank(
             self.bench.network,
             images,
-            self.shelf,
+            self.store,
             self.bench.data.fingerprint,
             self.proxy.recipe(self.bench.setup.seed),
         )
@@ -138,17 +138,17 @@ class Evaluator:
         """How plans are judged, in one sentence for people."""
         return self.proxy.describe()
 
-    def known_harms(self) -> dict[str, dict[str, float]] | None:
-        """What options are known to harm before any trial, by site, in a unit that adds up."""
+    def known_losses(self) -> dict[str, dict[str, float]] | None:
+        """What options are known to lose before any trial, by site, in a unit that adds up."""
         return None
 
     def weigh(self, progress: Progress) -> None:
-        """Find out what every option saves and may harm."""
-        self.worths = weigh(self.latencies, self.known_harms(), progress)
+        """Find out what every option saves and may lose."""
+        self.estimates = weigh(self.latencies, self.known_losses(), progress)
 
     def first_plans(self, count: int) -> Iterator[tuple[str, dict[str, str]]]:
         """Choices to try before the sampler, `count` at most, each with its preset's name or an empty one."""
-        return islice(first_plans(self.latencies, self.worths), count)
+        return islice(first_plans(self.latencies, self.estimates), count)
 
     def sampler(self, name: str, seed: int, limits: Limits) -> optuna.samplers.BaseSampler:
         """What proposes plans after the first.
@@ -167,7 +167,7 @@ class Evaluator:
 
         problem = Problem(
             distributions(self.bench.network),
-            self.worths,
+            self.estimates,
             baseline_ms=self.latencies.score(self.exact).latency_ms,
             accuracy=accuracy,
             slowest_ms=limits.latency_ms(self.latencies.score({}).latency_ms),

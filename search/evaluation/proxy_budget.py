@@ -42,7 +42,7 @@ def paced(evaluator: Evaluator, seconds: float, note: Callable[[str], None]) -> 
     BadInputError
         A trial without any fine-tuning takes longer.
     """
-    most = next(ladder(evaluator.worths, 1))
+    most = next(ladder(evaluator.estimates, 1))
     evaluator.assembled(most)  # learns its blocks, once for all trials
     start = time.perf_counter()
     evaluator.accuracy_of(evaluator.assembled(most))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from optuna.trial import FrozenTrial
 
-from search.accuracy_model import ENOUGH_PLANS, Surrogate
+from search.accuracy_model import ENOUGH_PLANS, AccuracyModel
 from search.evaluation.evaluator import Evaluator
 from search.pareto import costs_of, no_more
 
@@ -14,7 +14,7 @@ _DEVIATIONS = 2.0
 def prune_reason(trials: Sequence[FrozenTrial], evaluator: Evaluator, choices: Mapping[str, str]) -> str:
     """Why a plan is not worth training; empty where it may reach the front, or too little is known.
 
-    It is not where even two standard deviations more than the surrogate expects are less than what a plan
+    It is not where even two standard deviations more than the model expects are less than what a plan
     that costs no more has reached.
     """
     costs = evaluator.costs(choices)
@@ -22,9 +22,9 @@ def prune_reason(trials: Sequence[FrozenTrial], evaluator: Evaluator, choices: M
     if len(trials) < ENOUGH_PLANS or not rivals:
         return ""
     best = max(rivals, key=lambda trial: trial.values[1])
-    surrogate = Surrogate(evaluator.worths, evaluator.untouched()["accuracy"])
-    belief = surrogate.belief([(trial.params, trial.values[1]) for trial in trials])
-    most = surrogate.at_best(belief, choices, _DEVIATIONS)
+    model = AccuracyModel(evaluator.estimates, evaluator.untouched()["accuracy"])
+    process = model.fitted([(trial.params, trial.values[1]) for trial in trials])
+    most = model.at_best(process, choices, _DEVIATIONS)
     if most >= best.values[1]:
         return ""
     return (

@@ -40,8 +40,8 @@ class ZeroShot(Evaluator):
     def judge(self, plan: Plan, score: Score, peak_bytes: int) -> Evaluation:
         if self.sees_images:
             return super().judge(plan, score, peak_bytes)
-        harm = sum(self.losses[site].get(option, 0.0) for site, option in plan.choices if site in self.losses)
-        kept = 100 * (1 - harm / max(len(self.losses), 1))
+        loss = sum(self.losses[site].get(option, 0.0) for site, option in plan.choices if site in self.losses)
+        kept = 100 * (1 - loss / max(len(self.losses), 1))
         return Evaluation(score, None, kept, 0.0, peak_bytes)
 
     def _learned(self, plan: Plan) -> Accuracy:
@@ -60,7 +60,7 @@ class ZeroShot(Evaluator):
             for site in sites
         }
 
-    def known_harms(self) -> dict[str, dict[str, float]]:
+    def known_losses(self) -> dict[str, dict[str, float]]:
         """What is kept multiplies from layer to layer, so that its logarithm adds up."""
         return {
             site: {option: -math.log1p(-min(lost, _MOST)) for option, lost in found.items()}
@@ -70,7 +70,7 @@ class ZeroShot(Evaluator):
     def first_plans(self, count: int) -> Iterator[tuple[str, dict[str, str]]]:
         """The exact plan, then plans that save more or less time at the least loss, each another one."""
         plans: list[dict[str, str]] = [{}]
-        for plan in ladder(self.worths, count * _TRIES):
+        for plan in ladder(self.estimates, count * _TRIES):
             if plan not in plans:
                 plans.append(plan)
             if len(plans) >= count:

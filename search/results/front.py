@@ -7,10 +7,10 @@ from typing import Any
 import optuna
 from scipy.stats import spearmanr
 
-from search.accuracy_model import ENOUGH_PLANS, Surrogate
-from search.pareto import dominated, no_more
+from search.accuracy_model import ENOUGH_PLANS, AccuracyModel
+from search.pareto import hypervolume_area, no_more
 from search.scoring.objectives import PARAMETERS
-from search.space.additive import Worth
+from search.space.additive import OptionEstimate
 from search.study.study import finished
 from training.errors import BadInputError
 
@@ -50,7 +50,7 @@ class Point:
 class Front:
     """A study's front, fastest plan last, and what it is compared with: the untouched network.
 
-    `surrogate` says how well what is believed of harms ranks plans that it has not seen: Spearman's rank
+    `accuracy_model` says how well the model of losses ranks plans that it has not seen: Spearman's rank
     correlation of the accuracy that is predicted for each trial from all others with the measured one.
     """
 
@@ -63,7 +63,7 @@ class Front:
     latency_basis: str
     trials: int
     baseline: dict[str, float]
-    surrogate: dict[str, float] | None
+    accuracy_model: dict[str, float] | None
     points: tuple[Point, ...]
     others: tuple[Point, ...]
     goals: dict[str, float] = field(default_factory=dict)
@@ -107,20 +107,22 @@ def read(study: optuna.Study) -> Front:
         trials=len(points),
         baseline=baseline,
         goals=notes["baseline"].get("goals", {}),
-        surrogate=_surrogate(study, baseline["accuracy"]),
+        accuracy_model=_foreseen(study, baseline["accuracy"]),
         points=tuple(best),
         others=tuple(p for p in points if p not in best),
     )
 
 
-def _surrogate(study: optuna.Study, accuracy: float) -> dict[str, float] | None:
-    """How well harms are foreseen; None where too few plans were tried."""
+def _foreseen(study: optuna.Study, accuracy: float) -> dict[str, float] | None:
+    """How well losses are foreseen; None where too few plans were tried."""
     tried = [(trial.params, trial.values[1]) for trial in finished(study)]
     options = study.user_attrs.get("options")
     if not options or len(tried) < ENOUGH_PLANS:
         return None
-    worths = {site: {o: Worth(*pair) for o, pair in found.items()} for site, found in options.items()}
-    predicted = Surrogate(worths, accuracy).left_out(tried)
+    estimates = {
+        site: {o: OptionEstimate(*pair) for o, pair in found.items()} for site, found in options.items()
+    }
+    predicted = AccuracyModel(estimates, accuracy).left_out(tried)
     return {
         "spearman": float(spearmanr(predicted, [reached for _, reached in tried])[0]),
         "plans": len(tried),
@@ -157,7 +159,7 @@ def pareto(points: Sequence[Point]) -> list[Point]:
 
 def hypervolume(points: Sequence[Point], baseline: dict[str, float]) -> float:
     """Area that the front dominates, as a share of the area below the untouched network."""
-    area = dominated([(p.latency_ms, p.accuracy) for p in points], baseline["latency_ms"])
+    area = hypervolume_area([(p.latency_ms, p.accuracy) for p in points], baseline["latency_ms"])
     return area / (baseline["latency_ms"] * baseline["accuracy"])
 
 

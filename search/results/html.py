@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from plotly.offline import get_plotlyjs
 
 from search.evaluation.proxy import TITLES
-from search.pareto import dominated
+from search.pareto import hypervolume_area
 from search.results.front import Front, Point, hypervolume
 from search.scoring.objectives import readable
 from search.space.parameters import PRESET
@@ -63,9 +63,9 @@ def _summary(front: Front) -> str:
 
 
 def _foretold(front: Front) -> str:
-    if front.surrogate is None:
+    if front.accuracy_model is None:
         return ""
-    spearman = front.surrogate["spearman"]
+    spearman = front.accuracy_model["spearman"]
     return f" Each plan's accuracy, foretold from the others, ranks with Spearman {spearman:.2f}."
 
 
@@ -123,7 +123,7 @@ def _growth(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
     whole = base["latency_ms"] * base["accuracy"]
     done = sorted(trials, key=lambda trial: (trial.datetime_complete, trial.number))
     points = [(trial.values[0], trial.values[1]) for trial in done]
-    areas = [dominated(points[: n + 1], base["latency_ms"]) / whole for n in range(len(points))]
+    areas = [hypervolume_area(points[: n + 1], base["latency_ms"]) / whole for n in range(len(points))]
     figure = plotly.Figure(plotly.Scatter(x=list(range(1, len(areas) + 1)), y=areas, mode="lines"))
     early, last = areas[len(areas) // _EARLY], areas[-1]
     room = max(last - early, 0.01) / 10

@@ -15,7 +15,7 @@ from search.scoring.latency import Device, Latencies, Score
 from training.data.sizes import short
 from training.errors import BadInputError
 from training.files import replacing
-from training.workbench import Setup, structure
+from training.workbench import ModelConfig, structure
 
 VERSION = 1
 
@@ -47,7 +47,7 @@ class PlanFile(BaseModel):
     metric: str | None = None
     accuracy: float | None = None
     drop: float | None = None
-    setup: Setup | None = None
+    setup: ModelConfig | None = None
 
     @classmethod
     def of_trial(cls, study: optuna.Study, point: Point) -> "PlanFile":
@@ -72,7 +72,7 @@ class PlanFile(BaseModel):
             metric=notes["proxy"]["metric"],
             accuracy=point.accuracy,
             drop=point.drop,
-            setup=Setup(**notes["setup"]),
+            setup=ModelConfig(**notes["setup"]),
         )
 
     @classmethod
@@ -128,7 +128,7 @@ class PlanFile(BaseModel):
         """Whether layers are factored (such sites are offered only where they are asked for)."""
         return any(site.startswith("low_rank:") for site in self.choices)
 
-    def setup_with(self, path: Path, given: Mapping[str, Any]) -> Setup:
+    def setup_with(self, path: Path, given: Mapping[str, Any]) -> ModelConfig:
         """What to load for this plan: its own setup with what the user gave in its place.
 
         Raises
@@ -140,7 +140,7 @@ class PlanFile(BaseModel):
             raise BadInputError(
                 f"plan {path} names no data; give --data, and --weights for a trained network"
             )
-        own = self.setup or Setup(model=self.network, input_size=short(self.input_shape))
+        own = self.setup or ModelConfig(model=self.network, input_size=short(self.input_shape))
         changed = {key: value for key, value in given.items() if value is not None}
         return own.model_copy(update=changed | {"low_rank": self.factors, "zero_shot": False})
 

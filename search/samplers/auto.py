@@ -1,6 +1,6 @@
-"""A sampler that knows the problem: latency adds up over blocks, and harm nearly does over options.
+"""A sampler that knows the problem: latency adds up over blocks, and so, nearly, does loss over options.
 
-For every trial harms of the options are drawn from what is believed of them, and the additive problem is
+For every trial losses of the options are drawn from what is believed of them, and the additive problem is
 solved exactly at several latencies. Of these solutions and the neighbours of the front, that plan is tried
 next which is expected to add most to the front: its latency is known, its accuracy believed.
 
@@ -19,9 +19,9 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from merges.rule import KEEP
-from search.accuracy_model import Belief, Surrogate, one_thread
-from search.pareto import expected_gains, leading
-from search.space.additive import Worth, least_harm, most_saved
+from search.accuracy_model import AccuracyModel, GaussianProcess, one_thread
+from search.pareto import expected_gains, pareto_front
+from search.space.additive import OptionEstimate, least_loss, most_saved
 from search.space.problem import Choices, Problem, changed
 
 _LATENCIES = 6
@@ -42,8 +42,8 @@ class AutoSampler(optuna.samplers.BaseSampler):
 
     def __init__(self, problem: Problem, seed: int) -> None:
         self.problem = problem
-        self.surrogate = Surrogate(problem.worths, problem.accuracy)
-        self.most_saved_ms = most_saved(problem.worths)
+        self.model = AccuracyModel(problem.estimates, problem.accuracy)
+        self.most_saved_ms = most_saved(problem.estimates)
         self.slowest_ms = min(problem.baseline_ms, problem.slowest_ms or problem.baseline_ms)
         self.random = np.random.default_rng(seed)
 
@@ -81,30 +81,30 @@ class AutoSampler(optuna.samplers.BaseSampler):
         expected of them (kriging believer; Ginsbourger and others 2010), so that workers spread out.
         """
         tried = [(self.problem.repair(plan), values) for plan, values in tried]
-        belief = self.surrogate.belief([(plan, values[1]) for plan, values in tried])
+        process = self.model.fitted([(plan, values[1]) for plan, values in tried])
         busy = _new(map(self._worked_out, at_work), [plan for plan, _ in tried])
         if busy:
-            tried = [*tried, *((plan, self._expected(belief, plan)) for plan, _ in busy)]
-            belief = self.surrogate.belief([(plan, values[1]) for plan, values in tried])
+            tried = [*tried, *((plan, self._expected(process, plan)) for plan, _ in busy)]
+            process = self.model.fitted([(plan, values[1]) for plan, values in tried])
         known = [*(plan for plan, _ in tried), *map(self.problem.repair, others)]
         bounds = self._bounds([values[2:] for _, values in tried])
         within = {(v[0], v[1]): p for p, v in tried if bounds.hold(v[2:]) and self.problem.allowed(p)}
-        leaders = leading(within)
+        leaders = pareto_front(within)
         front = [p for p in leaders if p[0] <= self.slowest_ms and p[1] >= self.problem.least_accuracy]
         beside = self._beside([(within[point], point[0]) for point in leaders])
-        candidates = _new([*self._solutions(belief), *beside], known)
-        return self._best(belief, front, candidates, known, bounds) or self._neighbour(known)
+        candidates = _new([*self._solutions(process), *beside], known)
+        return self._best(process, front, candidates, known, bounds) or self._neighbour(known)
 
     def _best(
         self,
-        belief: Belief,
+        process: GaussianProcess,
         front: Sequence[tuple[float, float]],
         candidates: Sequence[_Estimated],
         known: Sequence[Choices],
         bounds: "_Bounds",
     ) -> dict[str, str] | None:
         """The plan that may be expected to add most, those whose estimate promises most worked out first."""
-        estimates = self._gains(belief, front, candidates)
+        estimates = self._gains(process, front, candidates)
         order = np.argsort(-estimates, kind="stable")
         best, most = None, 0.0
         for start in range(0, min(len(order), _AT_ONCE * _ROUNDS), _AT_ONCE):
@@ -115,46 +115,46 @@ class AutoSampler(optuna.samplers.BaseSampler):
             costs = [self.problem.known(plan) for plan in repaired]
             made = [(p, c[0]) for p, c in zip(repaired, costs, strict=True) if bounds.hold(c[1:])]
             fresh = _new(made, known)
-            gains = self._gains(belief, front, fresh)
+            gains = self._gains(process, front, fresh)
             if gains.max(initial=0.0) > most:
                 best, most = dict(fresh[int(gains.argmax())][0]), float(gains.max())
         return best
 
-    def _expected(self, belief: Belief, plan: Choices) -> tuple[float, ...]:
+    def _expected(self, process: GaussianProcess, plan: Choices) -> tuple[float, ...]:
         """Latency, accuracy and goals."""
         latency_ms, *goals = self.problem.known(plan)
-        return latency_ms, self.surrogate.predict(belief, plan), *goals
+        return latency_ms, self.model.predict(process, plan), *goals
 
     def _gains(
-        self, belief: Belief, front: Sequence[tuple[float, float]], plans: Sequence[_Estimated]
+        self, process: GaussianProcess, front: Sequence[tuple[float, float]], plans: Sequence[_Estimated]
     ) -> np.ndarray:
         """What every plan may be expected to add to the area below the front, in ms times percent."""
-        harms, deviations = belief.harms(self.surrogate.rows([plan for plan, _ in plans]))
+        losses, deviations = process.losses(self.model.rows([plan for plan, _ in plans]))
         latencies_ms = np.array([latency_ms for _, latency_ms in plans])
         gains = expected_gains(
             front,
             self.problem.baseline_ms,
             latencies_ms,
-            harms,
+            losses,
             deviations,
-            self.surrogate.accuracy,
+            self.model.accuracy,
             self.problem.least_accuracy,
         )
         return np.where(latencies_ms <= self.slowest_ms, gains, 0.0)
 
-    def _solutions(self, belief: Belief) -> Iterator[_Estimated]:
-        """The plans that harm least at several latencies, would drawn harms be true.
+    def _solutions(self, process: GaussianProcess) -> Iterator[_Estimated]:
+        """The plans that would lose least at several latencies if the drawn losses were true.
 
         A plan takes dozens of options, and the solver picks those whose draw is low by luck: with the whole
         spread, every solution would be built of luck.
         """
-        harms = belief.draw(self.random, float(np.exp(self.random.uniform(np.log(_CAUTIOUS), 0.0))))
-        worths: dict[str, dict[str, Worth]] = {site: {} for site in self.problem.worths}
-        for (site, option), harm in zip(self.surrogate.items, harms, strict=True):
+        losses = process.draw(self.random, float(np.exp(self.random.uniform(np.log(_CAUTIOUS), 0.0))))
+        estimates: dict[str, dict[str, OptionEstimate]] = {site: {} for site in self.problem.estimates}
+        for (site, option), loss in zip(self.model.items, losses, strict=True):
             if option != KEEP:
-                worths[site][option] = replace(self.problem.worths[site][option], harm=float(harm))
+                estimates[site][option] = replace(self.problem.estimates[site][option], loss=float(loss))
         for fraction in (np.arange(_LATENCIES) + self.random.random()) / _LATENCIES:
-            yield self._worked_out(least_harm(worths, float(fraction) * self.most_saved_ms))
+            yield self._worked_out(least_loss(estimates, float(fraction) * self.most_saved_ms))
 
     def _worked_out(self, choices: Choices) -> _Estimated:
         """What choices come to, and its latency."""
@@ -164,11 +164,11 @@ class AutoSampler(optuna.samplers.BaseSampler):
     def _beside(self, plans: Sequence[_Estimated]) -> Iterator[_Estimated]:
         """Plans that differ from one of these at a site, and some that differ at two."""
         for plan in plans:
-            yield from (self._changed(plan, [item]) for item in self.surrogate.items)
+            yield from (self._changed(plan, [item]) for item in self.model.items)
         for _ in range(_LEAPS if plans else 0):
-            picked = self.random.integers(len(self.surrogate.items), size=2)
+            picked = self.random.integers(len(self.model.items), size=2)
             plan = plans[int(self.random.integers(len(plans)))]
-            yield self._changed(plan, [self.surrogate.items[n] for n in picked])
+            yield self._changed(plan, [self.model.items[n] for n in picked])
 
     def _changed(self, beside: _Estimated, items: Sequence[tuple[str, str]]) -> _Estimated:
         """A plan with other options at some sites, and the latency to expect of it."""

@@ -1,4 +1,4 @@
-"""The additive problem: one option a site, none that bars another, the least harm, enough time saved."""
+"""The additive problem: one option a site, no two that conflict, the least loss, enough time saved."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,59 +11,61 @@ _MILLIONTHS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Worth:
-    """What one option alone saves (milliseconds) and harms (any unit that adds up, not negative).
+class OptionEstimate:
+    """What one option alone saves (milliseconds) and loses (any unit that adds up, not negative).
 
-    `bars` holds options of other sites, as (site, option), that cannot be made where this one is.
+    `conflicts` holds options of other sites, as (site, option), that cannot be made where this one is.
     """
 
     saved_ms: float
-    harm: float
-    bars: frozenset[tuple[str, str]] = frozenset()
+    loss: float
+    conflicts: frozenset[tuple[str, str]] = frozenset()
 
 
-Worths = Mapping[str, Mapping[str, Worth]]  # by site and option
+Estimates = Mapping[str, Mapping[str, OptionEstimate]]  # by site and option
 
 
-def most_saved(worths: Worths) -> float:
+def most_saved(estimates: Estimates) -> float:
     """Milliseconds that options can save all together."""
-    problem = _Problem(worths)
+    problem = _Problem(estimates)
     problem.model.maximize(problem.saved)
     problem.solve()
     return problem.solver.objective_value / _NANOSECONDS
 
 
-def least_harm(worths: Worths, saved_ms: float) -> dict[str, str]:
-    """The options that together save `saved_ms` and harm least, at most one a site.
+def least_loss(estimates: Estimates, saved_ms: float) -> dict[str, str]:
+    """The options that together save `saved_ms` and lose least, at most one a site.
 
     A multiple-choice knapsack, solved exactly by constraint programming (in nanoseconds and millionths).
     Where so much cannot be saved, the most is.
     """
-    problem = _Problem(worths)
+    problem = _Problem(estimates)
     problem.model.add(problem.saved >= round(saved_ms * _NANOSECONDS))
-    problem.model.minimize(problem.harm)
-    return problem.chosen() if problem.solve() else least_harm(worths, most_saved(worths))
+    problem.model.minimize(problem.loss)
+    return problem.chosen() if problem.solve() else least_loss(estimates, most_saved(estimates))
 
 
 class _Problem:
-    """Which options are taken, and the sums of what they save and harm."""
+    """Which options are taken, and the sums of what they save and lose."""
 
-    def __init__(self, worths: Worths) -> None:
+    def __init__(self, estimates: Estimates) -> None:
         self.model = cp_model.CpModel()
         self.solver = cp_model.CpSolver()
         self.solver.parameters.num_workers = 1
         self.solver.parameters.random_seed = 0
-        worth = {(site, option): worth for site, found in worths.items() for option, worth in found.items()}
+        worth = {
+            (site, option): worth for site, found in estimates.items() for option, worth in found.items()
+        }
         self.taken = {item: self.model.new_bool_var(" ".join(item)) for item in worth}
-        for site, options in worths.items():
+        for site, options in estimates.items():
             self.model.add_at_most_one(self.taken[site, option] for option in options)
         for item, found in worth.items():
-            for other in sorted(found.bars & worth.keys()):
+            for other in sorted(found.conflicts & worth.keys()):
                 self.model.add_at_most_one([self.taken[item], self.taken[other]])
         taken = list(self.taken.values())
         saved = [round(found.saved_ms * _NANOSECONDS) for found in worth.values()]
-        harms = [round(found.harm * _MILLIONTHS) for found in worth.values()]
-        self.saved, self.harm = LinearExpr.weighted_sum(taken, saved), LinearExpr.weighted_sum(taken, harms)
+        losses = [round(found.loss * _MILLIONTHS) for found in worth.values()]
+        self.saved, self.loss = LinearExpr.weighted_sum(taken, saved), LinearExpr.weighted_sum(taken, losses)
 
     def solve(self) -> bool:
         """Look for the best; False where there is no solution at all."""

@@ -7,7 +7,7 @@ from itertools import combinations
 from merges.network import Network
 from merges.rule import discover
 from search.scoring.latency import Latencies
-from search.space.additive import Worth, Worths
+from search.space.additive import Estimates, OptionEstimate
 from training.progress import Progress
 
 _ANY_CHANGE = 0.02
@@ -18,50 +18,52 @@ _LEAST_SAVED = 1e-4
 
 
 def weigh(
-    latencies: Latencies, harms: Mapping[str, Mapping[str, float]] | None, progress: Progress
-) -> Worths:
-    """What every option that is searched saves when it alone is chosen, and harms (a guess where no `harms`
+    latencies: Latencies, losses: Mapping[str, Mapping[str, float]] | None, progress: Progress
+) -> Estimates:
+    """What every option that is searched saves when it alone is chosen, and loses (a guess where no `losses`
     are known); those that save nothing are left out.
     """
     untouched, depth = latencies.score({}), _depth(latencies, {})
     sites = [site for site in latencies.network.sites if not site.exact]
     steps = len(sites) + len(latencies.network.blocks)
-    worths: dict[str, dict[str, Worth]] = {}
+    estimates: dict[str, dict[str, OptionEstimate]] = {}
     for done, site in enumerate(sites):
         macs = max(latencies.macs_of(site), 1)
-        worths[site.id] = {}
+        estimates[site.id] = {}
         for option in site.options:
             score = latencies.score({site.id: option})
             saved_ms = untouched.latency_ms - score.latency_ms
             lost = (untouched.macs - score.macs) / macs
-            if harms:
-                harm = harms[site.id].get(option, 0.0)
+            if losses:
+                loss = losses[site.id].get(option, 0.0)
             else:
-                harm = guessed_harm(lost, depth - _depth(latencies, {site.id: option}))
+                loss = guessed_loss(lost, depth - _depth(latencies, {site.id: option}))
             if saved_ms > _LEAST_SAVED * untouched.latency_ms:
-                worths[site.id][option] = Worth(saved_ms, harm)
+                estimates[site.id][option] = OptionEstimate(saved_ms, loss)
         progress(done + 1, steps)
 
     def further(done: int, total: int) -> None:
         progress(len(sites) + done, steps)
 
-    for name, option, bars in list(_bars(latencies.network, worths, further)):
-        worth = worths[name][option]
-        worths[name][option] = replace(worth, bars=worth.bars | bars)
-    return worths
+    for name, option, conflicts in list(_conflicts(latencies.network, estimates, further)):
+        worth = estimates[name][option]
+        estimates[name][option] = replace(worth, conflicts=worth.conflicts | conflicts)
+    return estimates
 
 
-def _bars(network: Network, worths: Worths, progress: Progress) -> Iterator[tuple[str, str, set[_Item]]]:
+def _conflicts(
+    network: Network, estimates: Estimates, progress: Progress
+) -> Iterator[tuple[str, str, set[_Item]]]:
     """Every option, by site, that takes away the layers of other sites, and all options there."""
     order = {name: place for place, name in enumerate(discover())}
     for done, block in enumerate(network.blocks):
-        sites = sorted((s for s in block.sites if worths.get(s.id)), key=lambda site: order[site.rule])
+        sites = sorted((s for s in block.sites if estimates.get(s.id)), key=lambda site: order[site.rule])
         pairs = [p for p in combinations(sites, 2) if not set(p[0].nodes).isdisjoint(p[1].nodes)]
         for first, second in pairs:
-            one = next(iter(worths[second.id]))
-            for option in worths[first.id]:
+            one = next(iter(estimates[second.id]))
+            for option in estimates[first.id]:
                 if second.id not in network.outlines.of(block, {first.id: option, second.id: one})[1]:
-                    yield first.id, option, {(second.id, other) for other in worths[second.id]}
+                    yield first.id, option, {(second.id, other) for other in estimates[second.id]}
         progress(done + 1, len(network.blocks))
 
 
@@ -70,7 +72,7 @@ def _depth(latencies: Latencies, choices: Mapping[str, str]) -> int:
     return sum(layer.kernel.op in _LAYERS for layer in latencies.layers(choices))
 
 
-def guessed_harm(lost: float, fewer: int = 0) -> float:
+def guessed_loss(lost: float, fewer: int = 0) -> float:
     """Harm in proportion to a constant, as for any change, the lost share of the layers' MACs, squared, and
     the convolutions and poolings that are fewer than before.
 

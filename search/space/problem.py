@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from merges.rule import KEEP
-from search.space.additive import Worths
+from search.space.additive import Estimates
 
 Choices = Mapping[str, str]
 
@@ -22,7 +22,7 @@ class Problem:
     Attributes
     ----------
     space : by site its options, as Optuna's distribution
-    worths : by site and option the time saved and the prior harm, in any unit; others are rarely tried
+    estimates : by site and option the time saved and the prior loss, in any unit; others are rarely tried
     baseline_ms, accuracy : of the untouched network
     slowest_ms, least_accuracy : limits; plans outside count for nothing
     allowed : whether a repaired plan keeps the limits that are known before it is tried
@@ -32,7 +32,7 @@ class Problem:
     """
 
     space: dict[str, Any]
-    worths: Worths
+    estimates: Estimates
     baseline_ms: float
     accuracy: float
     slowest_ms: float | None = None
@@ -43,7 +43,7 @@ class Problem:
 
     def saved_ms(self, site: str, option: str) -> float:
         """What an option saves when it alone is chosen; others in its block may make it more or less."""
-        worth = self.worths[site].get(option)
+        worth = self.estimates[site].get(option)
         return worth.saved_ms if worth else 0.0
 
     def known(self, plan: Choices) -> Sequence[float]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from merges.rule import KEEP, Site
 from search.scoring.latency import Latencies
-from search.space.additive import Worths, least_harm, most_saved, spread
+from search.space.additive import Estimates, least_loss, most_saved, spread
 from search.space.presets import known, preset
 from search.space.problem import changed
 from training.progress import Progress, quiet
@@ -12,7 +12,7 @@ from training.progress import Progress, quiet
 RUNGS = 8
 
 
-def first_plans(latencies: Latencies, worths: Worths) -> Iterator[tuple[str, dict[str, str]]]:
+def first_plans(latencies: Latencies, estimates: Estimates) -> Iterator[tuple[str, dict[str, str]]]:
     """Choices to try before the sampler: the untouched network, the paper's plan where there is one, and
     exact solutions of the additive problem, from the fastest plan over the middle to ever finer steps.
 
@@ -21,14 +21,14 @@ def first_plans(latencies: Latencies, worths: Worths) -> Iterator[tuple[str, dic
     yield "", {}
     if ("paper", latencies.network.name) in known():
         yield "paper", preset("paper", latencies.network)
-    yield from (("", plan) for plan in ladder(worths, RUNGS))
+    yield from (("", plan) for plan in ladder(estimates, RUNGS))
 
 
-def ladder(worths: Worths, rungs: int) -> Iterator[dict[str, str]]:
-    """The plans that harm least at spread-out latencies, the fastest first."""
-    most = most_saved(worths)
+def ladder(estimates: Estimates, rungs: int) -> Iterator[dict[str, str]]:
+    """The plans that lose least at spread-out latencies, the fastest first."""
+    most = most_saved(estimates)
     for fraction in spread(rungs):
-        yield least_harm(worths, fraction * most)
+        yield least_loss(estimates, fraction * most)
 
 
 def lossless(latencies: Latencies) -> dict[str, str]:

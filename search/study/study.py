@@ -186,8 +186,8 @@ def _description(evaluator: Evaluator, identity: dict[str, Any], arguments: dict
             "input_shape": list(evaluator.bench.network.input_shape),
             "classes": evaluator.bench.network.classes,
             "options": {
-                site: {option: [worth.saved_ms, worth.harm] for option, worth in found.items()}
-                for site, found in evaluator.worths.items()
+                site: {option: [worth.saved_ms, worth.loss] for option, worth in found.items()}
+                for site, found in evaluator.estimates.items()
             },
             "setup": evaluator.bench.setup.model_dump(),
             "arguments": arguments,

@@ -11,7 +11,7 @@ from merges.graph import TraceError
 from merges.network import analyse
 from merges.reading.check import answers_of, worst
 from tests.merges.awkward import CASES
-from training.blocks.runner import Walk, walk
+from training.blocks.runner import BlockRunner, walk
 from training.export import compare, to_onnx
 
 SHAPE = (3, 20, 28)
@@ -63,7 +63,7 @@ def test_values_that_do_not_lie_one_image_after_the_other_are_walked_too() -> No
     assert torch.allclose(
         walk(network.skeleton(), images, ["output"])["output"], network.teacher(images), atol=1e-5
     )
-    steps = Walk(network.skeleton(), images)
+    steps = BlockRunner(network.skeleton(), images)
     for block in network.blocks:
         steps.before(block.name)
     assert any(not node.meta.get("per_image", True) for node in network.teacher.graph.nodes)

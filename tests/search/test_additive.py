@@ -7,19 +7,25 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.space.additive import Worth, least_harm, spread
+from search.space.additive import OptionEstimate, least_loss, spread
 
 items = st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz"))
 worth = st.builds(
-    Worth, st.integers(0, 20).map(float), st.integers(0, 20).map(float), st.frozensets(items, max_size=2)
+    OptionEstimate,
+    st.integers(0, 20).map(float),
+    st.integers(0, 20).map(float),
+    st.frozensets(items, max_size=2),
 )
-Problem = dict[str, dict[str, Worth]]
+Problem = dict[str, dict[str, OptionEstimate]]
 
 
 def barring_others(problem: Problem) -> Problem:
-    """The same without bars between the options of one site, of which one at most is taken anyway."""
+    """The same without conflicts between the options of one site, of which one at most is taken anyway."""
     return {
-        site: {o: replace(w, bars=frozenset(b for b in w.bars if b[0] != site)) for o, w in found.items()}
+        site: {
+            o: replace(w, conflicts=frozenset(b for b in w.conflicts if b[0] != site))
+            for o, w in found.items()
+        }
         for site, found in problem.items()
     }
 
@@ -30,14 +36,16 @@ problems = st.dictionaries(
 
 
 @given(problems, st.integers(0, 60))
-def test_no_other_choice_saves_enough_and_harms_less(problem: Problem, wanted: int) -> None:
+def test_no_other_choice_saves_enough_and_loses_less(problem: Problem, wanted: int) -> None:
     def total(plan: dict[str, str]) -> tuple[float, float]:
         taken = [problem[site][option] for site, option in plan.items()]
-        return sum(w.saved_ms for w in taken), sum(w.harm for w in taken)
+        return sum(w.saved_ms for w in taken), sum(w.loss for w in taken)
 
     def possible(plan: dict[str, str]) -> bool:
         others = {item: plan.items() - {item} for item in plan.items()}
-        return not any(problem[site][option].bars & others[site, option] for site, option in plan.items())
+        return not any(
+            problem[site][option].conflicts & others[site, option] for site, option in plan.items()
+        )
 
     every = [
         {site: option for site, option in zip(problem, options, strict=True) if option}
@@ -45,11 +53,11 @@ def test_no_other_choice_saves_enough_and_harms_less(problem: Problem, wanted: i
     ]
     every = [plan for plan in every if possible(plan)]
     needed = min(wanted, max(total(plan)[0] for plan in every))
-    found = least_harm(problem, wanted)
-    saved, harm = total(found)
+    found = least_loss(problem, wanted)
+    saved, loss = total(found)
     assert possible(found)
     assert saved >= needed - 1e-6
-    assert harm <= min(total(plan)[1] for plan in every if total(plan)[0] >= needed) + 1e-6
+    assert loss <= min(total(plan)[1] for plan in every if total(plan)[0] >= needed) + 1e-6
 
 
 def test_more_fractions_begin_with_the_fewer() -> None:

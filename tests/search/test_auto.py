@@ -9,11 +9,11 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from scipy.stats import spearmanr
 
-from search.accuracy_model import Surrogate
-from search.pareto import dominated
+from search.accuracy_model import AccuracyModel
+from search.pareto import hypervolume_area
 from search.samplers import make_sampler, names
 from search.samplers.auto import AutoSampler
-from search.space.additive import Worth
+from search.space.additive import OptionEstimate
 from search.space.problem import Choices, Problem
 from training.errors import BadInputError
 
@@ -22,25 +22,29 @@ BASE_MS, BASE = 100.0, 90.0
 SPACE = {f"s{n}": CategoricalDistribution(OPTIONS) for n in range(SITES)}
 
 
-def drawn(seed: int, pairs: float) -> tuple[dict[str, dict[str, Worth]], dict[str, dict[str, float]]]:
-    """What options save, with guessed harms, and the true harms."""
+def drawn(
+    seed: int, pairs: float
+) -> tuple[dict[str, dict[str, OptionEstimate]], dict[str, dict[str, float]]]:
+    """What options save, with guessed losses, and the true losses."""
     random = np.random.default_rng(seed)
-    worths = {s: {o: Worth(float(random.uniform(1, 14)), 0.1) for o in OPTIONS[1:]} for s in SPACE}
-    harms = {s: {"keep": 0.0} | {o: float(random.exponential(pairs)) for o in OPTIONS[1:]} for s in SPACE}
-    return worths, harms
+    estimates = {
+        s: {o: OptionEstimate(float(random.uniform(1, 14)), 0.1) for o in OPTIONS[1:]} for s in SPACE
+    }
+    losses = {s: {"keep": 0.0} | {o: float(random.exponential(pairs)) for o in OPTIONS[1:]} for s in SPACE}
+    return estimates, losses
 
 
 def search(name: str, seed: int, trials: int) -> float:
-    """Share of the exact hypervolume; two options in a row harm more than their sum."""
-    worths, harms = drawn(seed, 0.15)
+    """Share of the exact hypervolume; two options in a row lose more than their sum."""
+    estimates, losses = drawn(seed, 0.15)
 
     def values(plan: dict[str, str]) -> tuple[float, float]:
-        saved = sum(worths[s][o].saved_ms for s, o in plan.items() if o != "keep")
-        harm = sum(harms[s][o] for s, o in plan.items())
+        saved = sum(estimates[s][o].saved_ms for s, o in plan.items() if o != "keep")
+        loss = sum(losses[s][o] for s, o in plan.items())
         rows = sum(plan[a] != "keep" != plan[b] for a, b in itertools.pairwise(plan))
-        return BASE_MS - saved, BASE * float(np.exp(-harm - 0.05 * rows))
+        return BASE_MS - saved, BASE * float(np.exp(-loss - 0.05 * rows))
 
-    sampler = make_sampler(name, seed, Problem(SPACE, worths, BASE_MS, BASE))
+    sampler = make_sampler(name, seed, Problem(SPACE, estimates, BASE_MS, BASE))
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     found = [values(dict.fromkeys(SPACE, "keep"))]
     for _ in range(trials):
@@ -50,7 +54,7 @@ def search(name: str, seed: int, trials: int) -> float:
     every = [
         values(dict(zip(SPACE, options, strict=True))) for options in itertools.product(OPTIONS, repeat=SITES)
     ]
-    return dominated(found, BASE_MS) / dominated(every, BASE_MS)
+    return hypervolume_area(found, BASE_MS) / hypervolume_area(every, BASE_MS)
 
 
 def test_it_comes_close_to_the_exact_front_and_beats_chance() -> None:
@@ -70,8 +74,8 @@ def test_one_seed_one_way() -> None:
 
 
 def test_nothing_is_proposed_twice_while_there_is_something_new() -> None:
-    worths, _ = drawn(0, 0.1)
-    sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE), seed=0)
+    estimates, _ = drawn(0, 0.1)
+    sampler = AutoSampler(Problem(SPACE, estimates, BASE_MS, BASE), seed=0)
     tried: list[tuple[dict[str, str], tuple[float, ...]]] = []
     for _ in range(30):
         plan = sampler.propose(tried)
@@ -89,8 +93,8 @@ def test_choices_that_come_to_a_known_plan_are_not_proposed() -> None:
                 made[site] = plan[site]
         return made
 
-    worths, _ = drawn(0, 0.1)
-    sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, repair=repair), seed=0)
+    estimates, _ = drawn(0, 0.1)
+    sampler = AutoSampler(Problem(SPACE, estimates, BASE_MS, BASE, repair=repair), seed=0)
     tried: list[tuple[dict[str, str], tuple[float, ...]]] = [({}, (BASE_MS, BASE))]
     for _ in range(70):
         plan = sampler.propose(tried)
@@ -101,63 +105,63 @@ def test_choices_that_come_to_a_known_plan_are_not_proposed() -> None:
 
 def test_workers_spread_out() -> None:
     """Eight plans proposed at once add more when each counts with those that are at work."""
-    worths, harms = drawn(0, 0.15)
+    estimates, losses = drawn(0, 0.15)
 
     def values(plan: Choices) -> tuple[float, float]:
-        saved = sum(worths[s][o].saved_ms for s, o in plan.items())
-        return BASE_MS - saved, BASE * float(np.exp(-sum(harms[s][o] for s, o in plan.items())))
+        saved = sum(estimates[s][o].saved_ms for s, o in plan.items())
+        return BASE_MS - saved, BASE * float(np.exp(-sum(losses[s][o] for s, o in plan.items())))
 
     def reached(seed: int, told: bool) -> float:
-        sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE), seed)
+        sampler = AutoSampler(Problem(SPACE, estimates, BASE_MS, BASE), seed)
         tried = [(plan, values(plan)) for plan in ({}, {"s0": "a"}, {"s1": "b"}, {"s2": "a", "s3": "b"})]
         for _ in range(2):
             plans: list[dict[str, str]] = []
             for _ in range(8):
                 plans.append(sampler.propose(tried, [] if told else plans, plans if told else []))
             tried += [(plan, values(plan)) for plan in plans]
-        return dominated([found for _, found in tried], BASE_MS)
+        return hypervolume_area([found for _, found in tried], BASE_MS)
 
     assert sum(reached(seed, True) for seed in range(3)) > sum(reached(seed, False) for seed in range(3))
 
 
 def test_latencies_that_do_not_add_up_are_worked_out() -> None:
     """Of two options side by side the smaller saves little, as it may in the same block."""
-    worths, harms = drawn(0, 0.15)
+    estimates, losses = drawn(0, 0.15)
 
     def latency_ms(plan: Choices) -> float:
-        saved = [worths[s][plan[s]].saved_ms if plan.get(s, "keep") != "keep" else 0.0 for s in SPACE]
+        saved = [estimates[s][plan[s]].saved_ms if plan.get(s, "keep") != "keep" else 0.0 for s in SPACE]
         return BASE_MS - sum(max(two) + 0.1 * min(two) for two in zip(saved[::2], saved[1::2], strict=True))
 
     def values(plan: Choices) -> tuple[float, float]:
-        return latency_ms(plan), BASE * float(np.exp(-sum(harms[s][o] for s, o in plan.items())))
+        return latency_ms(plan), BASE * float(np.exp(-sum(losses[s][o] for s, o in plan.items())))
 
     def reached(seed: int, told: bool) -> float:
         costs = (lambda plan: [latency_ms(plan)]) if told else None
-        sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, costs=costs), seed)
+        sampler = AutoSampler(Problem(SPACE, estimates, BASE_MS, BASE, costs=costs), seed)
         tried = [(plan, values(plan)) for plan in ({}, {"s0": "a"}, {"s1": "b"}, {"s2": "a", "s3": "b"})]
         for _ in range(20):
             plan = sampler.propose(tried)
             tried.append((plan, values(plan)))
-        return dominated([found for _, found in tried], BASE_MS)
+        return hypervolume_area([found for _, found in tried], BASE_MS)
 
     assert sum(reached(seed, True) for seed in range(3)) > sum(reached(seed, False) for seed in range(3))
 
 
 def test_a_third_goal_draws_plans_that_the_others_alone_would_not() -> None:
-    worths, harms = drawn(0, 0.15)
-    worths["s0"] = {option: Worth(0.1, 0.1) for option in OPTIONS[1:]}
-    harms["s0"] |= dict.fromkeys(OPTIONS[1:], 0.7)
+    estimates, losses = drawn(0, 0.15)
+    estimates["s0"] = {option: OptionEstimate(0.1, 0.1) for option in OPTIONS[1:]}
+    losses["s0"] |= dict.fromkeys(OPTIONS[1:], 0.7)
 
     def small(goal: bool) -> int:
-        """How many of the tried plans are small, which only the slow and harmful change of s0 makes them."""
+        """How many of the tried plans are small, which only the slow and lossy change of s0 makes them."""
 
         def goals(plan: Choices) -> list[float]:
             return [1.0 if "s0" in plan else 9.0] if goal else []
 
         def costs(plan: Choices) -> list[float]:
-            return [BASE_MS - sum(worths[s][o].saved_ms for s, o in plan.items()), *goals(plan)]
+            return [BASE_MS - sum(estimates[s][o].saved_ms for s, o in plan.items()), *goals(plan)]
 
-        sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, costs=costs), seed=0)
+        sampler = AutoSampler(Problem(SPACE, estimates, BASE_MS, BASE, costs=costs), seed=0)
         first = ({}, {"s0": "a"})
         tried = [(plan, values(plan, goals)) for plan in first]
         for _ in range(30):
@@ -166,25 +170,31 @@ def test_a_third_goal_draws_plans_that_the_others_alone_would_not() -> None:
         return sum("s0" in plan for plan, _ in tried)
 
     def values(plan: Choices, goals: Callable[[Choices], list[float]]) -> tuple[float, ...]:
-        saved = sum(worths[s][o].saved_ms for s, o in plan.items())
-        return BASE_MS - saved, BASE * float(np.exp(-sum(harms[s][o] for s, o in plan.items()))), *goals(plan)
+        saved = sum(estimates[s][o].saved_ms for s, o in plan.items())
+        return (
+            BASE_MS - saved,
+            BASE * float(np.exp(-sum(losses[s][o] for s, o in plan.items()))),
+            *goals(plan),
+        )
 
     assert small(goal=True) > 2 * small(goal=False)
 
 
 def test_limits_turn_it_to_plans_within() -> None:
-    worths, _ = drawn(0, 0.1)
-    most = sum(max(w.saved_ms for w in found.values()) for found in worths.values())
+    estimates, _ = drawn(0, 0.1)
+    most = sum(max(w.saved_ms for w in found.values()) for found in estimates.values())
     limit = BASE_MS - 0.8 * most
-    sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, slowest_ms=limit), seed=0)
+    sampler = AutoSampler(Problem(SPACE, estimates, BASE_MS, BASE, slowest_ms=limit), seed=0)
     for _ in range(5):
         plan = sampler.propose([({}, (BASE_MS, BASE))])
-        assert BASE_MS - sum(worths[s][o].saved_ms for s, o in plan.items()) <= limit
+        assert BASE_MS - sum(estimates[s][o].saved_ms for s, o in plan.items()) <= limit
 
 
 def test_what_is_known_to_break_a_limit_is_not_proposed() -> None:
-    worths, _ = drawn(0, 0.1)
-    sampler = AutoSampler(Problem(SPACE, worths, BASE_MS, BASE, allowed=lambda plan: len(plan) <= 2), seed=0)
+    estimates, _ = drawn(0, 0.1)
+    sampler = AutoSampler(
+        Problem(SPACE, estimates, BASE_MS, BASE, allowed=lambda plan: len(plan) <= 2), seed=0
+    )
     tried: list[tuple[dict[str, str], tuple[float, ...]]] = [({}, (BASE_MS, BASE))]
     for _ in range(30):
         plan = sampler.propose(tried)
@@ -193,11 +203,11 @@ def test_what_is_known_to_break_a_limit_is_not_proposed() -> None:
 
 
 def test_trials_correct_what_was_believed() -> None:
-    surrogate = Surrogate({"s": {"a": Worth(1.0, 0.1)}, "t": {"a": Worth(1.0, 0.1)}}, BASE)
+    model = AccuracyModel({"s": {"a": OptionEstimate(1.0, 0.1)}, "t": {"a": OptionEstimate(1.0, 0.1)}}, BASE)
     seen = [({"s": "a"}, 0.01), ({"t": "a"}, 0.4), ({"s": "a", "t": "a"}, 0.41)]
-    belief = surrogate.belief([(plan, BASE * float(np.exp(-harm))) for plan, harm in seen])
-    assert surrogate.predict(belief, {"s": "a"}) > 0.95 * BASE
-    assert surrogate.predict(belief, {"t": "a"}) < 0.75 * BASE
+    process = model.fitted([(plan, BASE * float(np.exp(-loss))) for plan, loss in seen])
+    assert model.predict(process, {"s": "a"}) > 0.95 * BASE
+    assert model.predict(process, {"t": "a"}) < 0.75 * BASE
 
 
 def test_a_grid_that_is_too_large_is_refused() -> None:
@@ -207,11 +217,11 @@ def test_a_grid_that_is_too_large_is_refused() -> None:
 
 
 def test_plans_that_were_not_seen_are_ranked_rightly() -> None:
-    worths, harms = drawn(1, 0.15)
+    estimates, losses = drawn(1, 0.15)
     random = np.random.default_rng(0)
     tried = []
     for _ in range(40):
         plan = {s: str(random.choice(OPTIONS)) for s in SPACE}
-        tried.append((plan, BASE * float(np.exp(-sum(harms[s][o] for s, o in plan.items())))))
-    predicted = Surrogate(worths, BASE).left_out(tried)
+        tried.append((plan, BASE * float(np.exp(-sum(losses[s][o] for s, o in plan.items())))))
+    predicted = AccuracyModel(estimates, BASE).left_out(tried)
     assert spearmanr(predicted, [accuracy for _, accuracy in tried])[0] > 0.9

@@ -18,8 +18,8 @@ def latencies() -> Latencies:
 
 def said(latencies: Latencies, limits: Limits) -> str:
     steps: list[tuple[int, int]] = []
-    worths = weigh(latencies, None, lambda done, total: None)
-    text = reachable(latencies, worths, {}, limits, lambda done, total: steps.append((done, total)))
+    estimates = weigh(latencies, None, lambda done, total: None)
+    text = reachable(latencies, estimates, {}, limits, lambda done, total: steps.append((done, total)))
     assert steps == [(done + 1, len(steps)) for done in range(len(steps))]
     return text
 

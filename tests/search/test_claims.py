@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from search.engine.claims import Ledger, open_engine
+from search.engine.claims import Claims, open_engine
 from tests.mariadb import MariaDB
 
 GRACE = 0.2
@@ -34,10 +34,10 @@ def engine(url: str) -> Engine:
 
 
 def test_one_of_many_gets_a_claim(engine: Engine) -> None:
-    workers = [Ledger(engine, "s") for _ in range(8)]
+    workers = [Claims(engine, "s") for _ in range(8)]
     won: list[str] = []
 
-    def grab(worker: Ledger) -> None:
+    def grab(worker: Claims) -> None:
         won.extend(key for key in map(str, range(10)) if worker.claim("slot", key))
 
     threads = [threading.Thread(target=grab, args=(worker,)) for worker in workers]
@@ -49,7 +49,7 @@ def test_one_of_many_gets_a_claim(engine: Engine) -> None:
 
 
 def test_a_silent_worker_loses_its_claim_and_learns_of_it(engine: Engine) -> None:
-    dead, heir = Ledger(engine, "s", GRACE), Ledger(engine, "s", GRACE)
+    dead, heir = Claims(engine, "s", GRACE), Claims(engine, "s", GRACE)
     assert dead.claim("plan", "p", 3)
     assert not heir.claim("plan", "p", 4)
     time.sleep(2 * GRACE)
@@ -65,7 +65,7 @@ def test_the_living_keep_their_claims_and_give_up_the_rest_at_the_end(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("search.engine.claims._BEAT", GRACE / 4)
-    worker, other = Ledger(engine, "s", GRACE), Ledger(engine, "s", GRACE)
+    worker, other = Claims(engine, "s", GRACE), Claims(engine, "s", GRACE)
     with worker.alive():
         assert worker.claim("slot", "0", 1)
         assert worker.claim("slot", "1", 2)
@@ -77,13 +77,13 @@ def test_the_living_keep_their_claims_and_give_up_the_rest_at_the_end(
 
 
 def test_studies_do_not_share_claims(engine: Engine) -> None:
-    assert Ledger(engine, "a").claim("slot", "0")
-    assert Ledger(engine, "b").claim("slot", "0")
-    assert Ledger(engine, "a").rows("plan") == {}
+    assert Claims(engine, "a").claim("slot", "0")
+    assert Claims(engine, "b").claim("slot", "0")
+    assert Claims(engine, "a").rows("plan") == {}
 
 
 def test_what_a_crew_left_is_given_up_and_nothing_else(engine: Engine) -> None:
-    ours, theirs = Ledger(engine, "s", GRACE, crew="ours"), Ledger(engine, "s", GRACE, crew="theirs")
+    ours, theirs = Claims(engine, "s", GRACE, crew="ours"), Claims(engine, "s", GRACE, crew="theirs")
     assert ours.claim("slot", "0", 3)
     assert ours.finish("slot", "0")
     assert ours.claim("slot", "1", 4)
@@ -93,7 +93,7 @@ def test_what_a_crew_left_is_given_up_and_nothing_else(engine: Engine) -> None:
 
 
 def test_the_plan_of_a_dead_worker_can_be_tried_again(engine: Engine) -> None:
-    dead, heir = Ledger(engine, "s"), Ledger(engine, "s")
+    dead, heir = Claims(engine, "s"), Claims(engine, "s")
     assert dead.claim("plan", "p", 3)
     assert dead.claim("plan", "q", 2)
     assert dead.finish("plan", "q")

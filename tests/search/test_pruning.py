@@ -10,20 +10,20 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 
 from search.evaluation.pruning import prune_reason
-from search.space.additive import Worth
+from search.space.additive import OptionEstimate
 
 SITES = [f"s{n}" for n in range(5)]
 SPACE = {site: CategoricalDistribution(("keep", "cut")) for site in SITES}
-HARMS = dict(zip(SITES, (0.001, 0.002, 0.005, 0.01, 1.0), strict=True))
+LOSSES = dict(zip(SITES, (0.001, 0.002, 0.005, 0.01, 1.0), strict=True))
 EVALUATOR: Any = SimpleNamespace(
-    worths={site: {"cut": Worth(10.0, 0.1)} for site in SITES},
+    estimates={site: {"cut": OptionEstimate(10.0, 0.1)} for site in SITES},
     untouched=lambda: {"accuracy": 90.0},
     costs=lambda plan: [latency(plan)],
 )
 
 
 def accuracy(plan: dict[str, str]) -> float:
-    return 90 * float(np.exp(-sum(HARMS[s] for s, o in plan.items() if o == "cut")))
+    return 90 * float(np.exp(-sum(LOSSES[s] for s, o in plan.items() if o == "cut")))
 
 
 def trials_of(plans: list[dict[str, str]]) -> list[optuna.trial.FrozenTrial]:

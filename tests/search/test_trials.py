@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from merges.network import analyse
 from merges.plan import Plan
-from search.engine.claims import Ledger, open_engine
+from search.engine.claims import Claims, open_engine
 from search.engine.trials import Worker
 from search.evaluation.bounds import Limits
 from search.evaluation.evaluator import Evaluation, Evaluator
@@ -41,7 +41,7 @@ def worker(tmp_path: Path) -> Worker:
     study = optuna.create_study(
         storage=storage_of(storage), study_name="s", directions=["minimize", "maximize"]
     )
-    ledger = Ledger(open_engine(storage), "s", GRACE)
+    ledger = Claims(open_engine(storage), "s", GRACE)
     return Worker(study, Judge(tmp_path), ledger, Limits())
 
 
@@ -81,7 +81,7 @@ def test_a_trial_that_two_workers_were_given_is_judged_by_one(
 ) -> None:
     ask = worker.study.ask
     given = ask(worker.space)
-    other = Ledger(worker.ledger.engine, "s")
+    other = Claims(worker.ledger.engine, "s")
     assert other.claim("slot", "1", given.number)
     assert other.claim("trial", str(given.number), given.number)
     twice: Iterator[optuna.Trial] = iter([given])

@@ -13,9 +13,9 @@ from search.space.presets import preset
 from tests import networks
 from tests.training.test_learning import everything, images
 from training.errors import BadInputError
-from training.finetune.deep_rebirth import stages, train_as_paper
+from training.finetune.deep_rebirth import stages, train_as_deep_rebirth
 from training.finetune.fit import Fit, fit
-from training.finetune.objectives import Distilled, Labelled
+from training.finetune.objectives import Distillation, LabelTraining
 from training.metrics import outputs_of
 from training.workbench import structure
 
@@ -29,7 +29,7 @@ def fitted(
     def changed(index: Tensor) -> Tensor:
         return data[index] + 0.1 * torch.randn(len(index), 1, 1, 1)
 
-    fit(merged, Distilled(network.skeleton(), blocks, rate), changed, len(data), how, path, watch)
+    fit(merged, Distillation(network.skeleton(), blocks, rate), changed, len(data), how, path, watch)
     return merged
 
 
@@ -64,8 +64,8 @@ def test_labels_are_learned_beside_the_teachers_answers(tmp_path: Path) -> None:
     errors = []
     for name, given in (("without", None), ("with", labels)):
         merged = network.merged(everything(network))
-        way = Distilled(network.skeleton(), [], 5e-3, labels=given)
-        fit(merged, way, lambda index: data[index], len(data), how, tmp_path / name, lambda *_: None)
+        objective = Distillation(network.skeleton(), [], 5e-3, labels=given)
+        fit(merged, objective, lambda index: data[index], len(data), how, tmp_path / name, lambda *_: None)
         errors.append(float(nn.functional.cross_entropy(outputs_of(merged, data), labels)))
     assert errors[1] < 0.95 * errors[0]
 
@@ -73,7 +73,7 @@ def test_labels_are_learned_beside_the_teachers_answers(tmp_path: Path) -> None:
 def test_distillation_drops_nothing_out_and_leaves_dropout_as_it_was() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2)).train()
     inputs = torch.ones(1, 4, 1, 1)
-    with Distilled(nn.Identity(), [], 1e-3).watching(network, torch.device("cpu")):
+    with Distillation(nn.Identity(), [], 1e-3).watching(network, torch.device("cpu")):
         assert torch.equal(network(inputs), network(inputs))
     assert network.get_submodule("1").p == 0.5
 
@@ -104,8 +104,10 @@ def test_training_stops_where_nothing_gets_better_and_keeps_the_best_epoch(tmp_p
         return [1.0, 3.0, 2.0, 2.5, 9.0][len(seen) - 1]
 
     merged, how = network.merged(everything(network)), Fit(epochs=9, batch=8, patience=2)
-    way = Distilled(network.skeleton(), [], 1e-3)
-    losses = fit(merged, way, lambda index: images(16)[index], 16, how, tmp_path, lambda *_: None, judge)
+    objective = Distillation(network.skeleton(), [], 1e-3)
+    losses = fit(
+        merged, objective, lambda index: images(16)[index], 16, how, tmp_path, lambda *_: None, judge
+    )
     assert len(losses) == len(seen) == 4
     assert all(torch.equal(value, seen[1][name]) for name, value in merged.state_dict().items())
 
@@ -125,7 +127,7 @@ def learned_as_paper(network: Network, how: Fit, folder: Path, stop_after: int |
         return count
 
     plan = everything(network)
-    return train_as_paper(network, plan, (), labels, lambda i: data[i], how, folder, watch)[0]
+    return train_as_deep_rebirth(network, plan, (), labels, lambda i: data[i], how, folder, watch)[0]
 
 
 def test_the_papers_recipe_learns_from_labels_alone(tmp_path: Path) -> None:
@@ -157,7 +159,7 @@ def test_the_papers_recipe_resumes_exactly_in_mid_stage(tmp_path: Path) -> None:
 
 def test_new_layers_learn_ten_times_as_fast() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1))
-    groups = Labelled(torch.zeros(1), ["1"]).optimiser(network).param_groups
+    groups = LabelTraining(torch.zeros(1), ["1"]).optimiser(network).param_groups
     assert [(group["lr"], len(group["params"])) for group in groups] == [(1e-3, 2), (1e-2, 2)]
 
 

@@ -13,7 +13,7 @@ from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn
 from training.blocks.distill import error_of
 from training.blocks.runner import walk
-from training.blocks.store import Shelf
+from training.blocks.store import WeightStore
 from training.blocks.task import Recipe
 from training.errors import ExportError
 from training.export import Agreement, check, compare, to_onnx
@@ -34,7 +34,7 @@ def everything(network: Network) -> dict[str, str]:
 
 
 def test_every_option_learns_and_beats_its_own_start(network: Network, tmp_path: Path) -> None:
-    bank = Bank(network, images(), Shelf(tmp_path), "d", RECIPE)
+    bank = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE)
     for block in network.blocks:
         for site in block.sites:
             for option in site.options[1:]:
@@ -55,13 +55,13 @@ def test_reducers_keep_the_channels_that_are_active(tmp_path: Path) -> None:
         reducer.weight[:6] *= 3
         reducer.bias[:6] = -1e3
     network = analyse("mixed", model, (3, 24, 24))
-    bank = Bank(network, images(), Shelf(tmp_path), "d", RECIPE)
+    bank = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE)
     block = next(b for b in network.blocks if any(s.id == "reducer:block.reduce3" for s in b.sites))
     choices = {"reducer:block.reduce3": "0.75"}
     blind, _ = network.rebuild(block, choices)
     seeing, _ = network.rebuild(block, choices, bank.energies(block))
-    lesson = bank.lesson(block)
-    errors = [error_of(student, lesson.inputs, lesson.targets) for student in (blind, seeing)]
+    task = bank.task(block)
+    errors = [error_of(student, task.inputs, task.targets) for student in (blind, seeing)]
     assert errors[1] < 1e-6 < errors[0]
 
 
@@ -71,7 +71,7 @@ def test_a_wide_stem_copies_a_maximum_better_than_a_narrow_one(tmp_path: Path) -
     network = analyse("stem", nn.Sequential(stem, nn.AdaptiveAvgPool2d(1), nn.Flatten()), (3, 24, 24))
     site = next(site for site in network.sites if site.rule == "streamline")
     assert site.options[1:] == ("merge 5x5", "merge 9x9", "merge 7x7 2x wide", "merge 7x7 4x wide")
-    bank = Bank(network, images(), Shelf(tmp_path), "d", RECIPE)
+    bank = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE)
     errors = [bank.get(network.blocks[0], {site.id: option}).errors[-1] for option in site.options[1:]]
     assert errors[3] < 0.9 * min(errors[:2])
 
@@ -81,20 +81,20 @@ def test_the_bank_learns_an_entry_once_and_again_when_its_file_is_damaged(
 ) -> None:
     block = network.blocks[-1]
     choices = {block.sites[0].id: block.sites[0].options[1]}
-    first = Bank(network, images(), Shelf(tmp_path), "d", RECIPE).get(block, choices)
+    first = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE).get(block, choices)
     (path,) = tmp_path.rglob("*.safetensors")
     stamp = path.stat().st_mtime_ns
-    again = Bank(network, images(), Shelf(tmp_path), "d", RECIPE).get(block, choices)
+    again = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE).get(block, choices)
     assert path.stat().st_mtime_ns == stamp
     assert all(torch.equal(first.weights[k], again.weights[k]) for k in first.weights)
     path.write_bytes(path.read_bytes()[:100])
-    relearned = Bank(network, images(), Shelf(tmp_path), "d", RECIPE).get(block, choices)
+    relearned = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE).get(block, choices)
     assert relearned.errors == first.errors
 
 
 def test_a_pass_from_bottom_to_top_brings_the_whole_network_closer(tmp_path: Path) -> None:
     network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
-    bank = Bank(network, images(), Shelf(tmp_path), "d", RECIPE)
+    bank = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE)
     wanted = outputs_of(network.teacher, images())
     plan = everything(network)
     untrained, independent, relearned = (
@@ -111,7 +111,7 @@ def test_a_pass_from_bottom_to_top_brings_the_whole_network_closer(tmp_path: Pat
 def test_assembling_repeats_and_leaves_the_teacher_alone(network: Network, tmp_path: Path) -> None:
     before = outputs_of(network.teacher, images(4))
     plans = [
-        assemble(Bank(network, images(), Shelf(tmp_path / str(i)), "d", RECIPE), everything(network), 5)
+        assemble(Bank(network, images(), WeightStore(tmp_path / str(i)), "d", RECIPE), everything(network), 5)
         for i in (0, 1)
     ]
     one, other = (outputs_of(m, images(4)) for m in plans)
@@ -121,15 +121,15 @@ def test_assembling_repeats_and_leaves_the_teacher_alone(network: Network, tmp_p
 
 def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp_path: Path) -> None:
     bank, plan, kept = (
-        Bank(network, images(), Shelf(tmp_path / "b"), "d", RECIPE),
+        Bank(network, images(), WeightStore(tmp_path / "b"), "d", RECIPE),
         everything(network),
         tmp_path / "k",
     )
 
-    def relearned(shelf: Shelf | None, told: Progress = quiet) -> dict[str, Tensor]:
+    def relearned(store: WeightStore | None, told: Progress = quiet) -> dict[str, Tensor]:
         merged = assemble(bank, plan)
-        lesson = following(network, images(), half=False)
-        relearn(merged, network, plan, images(), lesson, replace(RECIPE, steps=5), told, shelf)
+        task = following(network, images(), half=False)
+        relearn(merged, network, plan, images(), task, replace(RECIPE, steps=5), told, store)
         return merged.state_dict()
 
     def stop(done: int, total: int) -> None:
@@ -137,13 +137,13 @@ def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp
 
     whole = assemble(bank, plan, 5).state_dict()
     with pytest.raises(KeyboardInterrupt):
-        relearned(Shelf(kept), stop)
+        relearned(WeightStore(kept), stop)
     (first,) = kept.iterdir()
     before = first.stat().st_mtime_ns
-    resumed = relearned(Shelf(kept))
+    resumed = relearned(WeightStore(kept))
     assert first.stat().st_mtime_ns == before
     first.write_bytes(first.read_bytes()[:100])
-    mended = relearned(Shelf(kept))
+    mended = relearned(WeightStore(kept))
     for weights in (resumed, mended, relearned(None)):
         assert all(torch.equal(value, whole[name]) for name, value in weights.items())
 
@@ -151,7 +151,7 @@ def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp
 def test_relearning_in_half_precision_brings_the_whole_network_closer(tmp_path: Path) -> None:
     network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
     plan, recipe = everything(network), replace(RECIPE, steps=40, half=True)
-    merged = assemble(Bank(network, images(), Shelf(tmp_path), "d", replace(RECIPE, steps=0)), plan)
+    merged = assemble(Bank(network, images(), WeightStore(tmp_path), "d", replace(RECIPE, steps=0)), plan)
     wanted = outputs_of(network.teacher, images())
     before = (outputs_of(merged, images()) - wanted).square().mean()
     seen = images().bfloat16()

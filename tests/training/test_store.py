@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.program import run
-from training.blocks.store import Shelf
+from training.blocks.store import WeightStore
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -17,24 +17,24 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_what_is_written_is_read_by_others(address: str) -> None:
     weights = {"w": torch.rand(3, 2), "b": torch.tensor(5)}
-    assert Shelf(address).read("of/one") is None
-    Shelf(address).write("of/one", weights, {"why": "because"})
-    Shelf(address).write("of/two", {"w": torch.zeros(1)})
-    found = Shelf(address).read("of/one")
+    assert WeightStore(address).read("of/one") is None
+    WeightStore(address).write("of/one", weights, {"why": "because"})
+    WeightStore(address).write("of/two", {"w": torch.zeros(1)})
+    found = WeightStore(address).read("of/one")
     assert found is not None
     assert found[1] == {"why": "because"}
     assert all(torch.equal(found[0][name], value) for name, value in weights.items())
-    two = Shelf(address).read("of/two")
+    two = WeightStore(address).read("of/two")
     assert two is not None
     assert two[1] == {}
 
 
 def test_damaged_files_count_as_absent(address: str) -> None:
-    shelf = Shelf(address)
-    shelf.write("one", {"w": torch.rand(30)})
-    path = f"{shelf.root}/one.safetensors"
-    shelf.system.pipe_file(path, shelf.system.cat_file(path)[:50])
-    assert shelf.read("one") is None
+    store = WeightStore(address)
+    store.write("one", {"w": torch.rand(30)})
+    path = f"{store.root}/one.safetensors"
+    store.system.pipe_file(path, store.system.cat_file(path)[:50])
+    assert store.read("one") is None
 
 
 def test_the_program_refuses_such_a_bank_before_any_work(tmp_path: Path) -> None:
@@ -53,6 +53,6 @@ def test_the_program_refuses_a_place_where_nothing_can_be_written(tmp_path: Path
 
 
 def test_a_checked_place_is_left_as_it_was(address: str) -> None:
-    shelf = Shelf(address)
-    shelf.check()
-    assert not shelf.system.find(shelf.root)
+    store = WeightStore(address)
+    store.check()
+    assert not store.system.find(store.root)

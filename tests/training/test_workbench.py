@@ -9,7 +9,7 @@ from search.results.planfile import PlanFile
 from tests.photos import photos
 from training.errors import BadInputError
 from training.progress import silent
-from training.workbench import Setup, structure, workbench
+from training.workbench import ModelConfig, structure, workbench
 
 TEN = "tests.networks:with_lrn"  # outputs
 
@@ -23,14 +23,14 @@ def test_a_network_that_is_no_classifier_has_a_structure_but_is_not_judged(tmp_p
     name = "tests.training.test_workbench:maps"
     assert structure(name, (24, 40)).input_shape == (3, 24, 40)
     with pytest.raises(BadInputError, match=r"maps .*it returns 1x4x62x62.*only classifiers"):
-        workbench(Setup(model=name), tmp_path, silent)
+        workbench(ModelConfig(model=name), tmp_path, silent)
 
 
 @pytest.mark.parametrize("count", [2, 12])
 def test_classes_that_are_not_the_outputs_are_counted(count: int, tmp_path: Path) -> None:
     names = tuple(f"class{number:02}" for number in range(count))
     folder = photos(tmp_path / "p", 6, names)
-    setup = Setup(model=TEN, data=f"imagefolder:{folder}", input_size=24)
+    setup = ModelConfig(model=TEN, data=f"imagefolder:{folder}", input_size=24)
     with pytest.raises(BadInputError, match=rf"10 outputs but imagefolder:.*p has {count} classes"):
         workbench(setup, tmp_path, silent)
     (tmp_path / "names.txt").write_text("\n".join([*names, "one more"]))
@@ -44,14 +44,14 @@ def test_what_was_found_is_told_before_anything_is_refused(tmp_path: Path) -> No
     (folder / "empty").mkdir()
     told: list[str] = []
     with pytest.raises(BadInputError, match="2 classes"):
-        setup = Setup(model=TEN, data=f"imagefolder:{folder}", input_size=24)
+        setup = ModelConfig(model=TEN, data=f"imagefolder:{folder}", input_size=24)
         workbench(setup, tmp_path, silent, note=told.append)
     assert "2 classes; 14 images to learn on, 3 to judge plans, 3 for the final word" in told[0]
     assert "empty is empty" in told[1]
 
 
 def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
-    setup = Setup(
+    setup = ModelConfig(
         model="squeezenet1_1", data=f"imagefolder:{photos(tmp_path / 'p', 10, ('all',))}", input_size=32
     )
     with pytest.raises(BadInputError, match="one class, 'all'"):
@@ -60,8 +60,8 @@ def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [None, 64, (48, 192), (1, 28, 28)])
 def test_sizes_survive_a_file(size: int | tuple[int, ...] | None) -> None:
-    setup = Setup(input_size=size)
-    assert Setup.model_validate_json(setup.model_dump_json()) == setup
+    setup = ModelConfig(input_size=size)
+    assert ModelConfig.model_validate_json(setup.model_dump_json()) == setup
 
 
 @pytest.mark.parametrize(

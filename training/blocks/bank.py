@@ -17,8 +17,8 @@ from merges.blocks import Block
 from merges.network import Network
 from training.blocks.distill import learn_block
 from training.blocks.runner import walk
-from training.blocks.store import Shelf
-from training.blocks.task import Lesson, Recipe
+from training.blocks.store import WeightStore
+from training.blocks.task import BlockTask, Recipe
 from training.files import digest, weights_of
 
 _ENERGY_IMAGES = 32
@@ -42,15 +42,17 @@ class Bank:
     Parameters
     ----------
     images : (n, 3, height, width) preprocessed images to learn on; their labels are not used
-    shelf : where all banks are kept
+    store : where all banks are kept
     data : fingerprint of the images
     """
 
-    def __init__(self, network: Network, images: Tensor, shelf: Shelf, data: str, recipe: Recipe) -> None:
+    def __init__(
+        self, network: Network, images: Tensor, store: WeightStore, data: str, recipe: Recipe
+    ) -> None:
         self.network = network
         self.images = images[: recipe.images]
         self.recipe = recipe
-        self.shelf = shelf
+        self.store = store
         self.folder = f"{network.weights_fingerprint}-{data}"
         self.skeleton = network.skeleton()
         self._energies: dict[str, dict[str, Tensor]] = {}
@@ -68,19 +70,19 @@ class Bank:
         )
         return {nodes[name]: value for name, value in kept.items() if name in nodes}
 
-    def lesson(self, block: Block, inputs: Tensor | None = None) -> Lesson:
+    def task(self, block: Block, inputs: Tensor | None = None) -> BlockTask:
         """What the block shall learn; on the teacher's features unless others reach it."""
         entered = self.features[block.entry]
         teacher = self.skeleton.get_submodule(block.name)
         assert isinstance(teacher, fx.GraphModule)
-        return Lesson(entered if inputs is None else inputs, entered, self.features[block.exit], teacher)
+        return BlockTask(entered if inputs is None else inputs, entered, self.features[block.exit], teacher)
 
     def energies(self, block: Block) -> dict[str, Tensor]:
         """Mean square of every channel inside the teacher's block on some images, by node."""
         if block.name not in self._energies:
-            lesson = self.lesson(block)
-            names = [node.name for node in lesson.teacher.graph.nodes if node.op != "output"]
-            values = walk(lesson.teacher, lesson.teacher_inputs[:_ENERGY_IMAGES], keep=names)
+            task = self.task(block)
+            names = [node.name for node in task.teacher.graph.nodes if node.op != "output"]
+            values = walk(task.teacher, task.teacher_inputs[:_ENERGY_IMAGES], keep=names)
             self._energies[block.name] = {
                 name: value.square().mean((0, 2, 3)) for name, value in values.items() if value.ndim == 4
             }
@@ -107,7 +109,7 @@ class Bank:
         student, _ = self.network.rebuild(block, choices, self.energies(block))
         errors = [0.0, 0.0]
         if not block.keeps_outputs(choices):
-            errors = learn_block(student, self.lesson(block), self.recipe)
+            errors = learn_block(student, self.task(block), self.recipe)
         entry = Entry(weights_of(student), errors, time.perf_counter() - start)
         notes = {
             "block": block.name,
@@ -116,12 +118,12 @@ class Bank:
             "seconds": f"{entry.seconds:.3f}",
             "recipe": json.dumps(asdict(self.recipe)),
         }
-        self.shelf.write(name, entry.weights, notes)
+        self.store.write(name, entry.weights, notes)
         return entry
 
     def _read(self, name: str) -> Entry | None:
         """A known entry; None where there is none or its file is damaged (it is learned again)."""
-        found = self.shelf.read(name)
+        found = self.store.read(name)
         if found is None:
             return None
         weights, notes = found

@@ -9,13 +9,13 @@ from merges.blocks import Block
 from merges.network import Network
 from training.blocks.bank import Bank
 from training.blocks.distill import learn_block
-from training.blocks.runner import Walk
-from training.blocks.store import Shelf
-from training.blocks.task import Lesson, Recipe
+from training.blocks.runner import BlockRunner
+from training.blocks.store import WeightStore
+from training.blocks.task import BlockTask, Recipe
 from training.files import weights_of
 from training.progress import Progress, quiet
 
-Teaching = Callable[[Block, Tensor], Lesson]
+Teaching = Callable[[Block, Tensor], BlockTask]
 
 
 def assemble(bank: Bank, plan: Mapping[str, str], steps: int = 0) -> fx.GraphModule:
@@ -26,20 +26,20 @@ def assemble(bank: Bank, plan: Mapping[str, str], steps: int = 0) -> fx.GraphMod
     merged = network.merged(plan, entries)
     if steps:
         recipe = replace(bank.recipe, steps=steps)
-        relearn(merged, network, plan, bank.images, bank.lesson, recipe)
+        relearn(merged, network, plan, bank.images, bank.task, recipe)
     return merged
 
 
 def following(network: Network, images: Tensor, half: bool) -> Teaching:
     """Lessons for blocks from what reaches them, on a teacher that is asked from bottom to top."""
-    teacher = Walk(network.skeleton(), images, half)
+    teacher = BlockRunner(network.skeleton(), images, half)
 
-    def lesson(block: Block, inputs: Tensor) -> Lesson:
+    def task(block: Block, inputs: Tensor) -> BlockTask:
         original = teacher.network.get_submodule(block.name)
         assert isinstance(original, fx.GraphModule)
-        return Lesson(inputs, teacher.before(block.name), teacher.through(block.name), original)
+        return BlockTask(inputs, teacher.before(block.name), teacher.through(block.name), original)
 
-    return lesson
+    return task
 
 
 def relearn(
@@ -47,31 +47,31 @@ def relearn(
     network: Network,
     plan: Mapping[str, str],
     images: Tensor,
-    lesson: Teaching,
+    task: Teaching,
     recipe: Recipe,
     progress: Progress = quiet,
-    shelf: Shelf | None = None,
+    store: WeightStore | None = None,
 ) -> None:
     """Relearn every merged block once, from bottom to top, in place.
 
     Blocks learned alone are fed the teacher's features; stacked, their errors pile up. So every block learns
     on what the merged network below it really gives for `images`, against what the teacher's block gives
-    there. With a `shelf`, every relearned block is kept there, and taken from there by a pass that was
+    there. With a `store`, every relearned block is kept there, and taken from there by a pass that was
     interrupted.
     """
     learned = [block for block in network.blocks if not block.keeps_outputs(block.choices(plan))]
     by_name = {block.name: block for block in learned}
     names = [str(n.target) for n in merged.graph.nodes if n.op == "call_module" and str(n.target) in by_name]
-    walk = Walk(merged, images, recipe.half)
+    walk = BlockRunner(merged, images, recipe.half)
     for done, name in enumerate(names):
         student = merged.get_submodule(name)
         assert isinstance(student, fx.GraphModule)
         kept = f"{name}-{recipe.digest}"
-        known = shelf.read(kept) if shelf else None
+        known = store.read(kept) if store else None
         if known:
             student.load_state_dict(known[0])
         else:
-            learn_block(student, lesson(by_name[name], walk.before(name)), recipe)
-            if shelf:
-                shelf.write(kept, weights_of(student))
+            learn_block(student, task(by_name[name], walk.before(name)), recipe)
+            if store:
+                store.write(kept, weights_of(student))
         progress(done + 1, len(names))

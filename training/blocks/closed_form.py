@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 from merges.algebra import ridge
 from merges.geometry import POOLS
 from merges.graph import ACTIVATIONS, before_activation, bypass, concatenated, is_addition, layer, tidy
-from training.blocks.task import Lesson, Recipe
+from training.blocks.task import BlockTask, Recipe
 from training.metrics import outputs_of
 
 _PENALTY = 0.03
@@ -17,33 +17,33 @@ _FOR_GAINS = 256
 
 
 @torch.no_grad()
-def closed_form(student: fx.GraphModule, lesson: Lesson, recipe: Recipe, generator: torch.Generator) -> None:
+def closed_form(student: fx.GraphModule, task: BlockTask, recipe: Recipe, generator: torch.Generator) -> None:
     """Ridge least squares of the last convolutions on the teacher's output before its activation.
 
     What a shortcut adds is taken off first; a pooling after the concatenation that both have is left out.
     """
-    below, teacher = _without_last_pooling(student, lesson.teacher)
+    below, teacher = _without_last_pooling(student, task.teacher)
     ends = list(_linear_ends(below))
     if not ends:
         last = layer(student, _answer(student))
         if isinstance(last, nn.Linear):
-            features = _value_of(student, _answer(student).all_input_nodes[0], lesson.inputs)
-            answers = lesson.targets.float().flatten(0, -2)
+            features = _value_of(student, _answer(student).all_input_nodes[0], task.inputs)
+            answers = task.targets.float().flatten(0, -2)
             _set(last, *ridge(features.flatten(0, -2), answers, _PENALTY))
         else:
-            _rescale(student, lesson)
+            _rescale(student, task)
         return
     teacher = _without_last_activation(teacher)
-    height, width = lesson.targets.shape[2:]
+    height, width = task.targets.shape[2:]
     samples = [recipe.samples_per_weight * conv.weight[0].numel() for _, conv, _ in ends]
     images = [max(8, -(-wanted // (height * width))) for wanted in samples]
-    order = torch.randperm(len(lesson.inputs), generator=generator)[: max(images)]
-    targets = outputs_of(teacher, lesson.teacher_inputs[order])
+    order = torch.randperm(len(task.inputs), generator=generator)[: max(images)]
+    targets = outputs_of(teacher, task.teacher_inputs[order])
     for shortcut in _shortcuts(node for node, _, _ in ends):
-        targets = targets - _value_of(below, shortcut, lesson.inputs[order])
+        targets = targets - _value_of(below, shortcut, task.inputs[order])
     targets = targets.permute(0, 2, 3, 1).flatten(0, 2)
     for (node, conv, first), wanted, count in zip(ends, samples, images, strict=True):
-        features = _columns(_value_of(below, node.all_input_nodes[0], lesson.inputs[order[:count]]), conv)
+        features = _columns(_value_of(below, node.all_input_nodes[0], task.inputs[order[:count]]), conv)
         rows = torch.randperm(len(features), generator=generator)[: max(wanted, 1024)]
         maps = slice(first, first + conv.out_channels)
         _set(conv, *ridge(features[rows], targets[rows, maps], _PENALTY))
@@ -55,7 +55,7 @@ def _set(module: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor) -> None:
         module.bias.copy_(bias)
 
 
-def _rescale(student: fx.GraphModule, lesson: Lesson) -> None:
+def _rescale(student: fx.GraphModule, task: BlockTask) -> None:
     """Least squares of one gain a channel, where only activation and pooling follow the last convolution.
 
     Both let a positive factor through, so the gain goes into the convolution (a dropped norm had made
@@ -67,7 +67,7 @@ def _rescale(student: fx.GraphModule, lesson: Lesson) -> None:
     conv = layer(student, node)
     if not isinstance(conv, nn.Conv2d) or len(node.users) > 1:
         return
-    made, targets = outputs_of(student, lesson.inputs[:_FOR_GAINS]), lesson.targets[:_FOR_GAINS].float()
+    made, targets = outputs_of(student, task.inputs[:_FOR_GAINS]), task.targets[:_FOR_GAINS].float()
     gain = (made * targets).sum(dim=(0, 2, 3)) / made.square().sum(dim=(0, 2, 3)).clamp_min(1e-12)
     gain = gain.clamp_min(_LEAST_GAIN)
     conv.weight.mul_(gain.reshape(-1, 1, 1, 1))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from training.blocks.closed_form import closed_form
-from training.blocks.task import Lesson, Recipe
+from training.blocks.task import BlockTask, Recipe
 from training.metrics import outputs_of
 from training.optim import descend
 
@@ -22,24 +22,24 @@ def error_of(student: nn.Module, inputs: Tensor, targets: Tensor) -> float:
     return float((outputs_of(student, inputs) - targets).square().mean() / spread.clamp_min(1e-12))
 
 
-def learn_block(student: fx.GraphModule, lesson: Lesson, recipe: Recipe) -> list[float]:
+def learn_block(student: fx.GraphModule, task: BlockTask, recipe: Recipe) -> list[float]:
     """Learn a block in place; its error on held-out images at the start, after each stage, at the end.
 
     A stage that makes the held-out error worse is undone, so that the last value is the least.
     """
-    held_out = max(1, min(round(len(lesson.inputs) * _HELD_OUT), _MOST_HELD_OUT))
-    inputs, targets = lesson.inputs[held_out:], lesson.targets[held_out:]
+    held_out = max(1, min(round(len(task.inputs) * _HELD_OUT), _MOST_HELD_OUT))
+    inputs, targets = task.inputs[held_out:], task.targets[held_out:]
     generator = torch.Generator().manual_seed(recipe.seed)
 
     def error() -> float:
-        return error_of(student, lesson.inputs[:held_out], lesson.targets[:held_out])
+        return error_of(student, task.inputs[:held_out], task.targets[:held_out])
 
     curve = [error()]
     for stage in (closed_form, _descent):
         before = {name: value.clone() for name, value in student.state_dict().items()}
         stage(
             student,
-            Lesson(inputs, lesson.teacher_inputs[held_out:], targets, lesson.teacher),
+            BlockTask(inputs, task.teacher_inputs[held_out:], targets, task.teacher),
             recipe,
             generator,
         )
@@ -51,12 +51,12 @@ def learn_block(student: fx.GraphModule, lesson: Lesson, recipe: Recipe) -> list
     return curve
 
 
-def _descent(student: fx.GraphModule, lesson: Lesson, recipe: Recipe, generator: torch.Generator) -> None:
-    spread = lesson.targets[:_FOR_SPREAD].float().var().clamp_min(1e-12)
+def _descent(student: fx.GraphModule, task: BlockTask, recipe: Recipe, generator: torch.Generator) -> None:
+    spread = task.targets[:_FOR_SPREAD].float().var().clamp_min(1e-12)
 
     def loss(index: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.half):
-            answers = student(lesson.inputs[index])
-        return (answers.float() - lesson.targets[index]).square().mean() / spread
+            answers = student(task.inputs[index])
+        return (answers.float() - task.targets[index]).square().mean() / spread
 
-    descend(student, loss, len(lesson.inputs), recipe.steps, recipe.batch, recipe.rate, generator)
+    descend(student, loss, len(task.inputs), recipe.steps, recipe.batch, recipe.rate, generator)

@@ -9,7 +9,7 @@ from torch import Tensor, fx
 from training.metrics import BATCH
 
 
-class Walk:
+class BlockRunner:
     """A network on its way through all images: only what is still to be read is kept.
 
     Parts must be asked for in the order in which the network runs them. What is ahead may be changed
@@ -93,5 +93,5 @@ class Walk:
 
 def walk(network: fx.GraphModule, inputs: Tensor, keep: Collection[str]) -> dict[str, Tensor]:
     """What the nodes in `keep` (``"output"`` among them) give for all images."""
-    steps = Walk(network, inputs)
+    steps = BlockRunner(network, inputs)
     return steps.run(len(steps.nodes), keep)

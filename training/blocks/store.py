@@ -18,7 +18,7 @@ from training.files import replacing
 _HEADER = struct.Struct("<Q")
 
 
-class Shelf:
+class WeightStore:
     """A folder of safetensors files with notes; each is written in one step, so that readers find it whole.
 
     Parameters

@@ -37,7 +37,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class BlockTask:
     """What a block shall learn.
 
     Attributes

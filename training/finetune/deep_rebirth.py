@@ -11,7 +11,7 @@ from merges.blocks import Block
 from merges.network import Network
 from training.errors import BadInputError
 from training.finetune.fit import Fit, Judge, fit
-from training.finetune.objectives import Labelled
+from training.finetune.objectives import LabelTraining
 from training.progress import Progress
 
 
@@ -47,7 +47,7 @@ def _named(name: str, found: Sequence[list[Block]]) -> list[Block]:
     raise BadInputError(f"--joint names {name!r}, but the plan merges no layer of that name")
 
 
-def train_as_paper(
+def train_as_deep_rebirth(
     network: Network,
     plan: Mapping[str, str],
     joint: Iterable[Sequence[str]],
@@ -85,7 +85,7 @@ def train_as_paper(
         epochs = how.epochs * (number + 1) // len(parts) - how.epochs * number // len(parts)
         losses += fit(
             merged,
-            Labelled(labels, fresh),
+            LabelTraining(labels, fresh),
             images,
             len(labels),
             replace(how, epochs=epochs),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.finetune.checkpoint import Progressed, resume, save
-from training.finetune.objectives import Way
+from training.finetune.objectives import Objective
 from training.optim import batches
 from training.progress import Progress
 
@@ -48,7 +48,7 @@ def is_first() -> bool:
 
 def fit(
     merged: nn.Module,
-    way: Way,
+    objective: Objective,
     images: Callable[[Tensor], Tensor],
     count: int,
     how: Fit,
@@ -73,10 +73,10 @@ def fit(
     if how.epochs == 0:
         merged.eval()
         return []
-    run = _Run(merged, way, images, count, how, folder / "tensorboard" / part, judge is not None)
-    checkpoint, identity = folder / f"checkpoint-{part}.pt", json.dumps([asdict(how), way.describe()])
+    run = _Run(merged, objective, images, count, how, folder / "tensorboard" / part, judge is not None)
+    checkpoint, identity = folder / f"checkpoint-{part}.pt", json.dumps([asdict(how), objective.describe()])
     done = resume(checkpoint, run.parts, run.schedule, identity) or Progressed([], [])
-    with way.watching(merged, run.fabric.device):
+    with objective.watching(merged, run.fabric.device):
         for epoch in range(len(done.losses), how.epochs):
             if done.stale(how.patience):
                 break
@@ -98,7 +98,7 @@ class _Run:
     def __init__(
         self,
         merged: nn.Module,
-        way: Way,
+        objective: Objective,
         images: Callable[[Tensor], Tensor],
         count: int,
         how: Fit,
@@ -106,15 +106,15 @@ class _Run:
         judged: bool,
     ) -> None:
         self.fabric = _fabric(how, logs)
-        self.way, self.images, self.count, self.how = way, images, count, how
+        self.objective, self.images, self.count, self.how = objective, images, count, how
         self.merged = merged.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = AveragedModel(self.merged, multi_avg_fn=get_ema_multi_avg_fn(how.average))
         self.best = copy.deepcopy(self.mean) if judged else self.mean
-        self.network, self.optimiser = self.fabric.setup(self.merged, way.optimiser(self.merged))
+        self.network, self.optimiser = self.fabric.setup(self.merged, objective.optimiser(self.merged))
         self.a_pass = max(1, count // min(how.batch, count))
         self.total = how.epochs * self.a_pass
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, lambda step: way.factor(step, self.total)
+            self.optimiser, lambda step: objective.factor(step, self.total)
         )
         self.parts = {
             "model": self.merged,
@@ -136,7 +136,7 @@ class _Run:
             inputs = self.images(index).to(fabric.device, memory_format=torch.channels_last)
             answers = self.network(inputs)
             with fabric.autocast():
-                loss = self.way.loss(answers, inputs, index)
+                loss = self.objective.loss(answers, inputs, index)
             self.optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
             self.optimiser.step()
@@ -150,7 +150,9 @@ class _Run:
 
     def log(self, epoch: int, values: dict[str, float]) -> None:
         """To TensorBoard, with the learning rates' factor."""
-        self.fabric.log_dict(values | {"rate": self.way.factor(self.schedule.last_epoch, self.total)}, epoch)
+        self.fabric.log_dict(
+            values | {"rate": self.objective.factor(self.schedule.last_epoch, self.total)}, epoch
+        )
 
 
 def _fabric(how: Fit, logs: Path) -> Fabric:

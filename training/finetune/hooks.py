@@ -8,7 +8,7 @@ from torch.utils.hooks import RemovableHandle
 
 
 @contextmanager
-def tapped(model: nn.Module, names: Collection[str]) -> Iterator[dict[str, Tensor]]:
+def hooked_outputs(model: nn.Module, names: Collection[str]) -> Iterator[dict[str, Tensor]]:
     """The latest outputs of some submodules, by name."""
     outputs: dict[str, Tensor] = {}
 

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from training.finetune.hooks import tapped
+from training.finetune.hooks import hooked_outputs
 from training.finetune.short import distillation
 from training.optim import cosine, relative_adam
 
 _RATE, _RATE_OF_MANY, _MANY_IMAGES = 1e-3, 4e-3, 4000
 
 
-class Way(Protocol):
-    """What ``fit`` needs to know. `describe` identifies the way in checkpoints."""
+class Objective(Protocol):
+    """What ``fit`` needs to know. `describe` identifies the objective in checkpoints."""
 
     def describe(self) -> str: ...
 
@@ -57,7 +57,7 @@ def _label_error(answers: Tensor, labels: Tensor) -> Tensor:
 
 
 @dataclass
-class Distilled:
+class Distillation:
     """Towards the teacher's answers and outputs of `blocks`, and towards labels where there are some.
 
     Attributes
@@ -88,8 +88,8 @@ class Distilled:
     def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
         self.teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         with (
-            tapped(network, self.blocks) as self._made,
-            tapped(self.teacher, self.blocks) as self._wanted,
+            hooked_outputs(network, self.blocks) as self._made,
+            hooked_outputs(self.teacher, self.blocks) as self._wanted,
             _whole(network),
         ):
             yield
@@ -114,8 +114,8 @@ class Distilled:
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """The paper's way (DeepRebirth, section 3): labels, momentum, new layers ten times as fast.
+class LabelTraining:
+    """The paper's (DeepRebirth, section 3): labels, momentum, new layers ten times as fast.
 
     Attributes
     ----------
