@@ -32,13 +32,14 @@ from search.commands import terminal  # noqa: E402
 from search.deploy.train import Training, bottom_up  # noqa: E402
 from search.scoring.latency import Device, Latencies  # noqa: E402
 from search.space import presets  # noqa: E402
-from training.files import weights_of  # noqa: E402
+from training.config import ModelConfig  # noqa: E402
 from training.finetune.fit import Fit, fit  # noqa: E402
 from training.finetune.objectives import Distillation, rate_for  # noqa: E402
 from training.metrics import Accuracy, evaluate  # noqa: E402
 from training.optim import half_pays  # noqa: E402
 from training.progress import Watch  # noqa: E402
-from training.workbench import ModelConfig, Workbench, workbench  # noqa: E402
+from training.saved import weights_of  # noqa: E402
+from training.workbench import Workbench, workbench  # noqa: E402
 
 _MODULES = "modules"
 _STAGES = 2

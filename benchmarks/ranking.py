@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau, spearmanr
 
+from search.study.records import TrialRecord
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -27,14 +29,14 @@ from search.accuracy_model import AccuracyModel  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.deploy.train import Training, train  # noqa: E402
 from search.evaluation.evaluator import Evaluator  # noqa: E402
-from search.evaluation.proxy import Proxy  # noqa: E402
+from search.proxy import Proxy  # noqa: E402
 from search.results import front  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
 from search.run import SearchConfig, evaluator_of, search  # noqa: E402
 from search.space.parameters import distributions, to_plan  # noqa: E402
 from search.study.study import finished  # noqa: E402
+from training.config import ModelConfig  # noqa: E402
 from training.progress import silent  # noqa: E402
-from training.workbench import ModelConfig  # noqa: E402
 
 _RANDOM, _TRAINED, _EPOCHS, _TRIALS = 50, 20, 3, 100
 _SEED = 0
@@ -69,7 +71,7 @@ def main() -> None:
         terminal.note(f"model and proxy, {_RANDOM} random plans: {figure}")
         points = front.read(study).points
         chosen = [points[i] for i in np.unique(np.linspace(0, len(points) - 1, _TRAINED).round().astype(int))]
-        seconds = {trial.number: trial.user_attrs["seconds"] for trial in finished(study)}
+        seconds = {trial.number: TrialRecord.read(trial).seconds for trial in finished(study)}
         reached, start, progress = [], time.perf_counter(), watch("full training")
         for done, point in enumerate(chosen):
             plan_file, out = PlanFile.of_trial(study, point), home / str(point.trial)

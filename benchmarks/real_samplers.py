@@ -23,6 +23,8 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
 
+from search.study.records import TrialRecord
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -32,13 +34,13 @@ from search.engine.claims import Claims, open_engine  # noqa: E402
 from search.engine.trials import Worker  # noqa: E402
 from search.evaluation.bounds import Limits  # noqa: E402
 from search.evaluation.evaluator import Evaluation, Evaluator  # noqa: E402
-from search.evaluation.proxy import Proxy  # noqa: E402
 from search.pareto import hypervolume_area  # noqa: E402
+from search.proxy import Proxy  # noqa: E402
 from search.results import front  # noqa: E402
 from search.run import SearchConfig, evaluator_of  # noqa: E402
 from search.scoring.latency import Score  # noqa: E402
 from search.study import study as studies  # noqa: E402
-from training.workbench import ModelConfig  # noqa: E402
+from training.config import ModelConfig  # noqa: E402
 
 _TRIALS = (15, 25, 40, 60, 100)
 _SECONDS = (60, 120, 240, 360, 480)
@@ -61,7 +63,7 @@ def known(storage: str) -> dict[str, tuple[float, float]]:
     """Accuracy and seconds of every plan that a study of the database has finished."""
     studied = (studies.open_study(name, storage) for name in optuna.get_all_study_names(storage))
     trials = (trial for study in studied for trial in studies.finished(study))
-    return {t.user_attrs["plan_id"]: (t.values[1], t.user_attrs["seconds"]) for t in trials}
+    return {TrialRecord.read(t).plan_id: (t.values[1], TrialRecord.read(t).seconds) for t in trials}
 
 
 def curve(study: optuna.Study) -> list[tuple[float, float]]:
@@ -77,7 +79,7 @@ def curve(study: optuna.Study) -> list[tuple[float, float]]:
 
 def seconds(trial: FrozenTrial) -> float:
     """What a trial takes to be chosen and judged, also where its answer was known."""
-    judged = float(trial.user_attrs["seconds"])
+    judged = TrialRecord.read(trial).seconds
     passed = trial.duration.total_seconds() if trial.duration else 0.0
     return passed if passed > judged else passed + judged
 

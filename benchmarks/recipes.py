@@ -32,7 +32,8 @@ from search.deploy.train import Training, relearn_steps_for, train  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
 from search.scoring.latency import Device, Latencies  # noqa: E402
 from search.space.presets import preset  # noqa: E402
-from training.workbench import ModelConfig, workbench  # noqa: E402
+from training.config import ModelConfig  # noqa: E402
+from training.workbench import workbench  # noqa: E402
 
 _JOINT = (("4b", "4c", "4d"),)  # as in the paper
 _HEADINGS = ("seed", "recipe", "speed-up", "teacher top-1 %", "top-1 %", "expected top-1 %", "seconds")

@@ -30,8 +30,8 @@ sys.path.insert(0, str(ROOT))
 from merges.blocks import Block  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.evaluation.evaluator import Evaluator  # noqa: E402
-from search.evaluation.proxy import Proxy  # noqa: E402
 from search.pareto import hypervolume_area  # noqa: E402
+from search.proxy import Proxy  # noqa: E402
 from search.samplers import make_sampler, names  # noqa: E402
 from search.scoring.latency import Device, Latencies  # noqa: E402
 from search.space.additive import OptionEstimate  # noqa: E402
@@ -39,8 +39,9 @@ from search.space.estimates import guessed_loss  # noqa: E402
 from search.space.problem import Problem  # noqa: E402
 from search.space.warm_start import ladder  # noqa: E402
 from training.blocks.store import WeightStore  # noqa: E402
+from training.config import ModelConfig  # noqa: E402
 from training.metrics import accuracy  # noqa: E402
-from training.workbench import ModelConfig, workbench  # noqa: E402
+from training.workbench import workbench  # noqa: E402
 
 _OPTIONS = ("keep", "slim", "merged")
 _SHOWN = (25, 50, 100, 200, 300)

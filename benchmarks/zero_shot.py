@@ -17,9 +17,9 @@ sys.path.insert(0, str(ROOT))
 
 from search import run  # noqa: E402
 from search.commands import terminal  # noqa: E402
-from search.evaluation.proxy import Proxy  # noqa: E402
+from search.proxy import Proxy  # noqa: E402
 from search.results import front, tables  # noqa: E402
-from training.workbench import ModelConfig  # noqa: E402
+from training.config import ModelConfig  # noqa: E402
 
 _BUDGET = 16
 

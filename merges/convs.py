@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from merges.algebra import compose_kernels, dense_kernel, embed_kernel
-from merges.geometry import sides
+from merges.sizes import sides
 
 
 def make_conv(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from merges.sizes import sides
+
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
@@ -22,11 +24,6 @@ class Window:
             self.stride * stride,
             self.start - padding * self.stride,
         )
-
-
-def sides(value: int | Sequence[int]) -> tuple[int, int]:
-    """Both sides of a size that may be given as one number."""
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
 def window_of(layers: Sequence[nn.Module | None]) -> Window | None:

@@ -8,30 +8,36 @@ from typing import Any
 
 import optuna
 from optuna.trial import TrialState
+from scipy.stats import spearmanr
 
 from merges.network import Network
+from search.accuracy_model import ENOUGH_PLANS, AccuracyModel
 from search.engine import processes
 from search.engine.claims import Claims, open_engine
 from search.engine.trials import Worker
 from search.engine.unclaimed import close_left
 from search.evaluation.bounds import Limits, reachable
 from search.evaluation.evaluator import Evaluator
-from search.evaluation.proxy import Proxy
 from search.evaluation.proxy_budget import carried_on, paced
 from search.evaluation.zero_shot import ZeroShot
+from search.proxy import Proxy
 from search.results.dashboard import describe_study
 from search.scoring.availability import priced
 from search.scoring.latency import Device, Latencies
 from search.scoring.objectives import goals
+from search.space.parameters import to_params
 from search.study import study
+from search.study.recording import study_record
+from search.study.records import StudyRecord, reason_of, write_accuracy_model
 from search.study.storage import patiently
 from training.blocks.store import WeightStore
+from training.config import ModelConfig
 from training.data.loading import NO_DATA
-from training.data.sizes import Shape, written
 from training.errors import BadInputError, SearchFailedError
 from training.models.loading import is_onnx
 from training.progress import Progress, Watch, silent
-from training.workbench import ModelConfig, workbench
+from training.sizes import Shape, written
+from training.workbench import workbench
 
 _GUESSING = 1.5
 _SEEDS_APART = 1009
@@ -89,15 +95,22 @@ def search(
         raise BadInputError(f"study {name!r} exists in {storage}; choose another --study, or --resume it")
     if config.proxy_seconds is not None:
         seconds = config.proxy_seconds
-        proxy = carried_on(begun, config.proxy, seconds) if begun else paced(evaluator, seconds, note)
+        if begun:
+            earlier = begun.arguments["proxy_seconds"], begun.proxy.finetune_steps
+            proxy = carried_on(*earlier, config.proxy, seconds)
+        else:
+            proxy = paced(evaluator, seconds, note)
         evaluator, config = evaluator.with_proxy(proxy), replace(config, proxy=proxy)
     looking = watch("finding what can be reached")
     note(reachable(evaluator.latencies, evaluator.estimates, evaluator.exact, config.limits, looking))
-    running = study.start(name, storage, evaluator, config.budget, config.arguments())
+    running = study.start(name, storage, study_record(evaluator, config.arguments()))
     if not begun:
         describe_study(running, evaluator.describe())
+    if not begun or evaluator.enumerates:
+        first, network = evaluator.first_plans(config.budget), evaluator.bench.network
+        study.enqueue(running, ((name, to_params(network, plan)) for name, plan in first))
     note(f"study {name}: {evaluator.describe()}")
-    warn_of_guessing(running.user_attrs["baseline"], evaluator.bench.network.classes, note)
+    warn_of_guessing(StudyRecord.read(running), note)
     progress = watch("trials")
     with study.kept(storage):
         if config.workers == 1 or evaluator.enumerates:
@@ -105,6 +118,7 @@ def search(
         else:
             _together(running, config, storage, home, progress)
         _account_for(running, config.budget, note)
+        _foretell(running, evaluator)
     return running
 
 
@@ -120,11 +134,20 @@ def _account_for(running: optuna.Study, budget: int, note: Callable[[str], None]
     if count >= budget:
         return
     refused = running.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
-    why = f", the last: {refused[-1].user_attrs['reason']}" if refused else ""
+    why = f", the last: {reason_of(refused[-1])}" if refused else ""
     text = f"ended after {count} of {budget} trials: no other plan was found that is worth training{why}"
     if not count:
         raise SearchFailedError(f"{text}; widen the limits, or offer more sites")
     note(text)
+
+
+def _foretell(running: optuna.Study, evaluator: Evaluator) -> None:
+    """Record how well the accuracy model ranks plans that it has not seen, where there are enough."""
+    tried = [(trial.params, trial.values[1]) for trial in study.finished(running)]
+    if len(tried) >= ENOUGH_PLANS:
+        foretold = AccuracyModel(evaluator.estimates, evaluator.untouched()).left_out(tried)
+        spearman = float(spearmanr(foretold, [reached for _, reached in tried])[0])
+        write_accuracy_model(running, spearman, len(tried))
 
 
 def _together(
@@ -189,11 +212,12 @@ def evaluator_of(config: SearchConfig, home: Path, watch: Watch, note: Callable[
     return evaluator
 
 
-def warn_of_guessing(baseline: dict[str, float], classes: int, note: Callable[[str], None]) -> None:
+def warn_of_guessing(record: StudyRecord, note: Callable[[str], None]) -> None:
     """Say so where the untouched network answers no better than chance: what is judged then means nothing."""
-    if baseline.get("top1", 100.0) <= _GUESSING * 100 / classes:
+    right = record.baseline.accuracies.top1 if record.baseline.accuracies else 100.0
+    if right <= _GUESSING * 100 / record.classes:
         note(
-            f"warning: the untouched network gets {baseline['top1']:.1f} % right, no better than guessing; "
+            f"warning: the untouched network gets {right:.1f} % right, no better than guessing; "
             "do --weights, --labels and --preprocess belong to it?"
         )
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from optuna.trial import TrialState
 
 import cli
+from search.study.records import StudyRecord, TrialRecord
 from search.study.storage import storage_of
 from tests.program import ROOT, SMALL, STUDY, answer, opened, run, search
 
@@ -31,20 +32,22 @@ EXACT = ("compose:", "shortcut:", "parallel:")
 def test_trials_carry_everything_that_was_decided_and_paid(home: Path) -> None:
     study = opened(home)
     finished = study.get_trials(states=(TrialState.COMPLETE,))
-    assert len({t.user_attrs["plan_id"] for t in finished}) == len(finished) == 6
+    assert len({TrialRecord.read(t).plan_id for t in finished}) == len(finished) == 6
     for trial in finished:
-        attributes = trial.user_attrs
-        assert sum(attributes["latency_by_class_ms"].values()) == pytest.approx(trial.values[0])
-        assert attributes["macs"] > 0
-        assert attributes["parameters"] > 0
-        assert attributes["seconds"] > 0
-        assert 0 <= attributes["top1"] <= attributes["top5"] <= 100
-        assert attributes["peak_activation_bytes"] > 0
-        searched = {site for site in attributes["plan"] if not site.startswith(EXACT)}
+        record = TrialRecord.read(trial)
+        assert sum(record.cost.by_class_ms.values()) == pytest.approx(trial.values[0])
+        assert record.cost.macs > 0
+        assert record.cost.parameters > 0
+        assert record.seconds > 0
+        assert record.accuracies
+        assert 0 <= record.accuracies.top1 <= record.accuracies.top5 <= 100
+        assert record.peak_activation_bytes > 0
+        searched = {site for site in record.plan if not site.startswith(EXACT)}
         assert searched <= set(trial.params)
-    assert {"versions", "setup", "arguments", "latency_source", "proxy", "fingerprint"} <= set(
-        study.user_attrs
-    )
+    made = StudyRecord.read(study)
+    assert made.versions["optuna"] == optuna.__version__
+    assert made.arguments["budget"] == 6
+    assert made.model.input_size == 24
 
 
 def test_the_same_command_continues_the_study(home: Path) -> None:
@@ -62,7 +65,9 @@ def test_one_seed_gives_the_same_plans_and_accuracies(home: Path, tmp_path: Path
     (tmp_path / "studies").mkdir()
     assert search(tmp_path, 6).returncode == 0
     trials = [opened(where).get_trials(states=(TrialState.COMPLETE,))[:6] for where in (home, tmp_path)]
-    assert [t.user_attrs["plan_id"] for t in trials[0]] == [t.user_attrs["plan_id"] for t in trials[1]]
+    assert [TrialRecord.read(t).plan_id for t in trials[0]] == [
+        TrialRecord.read(t).plan_id for t in trials[1]
+    ]
     assert [t.values for t in trials[0]] == [t.values for t in trials[1]]
 
 

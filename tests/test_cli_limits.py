@@ -6,6 +6,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search.study.records import StudyRecord, reason_of
 from tests.program import run
 
 SMALL = ("--model", "tests.networks:mixed", "--input-size", "24", "--study", "s")
@@ -17,12 +18,12 @@ def test_no_plan_beyond_a_limit_is_trained(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "reachable: latency" in done.stderr
     study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'studies.db'}")
-    untouched = study.user_attrs["baseline"]["latency_ms"]
+    untouched = StudyRecord.read(study).baseline.cost.latency_ms
     finished = study.get_trials(states=(TrialState.COMPLETE,))
     assert len(finished) == 6
     assert all(trial.values[0] <= 0.6 * untouched for trial in finished)
     pruned = study.get_trials(states=(TrialState.PRUNED,))
-    assert any("more than --max-latency 60%" in trial.user_attrs["reason"] for trial in pruned)
+    assert any("more than --max-latency 60%" in reason_of(trial) for trial in pruned)
 
 
 def test_a_search_that_runs_out_of_plans_says_so(tmp_path: Path) -> None:

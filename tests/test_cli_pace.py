@@ -5,8 +5,9 @@ from pathlib import Path
 import optuna
 import pytest
 
-from search.evaluation.proxy import Proxy
 from search.evaluation.proxy_budget import carried_on
+from search.proxy import Proxy
+from search.study.records import StudyRecord
 from tests.program import run
 from training.errors import BadInputError
 
@@ -21,8 +22,8 @@ def test_seconds_become_steps_that_a_study_keeps(tmp_path: Path) -> None:
 
     def steps() -> int:
         study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'studies.db'}")
-        assert study.user_attrs["arguments"]["proxy_seconds"] == 3
-        return int(study.user_attrs["proxy"]["finetune_steps"])
+        assert StudyRecord.read(study).arguments["proxy_seconds"] == 3
+        return StudyRecord.read(study).proxy.finetune_steps
 
     code, said = search(1, 1e-6)
     assert code == 2
@@ -36,9 +37,9 @@ def test_seconds_become_steps_that_a_study_keeps(tmp_path: Path) -> None:
     assert code == 0, said
     assert steps() == found
     with pytest.raises(BadInputError, match="begun with --proxy-seconds 3"):
-        carried_on({"arguments": {"proxy_seconds": 3}}, Proxy(), 2)
+        carried_on(3, 4, Proxy(), 2)
     with pytest.raises(BadInputError, match="begun with --proxy-steps"):
-        carried_on({"arguments": {}}, Proxy(), 2)
+        carried_on(None, 4, Proxy(), 2)
 
 
 def test_seconds_of_a_search_that_trains_nothing_are_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from sqlalchemy import text
 
 from search.engine.claims import open_engine
+from search.study.records import TrialRecord
 from search.study.storage import storage_of
 from tests.dashboard import shown
 from tests.postgres import Postgres
@@ -55,7 +56,7 @@ def wait_for(what: Callable[[], bool], seconds: float = 240) -> None:
 def check_whole(storage: str, budget: int) -> None:
     finished = trials(storage, TrialState.COMPLETE)
     assert len(finished) == budget
-    assert len({trial.user_attrs["plan_id"] for trial in finished}) == budget
+    assert len({TrialRecord.read(trial).plan_id for trial in finished}) == budget
     assert not trials(storage, TrialState.RUNNING)
     check_dashboard(storage, finished)
 
@@ -68,7 +69,7 @@ def check_dashboard(storage: str, finished: list[optuna.trial.FrozenTrial]) -> N
     notes = {trial["number"]: trial["note"]["body"] for trial in page["trials"]}
     for trial in finished:
         assert f"{trial.values[0]:.2f} ms" in notes[trial.number]
-        for site, option in trial.user_attrs["plan"].items():
+        for site, option in TrialRecord.read(trial).plan.items():
             assert f"| {site} | {option} |" in notes[trial.number]
 
 

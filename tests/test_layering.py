@@ -1,6 +1,8 @@
 """Imports run one way: search -> training -> merges, and search -> latency_models; and from room to room."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +17,12 @@ MAY_IMPORT = {
 }
 ROOMS = {  # each imports those before it
     "training": (
-        *("errors", "files", "factories", "progress", "optim", "metrics"),
+        *("errors", "files", "saved", "factories", "sizes", "config", "progress", "optim", "metrics"),
         *("sources", "data", "onnx_input", "models", "export", "teacher", "finetune", "blocks", "workbench"),
     ),
     "search": (
-        *("pareto", "scoring", "space", "accuracy_model", "samplers", "evaluation", "study", "results"),
-        *("deploy", "engine", "run", "commands"),
+        *("pareto", "titles", "proxy", "scoring", "space", "accuracy_model", "samplers", "evaluation"),
+        *("study", "results", "deploy", "engine", "run", "commands"),
     ),
 }
 
@@ -71,3 +73,10 @@ def test_nobody_imports_what_is_private(package: str) -> None:
         for module, name in imports(path):
             if module.split(".")[0] in MAY_IMPORT:
                 assert not any(part.startswith("_") for part in (*module.split("."), name)), (path, module)
+
+
+def test_a_front_is_read_without_torch_and_the_accuracy_model() -> None:
+    needless = "{'torch', 'ortools', 'search.accuracy_model'}"
+    program = f"import sys, search.commands.front; sys.exit(str({needless} & set(sys.modules) or ''))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.strip() == ""

@@ -9,7 +9,8 @@ import optuna
 import pytest
 
 from search.results import front, html
-from search.space.parameters import PRESET
+from search.study.records import for_preset
+from tests.recorded import cost, record, record_trial
 
 BROWSER = next(
     (name for name in ("chromium", "chromium-browser", "google-chrome") if shutil.which(name)), None
@@ -25,19 +26,14 @@ def study() -> optuna.Study:
     made = optuna.create_study(
         directions=["minimize", "maximize"], study_name="</script> & co", sampler=sampler
     )
-    sizes = {"latency_by_class_ms": {"conv": 8.0, "lrn": 2.0}, "latency_basis": "2 kernels measured"}
-    baseline = {"latency_ms": 10.0, "accuracy": 90.0, "top1": 89.0}
-    notes = {"network": "net", "target": "t", "proxy": {"metric": "top1"}, "latency_source": "source"}
-    for key, value in (notes | {"baseline": baseline | sizes}).items():
-        made.set_user_attr(key, value)
+    record(made, cost(10.0, {"conv": 8.0, "lrn": 2.0}), 90.0)
     options = optuna.distributions.CategoricalDistribution(["keep", "merged"])
     for number in range(TRIALS):
         trial = made.ask({f"site{bit}": options for bit in range(4)})
         plan = {site: option for site, option in trial.params.items() if option != "keep"}
         values = [10.0 - 2 * len(plan) + 0.01 * number, 90.0 - len(plan) - 0.02 * number]
-        told = {"plan": plan, "plan_id": f"p{number}", "macs": 5, "parameters": 7, "latency_kind": "measured"}
-        told |= {"latency_error": 0.01, "latency_by_class_ms": {"conv": values[0]}, "top1": values[1]}
-        for key, value in (told | ({PRESET: "paper"} if number == 3 else {})).items():
+        record_trial(trial, plan, *values)
+        for key, value in for_preset("paper" if number == 3 else "").items():
             trial.set_user_attr(key, value)
         made.tell(trial, values)
     return made

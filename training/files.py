@@ -8,24 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors.torch import save_file
-from torch import Tensor, nn
-
 
 def digest(value: object) -> str:
     """Twelve hexadecimal digits that stand for a value of JSON's kinds in the names of files."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
-
-
-def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """A network's weights as safetensors takes them."""
-    return {name: value.contiguous() for name, value in model.state_dict().items()}
-
-
-def save_weights(weights: dict[str, Tensor], path: Path) -> None:
-    """Write weights as safetensors, in one step."""
-    with replacing(path) as temporary:
-        save_file(weights, temporary)
 
 
 @contextmanager

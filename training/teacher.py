@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from training.data.dataset import Data
-from training.files import digest, save_weights, weights_of
+from training.files import digest
 from training.models.loading import LoadedModel
 from training.optim import batches, cosine, half_pays, relative_adam
 from training.progress import Progress
+from training.saved import save_weights, weights_of
 
 _BATCH = 32
 _RATE = 2e-3

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from merges.graph import TraceError
@@ -14,64 +13,46 @@ from merges.reading.read import Reading
 from merges.rule import discover
 from training import models, teacher
 from training.blocks.task import Recipe
+from training.config import ModelConfig
 from training.data.augment import changed, shifted
 from training.data.dataset import Data, Images
 from training.data.loading import NO_DATA, DataSpec
 from training.data.loading import load as load_images
 from training.data.preprocess import Preprocess
-from training.data.sizes import Shape, Size, plane
 from training.errors import BadInputError
 from training.metrics import Accuracy, evaluate
 from training.progress import Progress, Watch
+from training.sizes import Shape, Size, plane
 
 _DIGITS_SIZE = 64
 _DIGITS_EPOCHS, _PHOTO_EPOCHS = 8, 20
 _FACTORING = "low_rank"
 
 
-class ModelConfig(BaseModel):
-    """Everything that decides what is learned: recorded in the study and in every plan."""
+def _left_out(setup: ModelConfig) -> tuple[str, ...]:
+    """Rules that are not offered: factoring unless it is asked for; without training, the learned."""
+    if setup.zero_shot:
+        return tuple(name for name, rule in discover().items() if not rule.exact and name != _FACTORING)
+    return () if setup.low_rank or setup.only else (_FACTORING,)
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = "googlenet"
-    weights: str | None = None
-    preprocess: str | None = None
-    data: str = "digits"
-    eval_data: str | None = None
-    labels: str | None = None
-    input_size: Size | None = None
-    teacher_epochs: int | None = None
-    max_images: int = 20000
-    seed: int = 0
-    only: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    low_rank: bool = False
-    zero_shot: bool = False
+def _data_spec(setup: ModelConfig, shape: Shape) -> DataSpec:
+    """Which images are seen, as a network of that input shape takes them."""
+    size = plane(shape)
+    return DataSpec(setup.data, setup.eval_data, setup.labels, size, setup.seed, setup.max_images, shape[0])
 
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Rules that are not offered: factoring unless it is asked for; without training, the learned."""
-        if self.zero_shot:
-            return tuple(name for name, rule in discover().items() if not rule.exact and name != _FACTORING)
-        return () if self.low_rank or self.only else (_FACTORING,)
 
-    def data_spec(self, shape: Shape) -> DataSpec:
-        """The part that decides which images are seen, as a network of that input shape takes them."""
-        size = plane(shape)
-        return DataSpec(self.data, self.eval_data, self.labels, size, self.seed, self.max_images, shape[0])
-
-    def loaded(self, classes: int | None = None) -> models.LoadedModel:
-        """The network as it comes; without weights, with so many classes."""
-        digits = self.data == "digits" and not models.is_onnx(self.model)
-        return models.load(
-            self.model,
-            self.weights,
-            classes,
-            self.seed,
-            self.preprocess,
-            self.input_size or (_DIGITS_SIZE if digits else None),
-        )
+def _loaded(setup: ModelConfig, classes: int | None = None) -> models.LoadedModel:
+    """The network as it comes; without weights, with so many classes."""
+    digits = setup.data == "digits" and not models.is_onnx(setup.model)
+    return models.load(
+        setup.model,
+        setup.weights,
+        classes,
+        setup.seed,
+        setup.preprocess,
+        setup.input_size or (_DIGITS_SIZE if digits else None),
+    )
 
 
 @dataclass(frozen=True)
@@ -151,14 +132,14 @@ def workbench(
     BadInputError
         The model, the weights or the data are not usable, or do not fit each other.
     """
-    loaded = setup.loaded()
+    loaded = _loaded(setup)
     if setup.data == NO_DATA and not loaded.trained:
         raise BadInputError(
             f"{setup.model} has no weights and nothing to learn them from; give --weights FILE"
         )
     images = _images(setup, loaded, watch("reading images"), note)
     if not loaded.trained:
-        loaded = setup.loaded(len(images.classes))
+        loaded = _loaded(setup, len(images.classes))
     photo = next((part.pixels[:1] for part in (images.train, images.test) if len(part)), None)
     photo = None if photo is None else loaded.preprocess(photo)[0]
     reading = _read(loaded)
@@ -186,7 +167,7 @@ def _images(
     setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, note: Callable[[str], None]
 ) -> Data:
     """The images, and a word about them before anything begins."""
-    images = load_images(setup.data_spec(loaded.input_shape), progress)
+    images = load_images(_data_spec(setup, loaded.input_shape), progress)
     if len(images.train) or len(images.test):
         note(images.summary())
     for remark in images.remarks():
@@ -228,7 +209,7 @@ def _found(reading: Reading, setup: ModelConfig, photo: Tensor | None) -> Networ
     """The network with the weights that it has now, and the sites that the user wants to see merged."""
     try:
         network = found(reading, photo).without_softmax()
-        return network.restricted(setup.only, setup.skip, setup.left_out)
+        return network.restricted(setup.only, setup.skip, _left_out(setup))
     except (TraceError, PatternError) as error:
         raise BadInputError(str(error)) from error
 

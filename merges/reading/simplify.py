@@ -12,9 +12,9 @@ from torch import fx, nn
 
 from merges.convs import make_conv
 from merges.functions import cut
-from merges.geometry import sides
 from merges.graph import fresh_name, layer
 from merges.norm import FastLocalResponseNorm
+from merges.sizes import sides
 
 
 def simplify(made: fx.GraphModule) -> None:

@@ -12,10 +12,10 @@ Formula     W[o, i, q s + t] = sum over m of W2[o, m, q] W1[m, i, t], b = b2 + s
 from torch import fx, nn
 
 from merges.convs import composed, composed_weights, pooling_as_conv, why_not_composed
-from merges.geometry import sides
 from merges.graph import bypass, find, label, layer, shared_layers, tidy
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
+from merges.sizes import sides
 
 _ONE, _SWAP = "one convolution", "pool first"
 _MOST_MACS = 2

@@ -15,10 +15,11 @@ from torch import fx, nn
 
 from merges.algebra import dense_kernel, embed_kernel
 from merges.convs import composed, identity_conv, is_plain, make_conv, summed
-from merges.geometry import padding_for, sides, window_of
+from merges.geometry import padding_for, window_of
 from merges.graph import chain_back, find, is_addition, label, layer, shared_layers, tidy
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
+from merges.sizes import sides
 
 _KERNELS = (7, 5, 3, 1)
 _MOST_OPTIONS = 2

@@ -12,10 +12,10 @@ from torch import fx, nn
 
 from merges.algebra import fold_norm
 from merges.convs import identity_conv, is_plain, make_conv, summed
-from merges.geometry import sides
 from merges.graph import find, is_addition, label, layer, shared_layers, tidy
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
+from merges.sizes import sides
 
 _ONE = "one convolution"
 

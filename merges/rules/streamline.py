@@ -21,10 +21,11 @@ from torch import fx, nn
 
 from merges.algebra import embed_kernel, spread_kernel
 from merges.convs import make_conv
-from merges.geometry import POOLS, Window, padding_for, sides, window_of
+from merges.geometry import POOLS, Window, padding_for, window_of
 from merges.graph import bypass, find, insert_after, label, layer, shared_layers, tidy
 from merges.places import place
 from merges.rule import Refusal, Site, Stage
+from merges.sizes import sides
 
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6)
 _NORMS = (nn.LocalResponseNorm, nn.BatchNorm2d)

@@ -9,8 +9,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from training.data.sizes import Size, parsed
 from training.errors import BadInputError
+from training.sizes import Size, parsed
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -9,7 +9,8 @@ import click
 
 from merges.plan import Plan
 from search.commands import options, terminal
-from search.results import front, planfile, tables
+from search.results import front, planfile
+from search.results.plan_table import plan_table
 from search.results.planfile import PlanFile
 from search.results.svg import draw
 from search.scoring.availability import priced
@@ -68,7 +69,7 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
     train = f"Next:\n  python cli.py train --plan {path} --epochs 10 --out runs/merged"
     export = f"Next:\n  python cli.py export --plan {path} --out model.onnx"
     command = export if found.setup and found.setup.zero_shot else train
-    options.say(found.model_dump(mode="json"), as_json, tables.plan_table(found), command)
+    options.say(found.model_dump(mode="json"), as_json, plan_table(found), command)
 
 
 def _preset(preset: str, given: dict[str, Any]) -> PlanFile:

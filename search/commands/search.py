@@ -8,13 +8,14 @@ import click
 from search import run, samplers
 from search.commands import options, terminal
 from search.evaluation.bounds import Limits
-from search.evaluation.proxy import KEPT, METRICS, Proxy
+from search.proxy import Proxy
 from search.results import front, tables
 from search.scoring import objectives
 from search.scoring.objectives import ALWAYS, MORE
+from search.titles import KEPT, METRICS
+from training.config import ModelConfig
 from training.data.loading import NO_DATA
 from training.errors import BadInputError
-from training.workbench import ModelConfig
 
 
 @click.command("search", epilog="Example: python cli.py search --target arm-a57 --budget 100")

@@ -14,11 +14,12 @@ from latency_models.measure import side_by_side
 from latency_models.runtimes.onnxruntime import session_of
 from search.deploy.train import finished_run
 from search.results.planfile import PlanFile
+from training.config import ModelConfig
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
 from training.progress import Watch
-from training.workbench import ModelConfig, Workbench, workbench
+from training.workbench import Workbench, workbench
 
 _CHECK_IMAGES = 64
 

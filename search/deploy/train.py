@@ -17,15 +17,17 @@ from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn
 from training.blocks.store import WeightStore
 from training.blocks.task import Recipe
+from training.config import ModelConfig
 from training.errors import BadInputError
-from training.files import replacing, save_weights, weights_of
+from training.files import replacing
 from training.finetune.deep_rebirth import train_as_deep_rebirth
 from training.finetune.fit import Fit, Judge, fit
 from training.finetune.objectives import Distillation, rate_for
 from training.metrics import Accuracy, by_class, evaluate
 from training.optim import half_pays
 from training.progress import Watch
-from training.workbench import ModelConfig, Workbench, workbench
+from training.saved import save_weights, weights_of
+from training.workbench import Workbench, workbench
 
 _PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
 _CLOSED_FORM_IMAGES = 64

@@ -20,6 +20,8 @@ from search.evaluation.pruning import prune_reason
 from search.results.dashboard import describe_plan
 from search.space.parameters import distributions, to_plan
 from search.study.interrupts import noticed, uninterrupted
+from search.study.recording import trial_record
+from search.study.records import tried_again, write_reason
 from search.study.storage import patiently
 from search.study.study import finished
 from training.errors import SearchFailedError
@@ -114,7 +116,7 @@ class Worker:
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
                 self.ledger.abandon(trial.number)
                 if set(trial.params) == set(self.space):
-                    self.study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+                    self.study.enqueue_trial(trial.params, user_attrs=tried_again(trial.number))
 
     def _fill(self, slot: str) -> bool:
         """Run trials until one finishes; False where no plan is left that was not tried.
@@ -204,9 +206,7 @@ class Worker:
     def _record(self, slot: str, trial: optuna.Trial, plan: Plan, evaluation: Evaluation) -> _Outcome:
         if not (self._note(SLOT, slot, trial) and self._note(PLAN, plan.plan_id, trial)):
             return self._close(trial, TrialState.PRUNED, _TAKEN_OVER)
-        notes = {"plan": plan.choice, "plan_id": plan.plan_id} | evaluation.attributes()
-        for key, value in notes.items():
-            patiently(partial(trial.set_user_attr, key, value))
+        patiently(lambda: trial_record(plan, evaluation).write(trial))
         latency_ms, *goals = self.evaluator.costs(plan.choice)
         values = [latency_ms, evaluation.percent, *goals]
         metric = self.evaluator.proxy.metric
@@ -219,7 +219,7 @@ class Worker:
 
     def _close(self, trial: optuna.Trial, state: TrialState, reason: str) -> _Outcome:
         with uninterrupted(), suppress(UpdateFinishedTrialError):  # closed by who took it over
-            patiently(lambda: trial.set_user_attr("reason", reason))
+            patiently(lambda: write_reason(trial, reason))
             patiently(lambda: self.study.tell(trial, state=state, skip_if_finished=True))
         return state, reason
 

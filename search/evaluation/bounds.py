@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from search.scoring.latency import Latencies, Score
-from search.scoring.objectives import MORE, Goal, goals, readable
+from search.scoring.objectives import MORE, Goal, goals
 from search.space.additive import Estimates
 from search.space.warm_start import ladder, least
+from search.titles import readable
 from training.errors import BadInputError
 from training.progress import Progress
 

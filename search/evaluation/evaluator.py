@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
 
 import optuna
 from torch import Tensor, fx
 
 from merges.plan import Plan
 from search.evaluation.bounds import Limits
-from search.evaluation.proxy import METRICS, Proxy
+from search.proxy import Proxy
 from search.samplers import make_sampler
 from search.scoring.latency import Latencies, Score
 from search.scoring.objectives import Goal
@@ -24,6 +23,7 @@ from search.space.warm_start import first_plans, lossless
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble
 from training.blocks.store import WeightStore
+from training.blocks.task import Recipe
 from training.finetune.short import finetune
 from training.metrics import Accuracy, evaluate
 from training.progress import Progress
@@ -40,41 +40,12 @@ class Evaluation:
     seconds: float
     peak_bytes: int
 
-    def attributes(self) -> dict[str, Any]:
-        """Values for the study database."""
-        return (
-            score_attributes(self.score)
-            | (accuracy_attributes(self.accuracy) if self.accuracy else {})
-            | {
-                "seconds": self.seconds,
-                "peak_activation_bytes": self.peak_bytes,
-            }
-        )
-
-
-def accuracy_attributes(accuracy: Accuracy) -> dict[str, float]:
-    """All accuracies of a network on the proxy split, in percent."""
-    return {metric: float(getattr(accuracy, metric)) for metric in METRICS} | {
-        "top1_standard_error": accuracy.error
-    }
-
-
-def score_attributes(score: Score) -> dict[str, Any]:
-    """What is known of a plan before it is trained."""
-    return {
-        "latency_by_class_ms": score.by_class_ms,
-        "latency_kind": score.total.kind,
-        "latency_basis": score.total.basis(),
-        "latency_error": score.total.error,
-        "macs": score.macs,
-        "parameters": score.parameters,
-    }
-
 
 class Evaluator:
     """Judges plans of one workbench on one device."""
 
     enumerates = False  # whether its first plans are all that there are
+    sees_images = True
 
     def __init__(
         self,
@@ -106,7 +77,7 @@ class Evaluator:
             images,
             self.store,
             self.bench.data.fingerprint,
-            self.proxy.recipe(self.bench.setup.seed),
+            Recipe(self.proxy.bank_images, steps=self.proxy.bank_steps, seed=self.bench.setup.seed),
         )
 
     @cached_property
@@ -129,10 +100,13 @@ class Evaluator:
         """The teacher's accuracy on the proxy split."""
         return self.bench.judge(self.bench.data.proxy)[0]
 
-    def untouched(self) -> dict[str, float]:
-        """What the untouched network is worth."""
-        worth = self.proxy.percent(self.baseline)
-        return {"accuracy": worth} | accuracy_attributes(self.baseline)
+    def untouched(self) -> float:
+        """Accuracy of the untouched network, in percent of the study's metric."""
+        return self._percent(self.baseline)
+
+    def _percent(self, accuracy: Accuracy) -> float:
+        """The accuracy that counts."""
+        return float(getattr(accuracy, self.proxy.metric))
 
     def describe(self) -> str:
         """How plans are judged, in one sentence for people."""
@@ -158,7 +132,7 @@ class Evaluator:
         BadInputError
             There is no such sampler, or the space is too large for it.
         """
-        accuracy = self.untouched()["accuracy"]
+        accuracy = self.untouched()
 
         def allowed(choices: Mapping[str, str]) -> bool:
             whole = {**self.exact, **choices}
@@ -189,7 +163,7 @@ class Evaluator:
         exact = all(block.keeps_outputs(plan.choice) for block in self.bench.network.blocks)
         accuracy = self.baseline if exact else self._learned(plan)
         seconds = time.perf_counter() - start
-        return Evaluation(score, accuracy, self.proxy.percent(accuracy), seconds, peak_bytes)
+        return Evaluation(score, accuracy, self._percent(accuracy), seconds, peak_bytes)
 
     def _learned(self, plan: Plan) -> Accuracy:
         merged = self.assembled(plan.choice)
@@ -209,15 +183,3 @@ class Evaluator:
         """On the proxy split."""
         images = self.bench.data.proxy
         return evaluate(merged, self.bench.inputs(images), images.labels)[0]
-
-    def provenance(self) -> dict[str, Any]:
-        """What a study records once."""
-        return {
-            "latency_source": self.latencies.device.source,
-            "images": {
-                "train": len(self.bench.data.train),
-                "proxy": len(self.bench.data.proxy),
-                "test": len(self.bench.data.test),
-                "left_out": list(self.bench.data.dropped),
-            },
-        }

@@ -1,34 +1,33 @@
 """What a trial may cost: as many steps of fine-tuning as fit into the seconds that the user gives."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from search.evaluation.evaluator import Evaluator
-from search.evaluation.proxy import Proxy
+from search.proxy import Proxy
 from search.space.warm_start import ladder
 from training.errors import BadInputError
 
 _TIMED_STEPS = 2
 
 
-def carried_on(study: Mapping[str, Any], proxy: Proxy, seconds: float) -> Proxy:
-    """The proxy with as many steps as the study that is continued: all its plans are judged alike.
+def carried_on(begun: float | None, steps: int, proxy: Proxy, seconds: float) -> Proxy:
+    """The proxy with as many steps as the study that is continued, which was begun with such seconds: all its
+    plans are judged alike.
 
     Raises
     ------
     BadInputError
         It was begun with other seconds.
     """
-    begun = study["arguments"].get("proxy_seconds")
     if begun != seconds:
         with_what = f"--proxy-seconds {begun:g}" if begun else "--proxy-steps"
         raise BadInputError(
             f"--proxy-seconds is {seconds:g}, but the study was begun with {with_what}; "
             "give the same, or another --study"
         )
-    return replace(proxy, finetune_steps=study["proxy"]["finetune_steps"])
+    return replace(proxy, finetune_steps=steps)
 
 
 def paced(evaluator: Evaluator, seconds: float, note: Callable[[str], None]) -> Proxy:

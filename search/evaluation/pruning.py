@@ -22,7 +22,7 @@ def prune_reason(trials: Sequence[FrozenTrial], evaluator: Evaluator, choices: M
     if len(trials) < ENOUGH_PLANS or not rivals:
         return ""
     best = max(rivals, key=lambda trial: trial.values[1])
-    model = AccuracyModel(evaluator.estimates, evaluator.untouched()["accuracy"])
+    model = AccuracyModel(evaluator.estimates, evaluator.untouched())
     process = model.fitted([(trial.params, trial.values[1]) for trial in trials])
     most = model.at_best(process, choices, _DEVIATIONS)
     if most >= best.values[1]:

@@ -12,9 +12,9 @@ from merges.plan import Plan
 from merges.rule import KEEP
 from merges.rules.low_rank import lost_energy
 from search.evaluation.evaluator import Evaluation, Evaluator
-from search.evaluation.proxy import KEPT
 from search.scoring.latency import Score
 from search.space.warm_start import ladder
+from search.titles import KEPT
 from training.metrics import Accuracy
 
 _MOST = 1 - 1e-9
@@ -31,11 +31,11 @@ class ZeroShot(Evaluator):
     enumerates = True
 
     @property
-    def sees_images(self) -> bool:
+    def sees_images(self) -> bool:  # type: ignore[override]
         return self.proxy.metric != KEPT
 
-    def untouched(self) -> dict[str, float]:
-        return super().untouched() if self.sees_images else {"accuracy": 100.0}
+    def untouched(self) -> float:
+        return super().untouched() if self.sees_images else 100.0
 
     def judge(self, plan: Plan, score: Score, peak_bytes: int) -> Evaluation:
         if self.sees_images:

@@ -6,21 +6,22 @@ from shlex import quote
 import optuna
 
 from search.evaluation.evaluator import Evaluation
-from search.evaluation.proxy import TITLES
+from search.study.records import StudyRecord
+from search.titles import TITLES
 
 
 def describe_study(study: optuna.Study, how: str) -> None:
     """Say what is searched, what it is compared with, and `how` plans are judged."""
-    notes = study.user_attrs
-    base = notes["baseline"]
+    made = StudyRecord.read(study)
+    base = made.baseline
     _save(
         study,
         f"""
-# {notes["network"]} on {notes["target"]}
+# {made.network} on {made.target}
 
-Untouched: **{base["latency_ms"]:.2f} ms**, {TITLES[notes["proxy"]["metric"]]} **{base["accuracy"]:.2f} %**
+Untouched: **{base.cost.latency_ms:.2f} ms**, {TITLES[made.proxy.metric]} **{base.accuracy:.2f} %**
 
-Latencies: {base["latency_basis"]} - {notes["latency_source"]}
+Latencies: {base.cost.basis} - {made.latency_source}
 
 Accuracies: {how}
 

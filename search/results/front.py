@@ -5,16 +5,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import optuna
-from scipy.stats import spearmanr
+from optuna.trial import FrozenTrial
 
-from search.accuracy_model import ENOUGH_PLANS, AccuracyModel
 from search.pareto import hypervolume_area, no_more
-from search.scoring.objectives import PARAMETERS
-from search.space.additive import OptionEstimate
+from search.study.records import StudyRecord, TrialRecord, accuracy_model_of
 from search.study.study import finished
+from search.titles import PARAMETERS
 from training.errors import BadInputError
-
-_BASELINE = ("latency_ms", "accuracy", "top1")
 
 
 @dataclass(frozen=True)
@@ -88,63 +85,51 @@ def read(study: optuna.Study) -> Front:
     BadInputError
         The study was not made by this program, or no trial has finished.
     """
-    notes = study.user_attrs
-    if "baseline" not in notes:
-        raise BadInputError(f"study {study.study_name!r} was not made by this program's 'search'")
-    baseline = {key: float(notes["baseline"][key]) for key in _BASELINE if key in notes["baseline"]}
-    points = [_point(trial, baseline, notes.get("goals", [])) for trial in finished(study)]
+    made = StudyRecord.read(study)
+    points = [_point(trial, made) for trial in finished(study)]
     if not points:
         raise BadInputError(f"study {study.study_name!r} has no finished trial; run 'search' on it")
     best = pareto(points)
     return Front(
         study=study.study_name,
-        network=notes["network"],
-        target=notes["target"],
-        metric=notes["proxy"]["metric"],
-        zero_shot=notes.get("zero_shot", False),
-        latency_source=notes["latency_source"],
-        latency_basis=notes["baseline"]["latency_basis"],
+        network=made.network,
+        target=made.target,
+        metric=made.proxy.metric,
+        zero_shot=made.model.zero_shot,
+        latency_source=made.latency_source,
+        latency_basis=made.baseline.cost.basis,
         trials=len(points),
-        baseline=baseline,
-        goals=notes["baseline"].get("goals", {}),
-        accuracy_model=_foreseen(study, baseline["accuracy"]),
+        baseline=_baseline(made),
+        goals=made.baseline.goals,
+        accuracy_model=accuracy_model_of(study),
         points=tuple(best),
         others=tuple(p for p in points if p not in best),
     )
 
 
-def _foreseen(study: optuna.Study, accuracy: float) -> dict[str, float] | None:
-    """How well losses are foreseen; None where too few plans were tried."""
-    tried = [(trial.params, trial.values[1]) for trial in finished(study)]
-    options = study.user_attrs.get("options")
-    if not options or len(tried) < ENOUGH_PLANS:
-        return None
-    estimates = {
-        site: {o: OptionEstimate(*pair) for o, pair in found.items()} for site, found in options.items()
-    }
-    predicted = AccuracyModel(estimates, accuracy).left_out(tried)
-    return {
-        "spearman": float(spearmanr(predicted, [reached for _, reached in tried])[0]),
-        "plans": len(tried),
-    }
+def _baseline(made: StudyRecord) -> dict[str, float]:
+    base = made.baseline
+    known = {"latency_ms": base.cost.latency_ms, "accuracy": base.accuracy}
+    return known | ({"top1": base.accuracies.top1} if base.accuracies else {})
 
 
-def _point(trial: optuna.trial.FrozenTrial, baseline: dict[str, float], goals: Sequence[str]) -> Point:
+def _point(trial: FrozenTrial, made: StudyRecord) -> Point:
     latency_ms, accuracy, *reached = trial.values
+    found = TrialRecord.read(trial)
     return Point(
         trial=trial.number,
-        plan_id=trial.user_attrs["plan_id"],
+        plan_id=found.plan_id,
         latency_ms=latency_ms,
-        speedup=baseline["latency_ms"] / latency_ms,
+        speedup=made.baseline.cost.latency_ms / latency_ms,
         accuracy=accuracy,
-        drop=baseline["accuracy"] - accuracy,
-        top1=trial.user_attrs.get("top1"),
-        top1_standard_error=trial.user_attrs.get("top1_standard_error"),
-        macs=trial.user_attrs["macs"],
-        parameters=trial.user_attrs["parameters"],
-        kind=trial.user_attrs["latency_kind"],
-        latency_error=trial.user_attrs["latency_error"],
-        goals=dict(zip(goals, reached, strict=True)),
+        drop=made.baseline.accuracy - accuracy,
+        top1=found.accuracies.top1 if found.accuracies else None,
+        top1_standard_error=found.accuracies.top1_standard_error if found.accuracies else None,
+        macs=found.cost.macs,
+        parameters=found.cost.parameters,
+        kind=found.cost.kind,
+        latency_error=found.cost.error,
+        goals=dict(zip(made.goals, reached, strict=True)),
     )
 
 

@@ -11,12 +11,11 @@ import plotly.graph_objects as plotly
 from optuna.trial import FrozenTrial
 from plotly.offline import get_plotlyjs
 
-from search.evaluation.proxy import TITLES
 from search.pareto import hypervolume_area
 from search.results.front import Front, Point, hypervolume
-from search.scoring.objectives import readable
-from search.space.parameters import PRESET
+from search.study.records import StudyRecord, TrialRecord, is_preset
 from search.study.study import finished
+from search.titles import TITLES, readable
 from training.files import replacing
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -87,7 +86,7 @@ def _row(point: Point, columns: Sequence[str]) -> str:
 def _front(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
     """The front among all trials, beside the untouched network and the paper's plan."""
     by_number = {trial.number: trial for trial in trials}
-    papers = [p for p in (*front.points, *front.others) if by_number[p.trial].user_attrs.get(PRESET)]
+    papers = [p for p in (*front.points, *front.others) if is_preset(by_number[p.trial])]
     figure = plotly.Figure()
     for name, points, mode, symbol in (
         ("other trials", front.others, "markers", "circle-open"),
@@ -112,7 +111,7 @@ def _front(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
 
 
 def _hover(point: Point, trial: FrozenTrial) -> str:
-    plan = "<br>".join(f"{site}: {option}" for site, option in trial.user_attrs["plan"].items())
+    plan = "<br>".join(f"{site}: {option}" for site, option in TrialRecord.read(trial).plan.items())
     head = f"trial {point.trial}, plan {point.plan_id}: {point.latency_ms:.2f} ms ({point.speedup:.2f}x)"
     return f"{head}<br>{point.accuracy:.2f} %, drop {point.drop:+.2f}<br>{plan or 'nothing is merged'}"
 
@@ -133,8 +132,8 @@ def _growth(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
 
 def _classes(study: optuna.Study, front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
     """Latency by kind of kernel, of the untouched network and of every plan on the front."""
-    by_number = {trial.number: trial.user_attrs["latency_by_class_ms"] for trial in trials}
-    columns = {"untouched": study.user_attrs["baseline"]["latency_by_class_ms"]}
+    by_number = {trial.number: TrialRecord.read(trial).cost.by_class_ms for trial in trials}
+    columns = {"untouched": StudyRecord.read(study).baseline.cost.by_class_ms}
     columns |= {f"trial {p.trial}": by_number[p.trial] for p in front.points}
     kinds = sorted({kind for shares in columns.values() for kind in shares})
     bars = [
@@ -167,7 +166,7 @@ def _importances(study: optuna.Study, trials: Sequence[FrozenTrial]) -> plotly.F
 
 def _sites(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
     """Which option every plan on the front takes at every site that any of them merges."""
-    by_number = {trial.number: trial.user_attrs["plan"] for trial in trials}
+    by_number = {trial.number: TrialRecord.read(trial).plan for trial in trials}
     plans = {f"trial {p.trial}": by_number[p.trial] for p in front.points}
     sites = sorted({site for plan in plans.values() for site in plan}, reverse=True)
     options = {site: sorted({plan[site] for plan in plans.values() if site in plan}) for site in sites}

@@ -12,10 +12,12 @@ from merges.network import Network
 from merges.plan import Plan, PlanError
 from search.results.front import Point
 from search.scoring.latency import Device, Latencies, Score
-from training.data.sizes import short
+from search.study.records import StudyRecord, TrialRecord
+from training.config import ModelConfig
 from training.errors import BadInputError
 from training.files import replacing
-from training.workbench import ModelConfig, structure
+from training.sizes import short
+from training.workbench import structure
 
 VERSION = 1
 
@@ -53,26 +55,26 @@ class PlanFile(BaseModel):
     def of_trial(cls, study: optuna.Study, point: Point) -> "PlanFile":
         """The plan of a finished trial, from the database alone."""
         trial = next(t for t in study.get_trials(deepcopy=False) if t.number == point.trial)
-        notes = study.user_attrs
+        made, found = StudyRecord.read(study), TrialRecord.read(trial)
         return cls(
             plan_id=point.plan_id,
-            network=notes["network"],
-            fingerprint=notes["fingerprint"],
-            input_shape=tuple(notes["input_shape"]),
-            classes=notes.get("classes"),
-            target=notes["target"],
+            network=made.network,
+            fingerprint=made.fingerprint,
+            input_shape=made.input_shape,
+            classes=made.classes,
+            target=made.target,
             latency_ms=point.latency_ms,
-            baseline_latency_ms=notes["baseline"]["latency_ms"],
+            baseline_latency_ms=made.baseline.cost.latency_ms,
             speedup=point.speedup,
-            kind=trial.user_attrs["latency_kind"],
-            basis=trial.user_attrs["latency_basis"],
-            choices=trial.user_attrs["plan"],
+            kind=found.cost.kind,
+            basis=found.cost.basis,
+            choices=found.plan,
             study=study.study_name,
             trial=point.trial,
-            metric=notes["proxy"]["metric"],
+            metric=made.proxy.metric,
             accuracy=point.accuracy,
             drop=point.drop,
-            setup=ModelConfig(**notes["setup"]),
+            setup=made.model,
         )
 
     @classmethod

@@ -6,10 +6,8 @@ from shlex import quote
 import pandas as pd
 from rich.table import Table
 
-from search.evaluation.proxy import KEPT, TITLES
 from search.results.front import Front
-from search.results.planfile import PlanFile
-from search.scoring.objectives import PARAMETERS, readable
+from search.titles import KEPT, PARAMETERS, TITLES, readable
 from training.files import replacing
 
 _JUDGED = (
@@ -76,21 +74,3 @@ def write_csv(front: Front, path: Path) -> None:
     """The front's points, one a row."""
     with replacing(path) as temporary:
         pd.DataFrame([vars(point) for point in front.points]).to_csv(temporary, index=False)
-
-
-def plan_table(plan: PlanFile) -> Table:
-    """What a plan merges where."""
-    accuracy = f", {TITLES[plan.metric]} {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.metric else ""
-    table = Table(
-        title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "
-        f"{plan.speedup:.2f}x the untouched {plan.baseline_latency_ms:.2f} ms{accuracy}",
-        caption=f"latency: {plan.basis}; sites that are not listed are kept",
-    )
-    for heading in ("rule", "where", "option"):
-        table.add_column(heading)
-    for site, option in plan.choices.items():
-        rule, _, place = site.partition(":")
-        table.add_row(rule, place, option)
-    if not plan.choices:
-        table.add_row("-", "nothing is merged", "keep")
-    return table

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from search.scoring.latency import Latencies
+from search.titles import PARAMETERS
 from training.errors import BadInputError
 
 Goal = Callable[[Mapping[str, str]], float]
 ALWAYS = ("latency", "accuracy")
 MORE = ("memory", "parameters")
-PARAMETERS = "parameters (M)"
 
 
 def wanted(text: str) -> tuple[str, ...]:
@@ -25,11 +25,6 @@ def wanted(text: str) -> tuple[str, ...]:
             f"--objectives is {text!r}; expected {','.join(ALWAYS)}, and any of {','.join(MORE)} after them"
         )
     return tuple(name for name in names if name not in ALWAYS)
-
-
-def readable(value: float) -> str:
-    """Two decimals, or three digits of what is smaller than a tenth."""
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.3g}"
 
 
 def goals(names: Iterable[str], latencies: Latencies, others: Iterable[Latencies]) -> dict[str, Goal]:

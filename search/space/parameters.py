@@ -11,8 +11,6 @@ from merges.network import Network
 from merges.plan import Plan
 from merges.rule import KEEP
 
-PRESET = "preset"  # a trial's note: the preset whose plan it tries
-
 
 def distributions(network: Network) -> dict[str, CategoricalDistribution]:
     """The fixed search space of a network."""

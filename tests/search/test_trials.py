@@ -14,8 +14,9 @@ from search.engine.claims import Claims, open_engine
 from search.engine.trials import Worker
 from search.evaluation.bounds import Limits
 from search.evaluation.evaluator import Evaluation, Evaluator
-from search.evaluation.proxy import Proxy
+from search.proxy import Proxy
 from search.scoring.latency import Device, Latencies, Score
+from search.study.records import TrialRecord
 from search.study.storage import storage_of
 from tests.networks import mixed
 
@@ -64,7 +65,7 @@ def test_a_sampler_that_repeats_itself_does_not_end_the_search(worker: Worker) -
     worker.study.sampler = optuna.samplers.PartialFixedSampler(kept, optuna.samplers.RandomSampler(seed=0))
     run(worker, 4)
     finished = worker.study.get_trials(states=(TrialState.COMPLETE,))
-    assert len({trial.user_attrs["plan_id"] for trial in finished}) == len(finished) == 4
+    assert len({TrialRecord.read(trial).plan_id for trial in finished}) == len(finished) == 4
 
 
 def test_a_slot_that_is_done_for_nothing_is_filled_again(worker: Worker) -> None:

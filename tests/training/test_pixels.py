@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from tests.photos import photos
-from training.data import sizes
+from training import sizes
 from training.data.loading import DataSpec, load
 from training.data.preprocess import CAFFE, IMAGENET
 from training.errors import BadInputError

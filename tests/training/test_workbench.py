@@ -7,9 +7,10 @@ from torch import nn
 
 from search.results.planfile import PlanFile
 from tests.photos import photos
+from training.config import ModelConfig
 from training.errors import BadInputError
 from training.progress import silent
-from training.workbench import ModelConfig, structure, workbench
+from training.workbench import structure, workbench
 
 TEN = "tests.networks:with_lrn"  # outputs
 

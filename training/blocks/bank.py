@@ -19,7 +19,8 @@ from training.blocks.distill import learn_block
 from training.blocks.runner import walk
 from training.blocks.store import WeightStore
 from training.blocks.task import BlockTask, Recipe
-from training.files import digest, weights_of
+from training.files import digest
+from training.saved import weights_of
 
 _ENERGY_IMAGES = 32
 

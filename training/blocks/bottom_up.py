@@ -12,8 +12,8 @@ from training.blocks.distill import learn_block
 from training.blocks.runner import BlockRunner
 from training.blocks.store import WeightStore
 from training.blocks.task import BlockTask, Recipe
-from training.files import weights_of
 from training.progress import Progress, quiet
+from training.saved import weights_of
 
 Teaching = Callable[[Block, Tensor], BlockTask]
 

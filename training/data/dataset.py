@@ -10,6 +10,7 @@ from torch import Tensor
 from training.errors import BadInputError
 from training.sources import UNLABELLED
 
+
 @dataclass(frozen=True)
 class Images:
     """Bytes (n, channels, height, width) and class numbers (n,), ``UNLABELLED`` where there is none."""

@@ -3,9 +3,8 @@
 Images are decoded once, resized and kept in memory as bytes; a file that cannot be decoded is left
 out, named and counted.
 """
-from training.progress import Progress, quiet
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,15 +13,15 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from merges.geometry import sides
-from training.sources.digits import digits
-from training.errors import BadInputError
-from training.sources.folders import Splits, splits
-from training.sources import UNLABELLED
+from merges.sizes import sides
 from training.data.dataset import Data, Images
 from training.data.labels import outputs_of
+from training.errors import BadInputError
+from training.progress import Progress, quiet
+from training.sources import UNLABELLED, UNREADABLE, Sample, Source, folder_of, read_folder, source
+from training.sources.digits import digits
+from training.sources.folders import Splits, splits
 from training.sources.pixels import COLOURS, fitted, needed
-from training.sources import UNREADABLE, Sample, Source, folder_of, read_folder, source
 
 NO_DATA = "none"
 _SEED_OFFSET = 20180202

@@ -15,12 +15,12 @@ import torchvision
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from merges.geometry import sides
+from merges.sizes import sides
 from training import factories, onnx_input
 from training.data.preprocess import BY_NAME, IMAGENET, Preprocess
-from training.data.sizes import Shape, Size, channels_of, plane
 from training.errors import BadInputError
 from training.models import networks, weights_file
+from training.sizes import Shape, Size, channels_of, plane
 
 DEFAULT_CLASSES = 1000
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)

@@ -5,7 +5,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from merges.geometry import sides
+from merges.sizes import sides
 
 
 def digits(size: int | tuple[int, int], channels: int) -> tuple[Tensor, Tensor]:

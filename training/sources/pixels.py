@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as transforms
 
-from merges.geometry import sides
+from merges.sizes import sides
 from training.errors import BadInputError
 
 Picture = Image.Image | np.ndarray  # of 8 bits; an array is (channels, height, width)

@@ -2,13 +2,6 @@
 
 from dataclasses import dataclass
 
-from training.blocks.task import Recipe
-from training.metrics import Accuracy
-
-METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5"}
-KEPT = "kept"  # what judges where no image does
-TITLES = {**METRICS, KEPT: "kept weights"}
-
 
 @dataclass(frozen=True)
 class Proxy:
@@ -29,13 +22,6 @@ class Proxy:
     batch: int = 32
     rate: float = 1e-4
     metric: str = "expected"
-
-    def recipe(self, seed: int) -> Recipe:
-        return Recipe(images=self.bank_images, steps=self.bank_steps, seed=seed)
-
-    def percent(self, accuracy: Accuracy) -> float:
-        """The accuracy that counts, in percent."""
-        return float(getattr(accuracy, self.metric))
 
     def describe(self) -> str:
         """One sentence for people."""

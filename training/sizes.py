@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from merges.geometry import sides
+from merges.sizes import sides
 from training.errors import BadInputError
 
 Size = int | tuple[int, ...]  # a square's side, (height, width) or (channels, height, width)

@@ -1,0 +1,24 @@
+"""What people read of one plan."""
+
+from rich.table import Table
+
+from search.results.planfile import PlanFile
+from search.titles import TITLES
+
+
+def plan_table(plan: PlanFile) -> Table:
+    """What a plan merges where."""
+    accuracy = f", {TITLES[plan.metric]} {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.metric else ""
+    table = Table(
+        title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "
+        f"{plan.speedup:.2f}x the untouched {plan.baseline_latency_ms:.2f} ms{accuracy}",
+        caption=f"latency: {plan.basis}; sites that are not listed are kept",
+    )
+    for heading in ("rule", "where", "option"):
+        table.add_column(heading)
+    for site, option in plan.choices.items():
+        rule, _, place = site.partition(":")
+        table.add_row(rule, place, option)
+    if not plan.choices:
+        table.add_row("-", "nothing is merged", "keep")
+    return table

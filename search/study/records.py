@@ -1,0 +1,203 @@
+"""What a study and its trials record: one document each, written and read here alone."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import optuna
+from optuna.trial import FrozenTrial
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from search.proxy import Proxy
+from training.config import ModelConfig
+from training.errors import BadInputError
+
+VERSION = 1
+_DOCUMENT = "rebirth"  # the attribute that holds it
+_REASON, _PRESET, _AGAIN = "reason", "preset", "again"
+_ACCURACY_MODEL = "accuracy_model"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cost(_Record):
+    """What is known of a plan before it is trained.
+
+    Latencies in milliseconds; `kind` is the weakest that they rest on, `basis` says it for people, and
+    `error` is the relative error to expect.
+    """
+
+    latency_ms: float
+    by_class_ms: dict[str, float]
+    kind: str
+    basis: str
+    error: float
+    macs: int
+    parameters: int
+
+
+class Accuracies(_Record):
+    """Of a network on the proxy split, in percent."""
+
+    expected: float
+    top1: float
+    top5: float
+    top1_standard_error: float
+
+
+class Baseline(_Record):
+    """The untouched network; `accuracy` is what the study's metric says, in percent."""
+
+    cost: Cost
+    accuracy: float
+    accuracies: Accuracies | None
+    goals: dict[str, float]
+
+
+_R = TypeVar("_R", bound=_Record)
+
+
+class StudyRecord(_Record):
+    """Everything that a study was made with.
+
+    `images` counts those of each split and names the files that were left out; `options` gives what each
+    option alone saves (milliseconds) and is guessed to lose, by site.
+    """
+
+    version: int = VERSION
+    network: str
+    fingerprint: str
+    weights_fingerprint: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    target: str
+    latency_source: str
+    data_fingerprint: str
+    images: dict[str, Any]
+    model: ModelConfig
+    proxy: Proxy
+    goals: tuple[str, ...]
+    options: dict[str, dict[str, tuple[float, float]]]
+    baseline: Baseline
+    arguments: dict[str, Any]
+    versions: dict[str, str]
+    created: str
+
+    def check_same(self, study: str, other: "StudyRecord") -> None:
+        """Refuse to continue a study that another search made.
+
+        Raises
+        ------
+        BadInputError
+            They differ in what decides a trial; the first such thing is named.
+        """
+        ours, theirs = other._identity(), self._identity()
+        for what, value in ours.items():
+            if theirs[what] != value:
+                raise BadInputError(another(study, what, theirs[what], value))
+
+    def _identity(self) -> dict[str, Any]:
+        names = ("network", "fingerprint", "weights_fingerprint", "target", "data_fingerprint", "proxy")
+        of_model = ("only", "skip", "low_rank", "zero_shot")
+        own = {name: getattr(self, name) for name in (*names, "goals")}
+        return own | {name: getattr(self.model, name) for name in of_model}
+
+    def write(self, study: optuna.Study) -> None:
+        """Keep it with a new study."""
+        study.set_user_attr(_DOCUMENT, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, study: optuna.Study) -> "StudyRecord":
+        """What a study was made with.
+
+        Raises
+        ------
+        BadInputError
+            It was not made by this program, or by another version of it.
+        """
+        return _read(cls, study.user_attrs, f"study {study.study_name!r}")
+
+
+class TrialRecord(_Record):
+    """What a finished trial came to; `plan` gives options by site, without the sites that are kept."""
+
+    version: int = VERSION
+    plan: dict[str, str]
+    plan_id: str
+    cost: Cost
+    accuracies: Accuracies | None
+    seconds: float
+    peak_activation_bytes: int
+
+    def write(self, trial: optuna.Trial) -> None:
+        """Keep it with a trial that has been judged."""
+        trial.set_user_attr(_DOCUMENT, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, trial: FrozenTrial) -> "TrialRecord":
+        """What a finished trial came to.
+
+        Raises
+        ------
+        BadInputError
+            It was not recorded by this program, or by another version of it.
+        """
+        return _read(cls, trial.user_attrs, f"trial {trial.number}")
+
+
+def _read(kind: type[_R], attributes: Mapping[str, Any], what: str) -> _R:
+    if _DOCUMENT not in attributes:
+        raise BadInputError(f"{what} was not made by this program's 'search', or by an earlier version of it")
+    try:
+        return kind.model_validate(attributes[_DOCUMENT])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInputError(
+            f"{what} was recorded by another version of this program ({where}: {first['msg']})"
+        ) from error
+
+
+def another(study: str, what: str, theirs: object, ours: object) -> str:
+    """Why a study cannot be continued."""
+    return (
+        f"study {study!r} was made with {what} {theirs!r}, not {ours!r}; "
+        "choose another --study name, or give the same arguments"
+    )
+
+
+def for_preset(name: str) -> dict[str, str]:
+    """The attributes of a trial that waits to try a preset; none where `name` is empty."""
+    return {_PRESET: name} if name else {}
+
+
+def is_preset(trial: FrozenTrial) -> bool:
+    """Whether a trial tries a preset's plan."""
+    return bool(trial.user_attrs.get(_PRESET))
+
+
+def tried_again(trial: int) -> dict[str, int]:
+    """The attributes of a trial that waits to try the plan of one that was lost."""
+    return {_AGAIN: trial}
+
+
+def write_reason(trial: optuna.Trial, reason: str) -> None:
+    """Say why a trial was not finished."""
+    trial.set_user_attr(_REASON, reason)
+
+
+def reason_of(trial: FrozenTrial) -> str:
+    """Why a trial was not finished; empty where nothing is known."""
+    return str(trial.user_attrs.get(_REASON, ""))
+
+
+def write_accuracy_model(study: optuna.Study, spearman: float, plans: int) -> None:
+    """Say how well the accuracy model ranks the study's plans, each foretold from all others."""
+    study.set_user_attr(_ACCURACY_MODEL, {"spearman": spearman, "plans": plans})
+
+
+def accuracy_model_of(study: optuna.Study) -> dict[str, float] | None:
+    """How well the accuracy model ranks the study's plans; None where that was not worked out."""
+    found: dict[str, float] | None = study.user_attrs.get(_ACCURACY_MODEL)
+    return found

@@ -1,0 +1,26 @@
+"""What the user says of the network and the images."""
+
+from pydantic import BaseModel, ConfigDict
+
+from training.sizes import Size
+
+
+class ModelConfig(BaseModel):
+    """Everything that decides what is learned: recorded in the study and in every plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = "googlenet"
+    weights: str | None = None
+    preprocess: str | None = None
+    data: str = "digits"
+    eval_data: str | None = None
+    labels: str | None = None
+    input_size: Size | None = None
+    teacher_epochs: int | None = None
+    max_images: int = 20000
+    seed: int = 0
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    low_rank: bool = False
+    zero_shot: bool = False

@@ -1,0 +1,5 @@
+"""A teacher's data: images and labels in three splits, read, checked and prepared."""
+
+from training.data.loading import NO_DATA, DataSpec, load
+
+__all__ = ["NO_DATA", "DataSpec", "load"]
