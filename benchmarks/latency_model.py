@@ -56,7 +56,7 @@ def main() -> None:
     Console().print(table)
     latencies = Latencies(structure("bvlc_googlenet"), Device.named("arm-a57", Path("studies")))
     plan = Plan.make(latencies.network, presets.preset("paper", latencies.network))
-    untouched, merged = latencies.score({}), latencies.score(plan.choice)
+    untouched, merged = latencies.score({}), latencies.score(plan)
     paper = Table(title="BVLC GoogLeNet on arm-a57")
     for heading in ("plan", "latency ms", "speed-up", "paper measured (Galaxy S6, same core)"):
         paper.add_column(heading)

@@ -24,6 +24,8 @@ from search.study.records import TrialRecord
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from search.space.parameters import distributions, to_plan  # noqa: E402
+
 from merges.rule import KEEP  # noqa: E402
 from search.accuracy_model import AccuracyModel  # noqa: E402
 from search.commands import terminal  # noqa: E402
@@ -33,7 +35,6 @@ from search.proxy import Proxy  # noqa: E402
 from search.results import front  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
 from search.run import SearchConfig, evaluator_of, search  # noqa: E402
-from search.space.parameters import distributions, to_plan  # noqa: E402
 from search.study.study import finished  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 from training.progress import silent  # noqa: E402
@@ -62,7 +63,7 @@ def main() -> None:
         measured: list[float] = []
         for done, params in enumerate(plans):
             plan = to_plan(evaluator.bench.network, params, evaluator.exact)
-            measured.append(evaluator.judge(plan, evaluator.latencies.score(plan.choice), 0).percent)
+            measured.append(evaluator.judge(plan, evaluator.latencies.score(plan), 0).percent)
             progress(done + 1, _RANDOM)
         dear = (time.perf_counter() - start) / _RANDOM
         figure = f"Spearman {spearmanr(predicted, measured)[0]:.2f}"

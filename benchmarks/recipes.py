@@ -85,7 +85,7 @@ def main() -> None:
             )
             network = workbench(setup, home, watch).network
             plan = plan_of(network, given.plan)
-            score = Latencies(network, Device.named("arm-a57", home)).score(plan.choice)
+            score = Latencies(network, Device.named("arm-a57", home)).score(plan)
             file = PlanFile.of_plan(network, plan, "arm-a57", score)
             for recipe in given.recipes.split(","):
                 start = time.perf_counter()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,8 +14,8 @@ class PlanError(ValueError):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Choices in the order of the network's sites; sites that are kept are left out."""
+class Plan(Mapping[str, str]):
+    """By site its option, in the order of the network's sites; sites that are kept are left out."""
 
     fingerprint: str
     choices: tuple[tuple[str, str], ...]
@@ -40,9 +40,17 @@ class Plan:
             made |= network.outlines.possible(block, block.choices(choices))
         return cls(network.fingerprint, tuple((s, made[s]) for s in options if s in made))
 
-    @property
-    def choice(self) -> dict[str, str]:
-        """Site id to option, without the sites that are kept."""
+    def __getitem__(self, site: str) -> str:
+        return self._options[site]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._options)
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    @cached_property
+    def _options(self) -> dict[str, str]:
         return dict(self.choices)
 
     @cached_property

@@ -22,7 +22,7 @@ ROOMS = {  # each imports those before it
     ),
     "search": (
         *("pareto", "titles", "proxy", "scoring", "space", "accuracy_model", "samplers", "evaluation"),
-        *("study", "results", "deploy", "engine", "run", "commands"),
+        *("config", "prepare", "study", "results", "deploy", "engine", "run", "commands"),
     ),
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 Progress = Callable[[int, int], None]  # done, total
 Watch = Callable[[str], Progress]  # what is done
+Note = Callable[[str], None]  # a line for people
 
 
 def quiet(done: int, total: int) -> None:

@@ -74,7 +74,7 @@ class Reading:
         error = check_reading(self.name, self.model, made, self.input_shape, photo)
         if not error:
             return ""
-        if self._agrees_in_double():
+        if self.error_in_double() <= TOLERANCE_DOUBLE:
             return f"single precision rounds {self.name}'s answers by up to {error:.1e} of their scale"
         again = self.graph()
         constants = constants_of(self.program)
@@ -84,11 +84,13 @@ class Reading:
         where = first_difference(again, flat, placed, images) or "a norm or scale that was folded"
         raise TraceError(f"{self.name} was read wrongly: answers differ by {error:.1e}, first at {where}")
 
-    def _agrees_in_double(self) -> bool:
-        """Whether the graph, read and folded in double precision, answers as the network does in it."""
+    def error_in_double(self) -> float:
+        """How far the graph, read and folded in double precision, is from the network in it, as a share of
+        the answers' scale; infinite where there is no such network.
+        """
         images = example_images(self.input_shape, 2)
         wanted = in_double(self.model, images)
         exact = self.graph().double()
         fold(exact, self.input_shape)
         got = None if wanted is None else in_double(exact, images)
-        return wanted is not None and got is not None and worst(got, wanted) <= TOLERANCE_DOUBLE
+        return float("inf") if wanted is None or got is None else worst(got, wanted)

@@ -78,7 +78,7 @@ def _preset(preset: str, given: dict[str, Any]) -> PlanFile:
     exact = preset == "exact"
     choices = lossless(*priced(network, [device])) if exact else presets.preset(preset, network)
     plan = Plan.make(network, choices)
-    return PlanFile.of_plan(network, plan, given["target"], Latencies(network, device).score(plan.choice))
+    return PlanFile.of_plan(network, plan, given["target"], Latencies(network, device).score(plan))
 
 
 def _of_study(name: str, given: dict[str, Any]) -> PlanFile:

@@ -7,11 +7,11 @@ import click
 
 from search import run, samplers
 from search.commands import options, terminal
-from search.evaluation.bounds import Limits
 from search.proxy import Proxy
 from search.results import front, tables
 from search.scoring import objectives
 from search.scoring.objectives import ALWAYS, MORE
+from search.space.bounds import Limits
 from search.titles import KEPT, METRICS
 from training.config import ModelConfig
 from training.data.loading import NO_DATA

@@ -70,7 +70,7 @@ def export_run(
     plan_file, weights = finished_run(run)
     assert plan_file.setup is not None
     bench = workbench(plan_file.setup, home, watch, plan_file.fitted, note)
-    merged = bench.network.merged(plan_file.fitted(bench.network).choice)
+    merged = bench.network.merged(plan_file.fitted(bench.network))
     merged.load_state_dict(weights)
     return _export(bench, merged, out, threads)
 
@@ -95,13 +95,13 @@ def export_plan(
     """
     bench = workbench(setup, home, watch, plan_file.fitted, note)
     plan = plan_file.fitted(bench.network)
-    unlearned = [s.id for s in bench.network.sites if s.id in plan.choice and not (s.exact or s.inherits)]
+    unlearned = [s.id for s in bench.network.sites if s.id in plan and not (s.exact or s.inherits)]
     if unlearned:
         raise BadInputError(
             f"the plan's {unlearned[0]} needs weights that are not learned yet; run 'train' on it, "
             "then 'export --run'"
         )
-    return _export(bench, bench.network.merged(plan.choice), out, threads)
+    return _export(bench, bench.network.merged(plan), out, threads)
 
 
 def _export(bench: Workbench, merged: fx.GraphModule, out: Path, threads: int) -> Exported:

@@ -142,10 +142,10 @@ def _trained(
     judge = _judge(bench) if training.patience else None
     if training.recipe == "paper":
         return train_as_deep_rebirth(
-            network, plan.choice, training.joint, data.labels, images, how, out, watch, judge
+            network, plan, training.joint, data.labels, images, how, out, watch, judge
         )
-    merged = bottom_up(bench, plan.choice, training, out / "relearned", home, watch)
-    blocks = [block.name for block in network.blocks if block.choices(plan.choice)]
+    merged = bottom_up(bench, plan, training, out / "relearned", home, watch)
+    blocks = [block.name for block in network.blocks if block.choices(plan)]
     told = watch(f"fine-tuning ({how.epochs} epochs)")
     rate = rate_for(len(data)) if training.rate is None else training.rate
     objective = Distillation(

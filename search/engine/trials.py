@@ -14,11 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from merges.plan import Plan
 from search.engine.claims import PLAN, SLOT, TRIAL, Claims
 from search.engine.unclaimed import unclaimed
-from search.evaluation.bounds import Limits
 from search.evaluation.evaluator import Evaluation, Evaluator
 from search.evaluation.pruning import prune_reason
 from search.results.dashboard import describe_plan
-from search.space.parameters import distributions, to_plan
+from search.space.bounds import Limits
+from search.space.plan_space import PlanSpace
 from search.study.interrupts import noticed, uninterrupted
 from search.study.recording import trial_record
 from search.study.records import tried_again, write_reason
@@ -40,12 +40,23 @@ _Outcome = tuple[TrialState, str]
 class Worker:
     """Fills slots of a study's budget, one after the other, beside other workers or alone."""
 
-    def __init__(self, study: optuna.Study, evaluator: Evaluator, ledger: Claims, limits: Limits) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: PlanSpace,
+        evaluator: Evaluator,
+        ledger: Claims,
+        limits: Limits,
+        only_waiting: bool = False,
+    ) -> None:
+        """With `only_waiting`, no other trials are run than those that wait in the study."""
         self.study = study
+        self.space = space
         self.evaluator = evaluator
         self.ledger = ledger
         self.limits = limits
-        self.space: Any = distributions(evaluator.bench.network)
+        self.only_waiting = only_waiting
+        self.parameters: Any = space.parameters
         self.repeats = self.known = self.failures = self.dropped = 0
         self.asked: list[int] = []
 
@@ -115,7 +126,7 @@ class Worker:
             with uninterrupted(), suppress(UpdateFinishedTrialError):  # another worker was faster
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
                 self.ledger.abandon(trial.number)
-                if set(trial.params) == set(self.space):
+                if set(trial.params) == set(self.parameters):
                     self.study.enqueue_trial(trial.params, user_attrs=tried_again(trial.number))
 
     def _fill(self, slot: str) -> bool:
@@ -127,7 +138,7 @@ class Worker:
             Several trials in a row failed.
         """
         while self.repeats < _REPEATS_BEFORE_GIVING_UP:
-            if self.evaluator.enumerates and not patiently(self._waiting):
+            if self.only_waiting and not patiently(self._waiting):
                 return False
             state, reason = self._turn(slot)
             if self.asked:
@@ -139,8 +150,8 @@ class Worker:
             if state == TrialState.COMPLETE or reason == _TAKEN_OVER:
                 return True
             self.known = self.known + 1 if reason.startswith(_KNOWN) else 0
-            if self.known and self.known % _KNOWN_BEFORE_A_PUSH == 0 and not self.evaluator.enumerates:
-                patiently(lambda: _push(self.study, self.space))
+            if self.known and self.known % _KNOWN_BEFORE_A_PUSH == 0 and not self.only_waiting:
+                patiently(lambda: _push(self.study, self.parameters))
         return False
 
     def _waiting(self) -> list[optuna.trial.FrozenTrial]:
@@ -148,25 +159,22 @@ class Worker:
 
     def _turn(self, slot: str) -> _Outcome:
         """Ask for one trial, judge its plan unless it is known, and record how it ended and why."""
-        network = self.evaluator.bench.network
         trial: optuna.Trial | None = None
         plan: Plan | None = None
         try:
             with uninterrupted():
                 trial = self._ask()
                 self._note(SLOT, slot, trial)
-            plan = to_plan(network, trial.params, self.evaluator.exact)
+            plan = self.space.plan(trial.params)
             if not self._claim(plan, trial):
                 known, trial = trial, None  # closed here: an interrupt meanwhile must not close it again
                 return self._close(known, TrialState.PRUNED, self._known_as(plan))
-            score = self.evaluator.latencies.score(plan.choice)
-            peak_bytes = self.evaluator.latencies.peak_bytes(plan.choice)
-            broken = self.limits.broken(score, peak_bytes)
-            reason = broken or self._prune_reason(plan)
+            score, peak_bytes = self.space.score(plan), self.space.latencies.peak_bytes(plan)
+            reason = self.limits.broken(score, peak_bytes) or self._prune_reason(plan)
             if reason:
                 refused, trial = trial, None
                 return self._close(refused, TrialState.PRUNED, reason)
-            evaluation = self.evaluator.judge(plan, score, peak_bytes)
+            evaluation = self.evaluator.evaluate(plan)
             with uninterrupted():
                 judged, trial = trial, None
                 return self._record(slot, judged, plan, evaluation)
@@ -188,7 +196,7 @@ class Worker:
     def _ask(self) -> optuna.Trial:
         """A trial that no other worker has: in SQLite, Optuna may give a waiting one to two at once."""
         while True:
-            trial = patiently(lambda: self.study.ask(self.space))
+            trial = patiently(lambda: self.study.ask(self.parameters))
             key = str(trial.number)
             if patiently(partial(self.ledger.claim, TRIAL, key, trial.number)):
                 patiently(partial(self.ledger.finish, TRIAL, key))
@@ -196,21 +204,22 @@ class Worker:
 
     def _prune_reason(self, plan: Plan) -> str:
         """Why a plan is not worth training; after many such in a row, one is trained all the same."""
-        if self.evaluator.enumerates or self.dropped == _DROPPED_IN_A_ROW:
+        if self.only_waiting or self.dropped == _DROPPED_IN_A_ROW:
             reason = ""
         else:
-            reason = patiently(lambda: prune_reason(finished(self.study), self.evaluator, plan.choice))
+            untouched = self.evaluator.baseline.percent
+            reason = patiently(lambda: prune_reason(finished(self.study), self.space, untouched, plan))
         self.dropped = self.dropped + 1 if reason else 0
         return reason
 
     def _record(self, slot: str, trial: optuna.Trial, plan: Plan, evaluation: Evaluation) -> _Outcome:
         if not (self._note(SLOT, slot, trial) and self._note(PLAN, plan.plan_id, trial)):
             return self._close(trial, TrialState.PRUNED, _TAKEN_OVER)
-        patiently(lambda: trial_record(plan, evaluation).write(trial))
-        latency_ms, *goals = self.evaluator.costs(plan.choice)
+        score, peak_bytes = self.space.score(plan), self.space.latencies.peak_bytes(plan)
+        patiently(lambda: trial_record(plan, score, peak_bytes, evaluation).write(trial))
+        latency_ms, *goals = self.space.costs(plan)
         values = [latency_ms, evaluation.percent, *goals]
-        metric = self.evaluator.proxy.metric
-        patiently(lambda: describe_plan(trial, plan.choice, evaluation, metric))
+        patiently(lambda: describe_plan(trial, plan, score, evaluation))
         told = patiently(lambda: self.study.tell(trial, values, skip_if_finished=True))
         if told.state != TrialState.COMPLETE or not patiently(lambda: self.ledger.finish(SLOT, slot)):
             return TrialState.PRUNED, _TAKEN_OVER

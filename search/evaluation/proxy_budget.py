@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from search.evaluation.evaluator import Evaluator
+from search.evaluation.fine_tuned import FineTuned
 from search.proxy import Proxy
+from search.space.additive import Estimates
 from search.space.warm_start import ladder
 from training.errors import BadInputError
 
@@ -30,7 +31,7 @@ def carried_on(begun: float | None, steps: int, proxy: Proxy, seconds: float) ->
     return replace(proxy, finetune_steps=steps)
 
 
-def paced(evaluator: Evaluator, seconds: float, note: Callable[[str], None]) -> Proxy:
+def paced(evaluator: FineTuned, estimates: Estimates, seconds: float, note: Callable[[str], None]) -> Proxy:
     """The proxy with the most steps with which a trial takes about `seconds` here, its blocks once learned.
 
     Measured on the plan with the most merges, which has the most to relearn, and on the untouched network,
@@ -41,7 +42,7 @@ def paced(evaluator: Evaluator, seconds: float, note: Callable[[str], None]) -> 
     BadInputError
         A trial without any fine-tuning takes longer.
     """
-    most = next(ladder(evaluator.estimates, 1))
+    most = next(ladder(estimates, 1))
     evaluator.assembled(most)  # learns its blocks, once for all trials
     start = time.perf_counter()
     evaluator.accuracy_of(evaluator.assembled(most))

@@ -1,11 +1,12 @@
 """What optuna-dashboard shows of a study and of each plan, beside the figures that Optuna keeps itself."""
 
-from collections.abc import Mapping
 from shlex import quote
 
 import optuna
 
+from merges.plan import Plan
 from search.evaluation.evaluator import Evaluation
+from search.scoring.latency import Score
 from search.study.records import StudyRecord
 from search.titles import TITLES
 
@@ -31,10 +32,11 @@ The front, its plans and what leads from them to a deployed network: `python cli
     )
 
 
-def describe_plan(trial: optuna.Trial, choices: Mapping[str, str], found: Evaluation, metric: str) -> None:
+def describe_plan(trial: optuna.Trial, plan: Plan, score: Score, found: Evaluation) -> None:
     """Say what a plan merges and what it comes to."""
-    rows = "".join(f"| {site} | {option} |\n" for site, option in choices.items())
-    latency = f"{found.score.latency_ms:.2f} ms ({found.score.speedup:.2f}x)"
+    rows = "".join(f"| {site} | {option} |\n" for site, option in plan.items())
+    latency = f"{score.latency_ms:.2f} ms ({score.speedup:.2f}x)"
+    metric = StudyRecord.read(trial.study).proxy.metric
     _save(
         trial,
         f"""

@@ -92,7 +92,7 @@ class PlanFile(BaseModel):
             speedup=score.speedup,
             kind=score.total.kind,
             basis=score.total.basis(),
-            choices=plan.choice,
+            choices=dict(plan),
         )
 
     @classmethod
@@ -206,5 +206,5 @@ def merged(first: PlanFile, second: PlanFile, home: Path) -> PlanFile:
             )
     scored = latencies(first, home)
     plan = Plan.make(scored.network, {**first.choices, **second.choices})
-    found = PlanFile.of_plan(scored.network, plan, first.target, scored.score(plan.choice))
+    found = PlanFile.of_plan(scored.network, plan, first.target, scored.score(plan))
     return found.model_copy(update={"setup": first.setup or second.setup})

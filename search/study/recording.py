@@ -7,25 +7,30 @@ from importlib.metadata import version
 from typing import Any
 
 from merges.plan import Plan
-from search.evaluation.evaluator import Evaluation, Evaluator
+from search.evaluation.evaluator import Evaluation
+from search.proxy import Proxy
 from search.scoring.latency import Score
+from search.space.plan_space import PlanSpace
 from search.study.records import Accuracies, Baseline, Cost, StudyRecord, TrialRecord
 from training.metrics import Accuracy
+from training.workbench import Workbench
 
 _PACKAGES = ("torch", "torchvision", "optuna", "onnxruntime", "numpy")
 
 
-def study_record(evaluator: Evaluator, arguments: Mapping[str, Any]) -> StudyRecord:
+def study_record(
+    bench: Workbench, space: PlanSpace, untouched: Evaluation, proxy: Proxy, arguments: Mapping[str, Any]
+) -> StudyRecord:
     """Everything that a study is made with; `arguments` are the user's."""
-    bench, latencies, data = evaluator.bench, evaluator.latencies, evaluator.bench.data
+    data, device = bench.data, space.latencies.device
     return StudyRecord(
         network=bench.network.name,
         fingerprint=bench.network.fingerprint,
         weights_fingerprint=bench.network.weights_fingerprint,
         input_shape=bench.network.input_shape,
         classes=bench.network.classes,
-        target=latencies.device.spec.name,
-        latency_source=latencies.device.source,
+        target=device.spec.name,
+        latency_source=device.source,
         data_fingerprint=data.fingerprint,
         images={
             "train": len(data.train),
@@ -34,17 +39,17 @@ def study_record(evaluator: Evaluator, arguments: Mapping[str, Any]) -> StudyRec
             "left_out": list(data.dropped),
         },
         model=bench.setup,
-        proxy=evaluator.proxy,
-        goals=tuple(evaluator.goals),
+        proxy=proxy,
+        goals=tuple(space.goals),
         options={
             site: {option: (estimate.saved_ms, estimate.loss) for option, estimate in found.items()}
-            for site, found in evaluator.estimates.items()
+            for site, found in space.estimates.items()
         },
         baseline=Baseline(
-            cost=_cost(latencies.score({})),
-            accuracy=evaluator.untouched(),
-            accuracies=_accuracies(evaluator.baseline) if evaluator.sees_images else None,
-            goals={title: goal({}) for title, goal in evaluator.goals.items()},
+            cost=_cost(space.score({})),
+            accuracy=untouched.percent,
+            accuracies=_accuracies(untouched.accuracy),
+            goals={title: goal({}) for title, goal in space.goals.items()},
         ),
         arguments=dict(arguments),
         versions={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
@@ -52,15 +57,15 @@ def study_record(evaluator: Evaluator, arguments: Mapping[str, Any]) -> StudyRec
     )
 
 
-def trial_record(plan: Plan, found: Evaluation) -> TrialRecord:
+def trial_record(plan: Plan, score: Score, peak_bytes: int, found: Evaluation) -> TrialRecord:
     """What a judged plan came to."""
     return TrialRecord(
-        plan=plan.choice,
+        plan=dict(plan),
         plan_id=plan.plan_id,
-        cost=_cost(found.score),
-        accuracies=_accuracies(found.accuracy) if found.accuracy else None,
+        cost=_cost(score),
+        accuracies=_accuracies(found.accuracy),
         seconds=found.seconds,
-        peak_activation_bytes=found.peak_bytes,
+        peak_activation_bytes=peak_bytes,
     )
 
 
@@ -76,7 +81,9 @@ def _cost(score: Score) -> Cost:
     )
 
 
-def _accuracies(accuracy: Accuracy) -> Accuracies:
+def _accuracies(accuracy: Accuracy | None) -> Accuracies | None:
+    if accuracy is None:
+        return None
     return Accuracies(
         expected=accuracy.expected,
         top1=accuracy.top1,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from search.evaluation.bounds import Limits, reachable
 from search.scoring.latency import Device, Latencies
+from search.space.bounds import Limits, reachable
 from search.space.estimates import weigh
 from training.errors import BadInputError
 from training.workbench import structure

@@ -50,8 +50,8 @@ def test_untouched_alexnet_is_what_was_measured() -> None:
 
 def test_the_papers_plan_is_as_fast_as_the_paper_measured(bvlc: Latencies) -> None:
     plan = Plan.make(bvlc.network, presets.preset("paper", bvlc.network))
-    assert 3.5 <= bvlc.score(plan.choice).speedup <= 4.3
-    rules = [site.partition(":")[0] for site in plan.choice]
+    assert 3.5 <= bvlc.score(plan).speedup <= 4.3
+    rules = [site.partition(":")[0] for site in plan]
     assert {rule: rules.count(rule) for rule in set(rules)} == {"streamline": 2, "branch": 9, "reducer": 9}
 
 
@@ -61,13 +61,13 @@ def test_a_plans_score_is_the_sum_over_its_whole_lowered_network(network: Networ
     device.table = LatencyTable(device.table.rows.values())
     latencies = Latencies(network, device)
     plan = Plan.make(network, {site.id: site.options[-1] for site in network.sites})
-    merged = analyse("again", network.merged(plan.choice), network.input_shape).teacher
+    merged = analyse("again", network.merged(plan), network.input_shape).teacher
     propagate_shapes(merged, (1, *network.input_shape))
     whole = [layer.kernel for layer in device.runtime.fuse(lower(merged))]
-    parts = [layer.kernel for layer in latencies.layers(plan.choice)]
+    parts = [layer.kernel for layer in latencies.layers(plan)]
     assert sorted(k.key for k in whole) == sorted(k.key for k in parts)
     total = Cost.of(device.predictor, whole).total()
-    score = latencies.score(plan.choice)
+    score = latencies.score(plan)
     assert total.latency_ms == pytest.approx(score.latency_ms)
     assert (total.kinds, total.outside) == (score.total.kinds, score.total.outside)
     assert total.error == pytest.approx(score.total.error)
@@ -100,7 +100,7 @@ def test_every_step_of_every_preset_fits_its_network_and_makes_it_faster(name: s
     for number in range(1, len(presets.steps(name, network)) + 1):
         choices = presets.preset(f"{name}:{number}", latencies.network)
         plan = Plan.make(latencies.network, choices)
-        assert plan.choice == choices
+        assert dict(plan) == choices
         speedups.append(latencies.score(choices).speedup)
     assert speedups == sorted(speedups)
     assert presets.preset(name, latencies.network) == choices

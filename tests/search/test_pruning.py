@@ -15,9 +15,8 @@ from search.space.additive import OptionEstimate
 SITES = [f"s{n}" for n in range(5)]
 SPACE = {site: CategoricalDistribution(("keep", "cut")) for site in SITES}
 LOSSES = dict(zip(SITES, (0.001, 0.002, 0.005, 0.01, 1.0), strict=True))
-EVALUATOR: Any = SimpleNamespace(
+PLANS: Any = SimpleNamespace(
     estimates={site: {"cut": OptionEstimate(10.0, 0.1)} for site in SITES},
-    untouched=lambda: 90.0,
     costs=lambda plan: [latency(plan)],
 )
 
@@ -44,16 +43,16 @@ EVERY = [dict(zip(SITES, o, strict=True)) for o in itertools.product(("keep", "c
 def test_a_plan_far_below_the_front_is_hopeless_and_one_on_it_is_not() -> None:
     study = trials_of(EVERY[:8] + EVERY[9:16:2] + EVERY[16:20])
     bad = dict.fromkeys(SITES, "keep") | {"s4": "cut"}
-    reason = prune_reason(study, EVALUATOR, bad)
+    reason = prune_reason(study, PLANS, 90.0, bad)
     assert "cannot reach the front" in reason
     good = dict.fromkeys(SITES, "cut") | {"s4": "keep"}
-    assert prune_reason(study, EVALUATOR, good) == ""
+    assert prune_reason(study, PLANS, 90.0, good) == ""
 
 
 def test_nothing_is_hopeless_while_little_is_known_or_nothing_is_as_fast() -> None:
     bad = dict.fromkeys(SITES, "cut")
-    assert prune_reason(trials_of(EVERY[:5]), EVALUATOR, bad) == ""
-    assert prune_reason(trials_of(EVERY[:-1]), EVALUATOR, bad) == ""
+    assert prune_reason(trials_of(EVERY[:5]), PLANS, 90.0, bad) == ""
+    assert prune_reason(trials_of(EVERY[:-1]), PLANS, 90.0, bad) == ""
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -64,4 +63,4 @@ def test_no_plan_of_the_exact_front_is_dropped(seed: int) -> None:
         p for p in EVERY if not any(latency(q) <= latency(p) and accuracy(q) > accuracy(p) for q in EVERY)
     ]
     study = trials_of(tried)
-    assert not any(prune_reason(study, EVALUATOR, plan) for plan in front if plan not in tried)
+    assert not any(prune_reason(study, PLANS, 90.0, plan) for plan in front if plan not in tried)

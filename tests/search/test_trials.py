@@ -12,28 +12,29 @@ from merges.network import analyse
 from merges.plan import Plan
 from search.engine.claims import Claims, open_engine
 from search.engine.trials import Worker
-from search.evaluation.bounds import Limits
-from search.evaluation.evaluator import Evaluation, Evaluator
-from search.proxy import Proxy
-from search.scoring.latency import Device, Latencies, Score
+from search.evaluation.evaluator import Evaluation
+from search.scoring.latency import Device, Latencies
+from search.space.bounds import Limits
+from search.space.plan_space import PlanSpace
 from search.study.records import TrialRecord
 from search.study.storage import storage_of
 from tests.networks import mixed
+from tests.recorded import cost, record
+from training.progress import quiet
 
 GRACE = 0.5
 
 
-class Judge(Evaluator):
-    """Latencies as they are, and a made-up accuracy without any learning."""
+class Judge:
+    """A made-up accuracy without any learning."""
 
-    def __init__(self, home: Path) -> None:
-        network: Any = analyse("mixed", mixed(), (3, 24, 24))
-        self.bench: Any = type("Bench", (), {"network": network})
-        self.latencies = Latencies(network, Device.named("arm-a57", home))
-        self.proxy, self.goals = Proxy(), {}
+    baseline = Evaluation(90.0, None, 0.0)
 
-    def judge(self, plan: Plan, score: Score, peak_bytes: int) -> Evaluation:
-        return Evaluation(score, None, 90.0 - len(plan.choice), 0.1, peak_bytes)
+    def evaluate(self, plan: Plan) -> Evaluation:
+        return Evaluation(90.0 - len(plan), None, 0.1)
+
+    def describe(self) -> str:
+        return "made up"
 
 
 @pytest.fixture
@@ -42,8 +43,10 @@ def worker(tmp_path: Path) -> Worker:
     study = optuna.create_study(
         storage=storage_of(storage), study_name="s", directions=["minimize", "maximize"]
     )
+    record(study, cost(1.0), 90.0)
     ledger = Claims(open_engine(storage), "s", GRACE)
-    return Worker(study, Judge(tmp_path), ledger, Limits())
+    latencies = Latencies(analyse("mixed", mixed(), (3, 24, 24)), Device.named("arm-a57", tmp_path))
+    return Worker(study, PlanSpace(latencies, quiet), Judge(), ledger, Limits())
 
 
 def run(worker: Worker, budget: int) -> None:
@@ -61,7 +64,7 @@ def test_a_trial_that_was_asked_for_but_never_claimed_is_closed_at_the_end(worke
 
 
 def test_a_sampler_that_repeats_itself_does_not_end_the_search(worker: Worker) -> None:
-    kept = dict.fromkeys(worker.space, "keep")
+    kept = dict.fromkeys(worker.parameters, "keep")
     worker.study.sampler = optuna.samplers.PartialFixedSampler(kept, optuna.samplers.RandomSampler(seed=0))
     run(worker, 4)
     finished = worker.study.get_trials(states=(TrialState.COMPLETE,))
@@ -69,7 +72,7 @@ def test_a_sampler_that_repeats_itself_does_not_end_the_search(worker: Worker) -
 
 
 def test_a_slot_that_is_done_for_nothing_is_filled_again(worker: Worker) -> None:
-    trial = worker.study.ask(worker.space)
+    trial = worker.study.ask(worker.parameters)
     worker.ledger.claim("slot", "0", trial.number)
     worker.ledger.finish("slot", "0")
     worker.study.tell(trial, state=TrialState.PRUNED)
@@ -81,7 +84,7 @@ def test_a_trial_that_two_workers_were_given_is_judged_by_one(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = worker.study.ask
-    given = ask(worker.space)
+    given = ask(worker.parameters)
     other = Claims(worker.ledger.engine, "s")
     assert other.claim("slot", "1", given.number)
     assert other.claim("trial", str(given.number), given.number)

@@ -1,0 +1,62 @@
+"""Plans judged after a short proxy: learned blocks, put together, fine-tuned for a few steps."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from torch import Tensor, fx
+
+from merges.plan import Plan
+from search.evaluation.on_images import OnImages
+from search.proxy import Proxy
+from training.blocks.bank import Bank
+from training.blocks.bottom_up import assemble
+from training.blocks.store import WeightStore
+from training.blocks.task import Recipe
+from training.finetune.short import finetune
+from training.workbench import Workbench
+
+
+class FineTuned(OnImages):
+    """Judges plans by what blocks that were learned once come to after a short fine-tune."""
+
+    def __init__(self, bench: Workbench, proxy: Proxy, store: WeightStore) -> None:
+        super().__init__(bench, proxy.metric)
+        self.proxy = proxy
+        self.store = store
+
+    @cached_property
+    def bank(self) -> Bank:
+        """Blocks of the network, learned when they are first asked for."""
+        train = self.bench.data.train
+        images = self.bench.preprocess(train.pixels[: self.proxy.bank_images])
+        return Bank(
+            self.bench.network,
+            images,
+            self.store,
+            self.bench.data.fingerprint,
+            Recipe(self.proxy.bank_images, steps=self.proxy.bank_steps, seed=self.bench.setup.seed),
+        )
+
+    @cached_property
+    def teacher_logits(self) -> Tensor:
+        """The teacher's answers to the images that fine-tuning sees, computed once."""
+        train = self.bench.data.train
+        most_seen = max(self.proxy.finetune_steps, 1) * self.proxy.batch
+        return self.bench.judge(train.take(range(min(len(train), most_seen))))[1]
+
+    def describe(self) -> str:
+        return self.proxy.describe()
+
+    def network_of(self, plan: Plan) -> fx.GraphModule:
+        merged = self.assembled(plan)
+        self.tune(merged, self.proxy.finetune_steps)
+        return merged
+
+    def assembled(self, plan: Mapping[str, str]) -> fx.GraphModule:
+        """A plan's network from learned blocks, relearned from bottom to top."""
+        return assemble(self.bank, plan, self.proxy.relearn_steps)
+
+    def tune(self, merged: fx.GraphModule, steps: int) -> None:
+        """Fine-tune the whole network towards the teacher's answers, in place."""
+        images, proxy = self.bench.inputs(self.bench.data.train), self.proxy
+        finetune(merged, images, self.teacher_logits, steps, proxy.batch, proxy.rate, self.bench.setup.seed)

@@ -1,0 +1,62 @@
+"""What a search works with: a teacher with its images, the plans of its network, and what judges them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from merges.network import Network
+from search.config import SearchConfig
+from search.evaluation import zero_shot
+from search.evaluation.evaluator import Evaluator
+from search.evaluation.fine_tuned import FineTuned
+from search.scoring.availability import priced
+from search.scoring.latency import Device, Latencies
+from search.scoring.objectives import goals
+from search.space.plan_space import PlanSpace
+from search.titles import KEPT
+from training.blocks.store import WeightStore
+from training.progress import Note, Watch
+from training.workbench import Workbench, workbench
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a search needs beside its study."""
+
+    bench: Workbench
+    space: PlanSpace
+    evaluator: Evaluator
+
+
+def prepare(config: SearchConfig, home: Path, watch: Watch, note: Note) -> Prepared:
+    """Load the network and its images, train a teacher where there is none, and measure what is not known.
+
+    Raises
+    ------
+    BadInputError, TargetError, UnknownKernelError
+        Something that was asked for cannot be had; nothing was trained.
+    """
+    store = WeightStore(config.bank or home / "bank")
+    store.check()
+    devices = [Device.named(name, home) for name in (config.target, *config.also_targets)]
+
+    def check(network: Network) -> None:
+        for device in devices:
+            Latencies(network, device).score({})
+
+    bench = workbench(config.setup, home, watch, check, note)
+    latencies, *others = priced(bench.network, devices)
+    bench = replace(bench, network=latencies.network)
+    for known in (latencies, *others):
+        known.learn_all(watch)
+    losses = zero_shot.losses_of(bench.network) if config.setup.zero_shot else {}
+    space = PlanSpace(
+        latencies,
+        watch("scoring every option"),
+        goals(config.goals, latencies, others),
+        zero_shot.that_add_up(losses),
+    )
+    evaluator: Evaluator = FineTuned(bench, config.proxy, store)
+    if config.setup.zero_shot:
+        kept = config.proxy.metric == KEPT
+        evaluator = zero_shot.KeptWeights(losses) if kept else zero_shot.Inherited(bench, config.proxy.metric)
+    return Prepared(bench, space, evaluator)

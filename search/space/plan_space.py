@@ -1,0 +1,116 @@
+"""The plans of one network on one device. Nothing else knows which exact merges a plan makes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+
+from optuna.distributions import CategoricalDistribution
+
+from merges.network import Network
+from merges.plan import Plan
+from merges.rule import KEEP, Site
+from search.scoring.latency import Latencies, Score
+from search.scoring.objectives import Goal
+from search.space.additive import Estimates
+from search.space.bounds import Limits, reachable
+from search.space.estimates import weigh
+from search.space.problem import Problem
+from search.space.warm_start import first_plans, lossless
+from training.progress import Progress
+
+
+class PlanSpace:
+    """What is searched, one categorical parameter a learned site, and what is known before any trial.
+
+    Exact options are not searched: they change no answer, so whether they pay is known from the latency
+    alone, and every plan makes those that do.
+
+    Attributes
+    ----------
+    latencies : scores plans on the device
+    goals : by title, what plans are judged by beside latency and accuracy
+    estimates : by site and option, what it saves and may lose when it alone is chosen
+    """
+
+    def __init__(
+        self,
+        latencies: Latencies,
+        progress: Progress,
+        goals: Mapping[str, Goal] | None = None,
+        losses: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
+        """With `losses`, what options are known to lose, by site, in a unit that adds up."""
+        self.latencies = latencies
+        self.goals = goals or {}
+        self.estimates: Estimates = weigh(latencies, losses, progress)
+
+    @property
+    def network(self) -> Network:
+        return self.latencies.network
+
+    @property
+    def searched(self) -> list[Site]:
+        """The sites with a parameter each."""
+        return [site for site in self.network.sites if not site.exact]
+
+    @cached_property
+    def exact(self) -> dict[str, str]:
+        """The exact choices that pay on the device."""
+        return lossless(self.latencies)
+
+    @cached_property
+    def parameters(self) -> dict[str, CategoricalDistribution]:
+        """By site its options, as Optuna's distributions."""
+        return {site.id: CategoricalDistribution(site.options) for site in self.searched}
+
+    def params(self, choices: Mapping[str, str]) -> dict[str, str]:
+        """A value for every parameter; sites that are not named are kept."""
+        return {site: choices.get(site, KEEP) for site in self.parameters}
+
+    def plan(self, params: Mapping[str, str]) -> Plan:
+        """The canonical plan of a trial's parameters; conflicts are repaired in order."""
+        return Plan.make(self.network, self._whole(params))
+
+    def _whole(self, choices: Mapping[str, str]) -> dict[str, str]:
+        return {**self.exact, **choices}
+
+    def score(self, plan: Mapping[str, str]) -> Score:
+        """Latency, MACs and parameters."""
+        return self.latencies.score(plan)
+
+    def costs(self, plan: Mapping[str, str]) -> list[float]:
+        """What is known of a plan before it is trained: its latency (ms), then its goals."""
+        return [self.score(plan).latency_ms, *(goal(plan) for goal in self.goals.values())]
+
+    def first_plans(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Choices to try before the sampler, each with its preset's name or an empty one."""
+        return first_plans(self.latencies, self.estimates)
+
+    def reachable(self, limits: Limits, progress: Progress) -> str:
+        """The least and the most that plans come to: see ``bounds.reachable``."""
+        return reachable(self.latencies, self.estimates, self.exact, limits, progress)
+
+    def problem(self, accuracy: float, limits: Limits) -> Problem:
+        """What a sampler has to solve; `accuracy` is the untouched network's (percent)."""
+
+        def repaired(choices: Mapping[str, str]) -> dict[str, str]:
+            return {site: option for site, option in self.plan(choices).items() if site not in self.exact}
+
+        return Problem(
+            self.parameters,
+            self.estimates,
+            baseline_ms=self.score(self.exact).latency_ms,
+            accuracy=accuracy,
+            slowest_ms=limits.latency_ms(self.score({}).latency_ms),
+            least_accuracy=0.0 if limits.drop is None else accuracy - limits.drop,
+            allowed=self._allowed(limits),
+            costs=lambda choices: self.costs(self._whole(choices)),
+            repair=repaired,
+        )
+
+    def _allowed(self, limits: Limits) -> Callable[[Mapping[str, str]], bool]:
+        def allowed(choices: Mapping[str, str]) -> bool:
+            plan = self._whole(choices)
+            peak_bytes = self.latencies.peak_bytes(plan) if limits.memory_mib is not None else 0
+            return not limits.broken(self.score(plan), peak_bytes)
+
+        return allowed
