@@ -3,6 +3,7 @@
 import importlib
 import operator
 import pkgutil
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch.utils import _pytree as pytree
 from merges.graph import TraceError, tidy
 from merges.reading import operations
 from merges.reading.builder import HANDLERS, Builder, Made, Unsupported, sizes_of, verb_of
-from merges.reading.exported import constants_of, place_of
+from merges.reading.exported import constants_of, in_precision, place_of
 from merges.reading.labels import label_nodes
 from merges.reading.simplify import simplify
 
@@ -23,12 +24,14 @@ for _table in pkgutil.iter_modules(operations.__path__):  # importing a table en
     importlib.import_module(f"{operations.__name__}.{_table.name}")
 
 
-def canonical(name: str, program: ExportedProgram, model: nn.Module) -> fx.GraphModule:
+def canonical(
+    name: str, program: ExportedProgram, model: nn.Module, precision: torch.dtype = torch.float32
+) -> fx.GraphModule:
     """The graph of known layers and functions that computes what an exported network does.
 
-    What depends on parameters alone is computed once. ``meta`` of every node has ``label``, the name that
-    people know it by, ``origin``, the name of the operation whose value it has, and ``per_image``, whether
-    its first dimension, and no other, counts the images.
+    What depends on parameters alone is computed once, in the `precision` that the graph is to have. ``meta``
+    of every node has ``label``, the name that people know it by, ``origin``, the name of the operation whose
+    value it has, and ``per_image``, whether its first dimension, and no other, counts the images.
 
     Raises
     ------
@@ -36,7 +39,7 @@ def canonical(name: str, program: ExportedProgram, model: nn.Module) -> fx.Graph
         An operation is unknown, or does what a graph of layers cannot; it is named with its place in the
         user's file.
     """
-    walk = _Walk(name, program)
+    walk = _Walk(name, program, precision)
     for node in _needed(program):
         walk.step(node)
     made = walk.builder.made
@@ -46,7 +49,7 @@ def canonical(name: str, program: ExportedProgram, model: nn.Module) -> fx.Graph
     simplify(made)
     label_nodes(made, model)
     tidy(made)
-    return made.eval()
+    return made.to(precision).eval()
 
 
 def _returned(program: ExportedProgram) -> list[Any]:
@@ -78,9 +81,10 @@ def _as_called(program: ExportedProgram, answers: list[Any]) -> Any:
 class _Walk:
     """What every exported operation has become so far."""
 
-    def __init__(self, name: str, program: ExportedProgram) -> None:
+    def __init__(self, name: str, program: ExportedProgram, precision: torch.dtype) -> None:
         self.name, self.program = name, program
-        constants = constants_of(program)
+        self.in_precision = partial(in_precision, precision=precision)
+        constants = pytree.tree_map_only(Tensor, self.in_precision, constants_of(program))
         self.builder = Builder([value for value in constants.values() if isinstance(value, nn.Parameter)])
         self.values: dict[fx.Node, Made] = {}
         self.known: dict[Any, Made] = {}  # constants that were worked out, so that equal ones are one
@@ -102,7 +106,8 @@ class _Walk:
             return
         self.builder.origin = node
         try:
-            self.values[node] = self._region(node) if _is_region(node) else self._made(node)
+            made = self._region(node) if _is_region(node) else self._made(node)
+            self.values[node] = pytree.tree_map_only(Tensor, self.in_precision, made)
         except Unsupported as error:
             raise self._refusal(node, str(error)) from error
         except TraceError:

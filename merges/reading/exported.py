@@ -186,3 +186,11 @@ def constants_of(program: ExportedProgram) -> dict[str, Tensor]:
         **signature.inputs_to_lifted_tensor_constants,
     }
     return {placeholder: stored[name] for placeholder, name in names.items()}
+
+
+def in_precision(value: Tensor, precision: torch.dtype) -> Tensor:
+    """A value, or a parameter of the same numbers, with single precision replaced by another."""
+    if value.dtype != torch.float32 or precision == torch.float32:
+        return value
+    made = value.detach().to(precision)
+    return nn.Parameter(made) if isinstance(value, nn.Parameter) else made

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
@@ -10,11 +11,11 @@ from merges.graph import TraceError
 from merges.reading.builder import HANDLERS
 from merges.reading.canonical import canonical
 from merges.reading.check import (
-    TOLERANCE_DOUBLE,
     check_reading,
     example_images,
     first_difference,
     in_double,
+    rounding_in_double,
     worst,
 )
 from merges.reading.exported import constants_of, exported, unwrapped
@@ -44,7 +45,7 @@ class Reading:
         inner = unwrapped(model)
         return cls(name, inner, input_shape, exported(name, inner, input_shape, HANDLERS))
 
-    def graph(self) -> fx.GraphModule:
+    def graph(self, precision: torch.dtype = torch.float32) -> fx.GraphModule:
         """The canonical graph, with copies of the weights that the network has now.
 
         Raises
@@ -52,7 +53,7 @@ class Reading:
         TraceError
             An operation is unknown; the message holds its place in the user's file.
         """
-        return canonical(self.name, self.program, self.model)
+        return canonical(self.name, self.program, self.model, precision)
 
     def check(self, made: fx.GraphModule, photo: Tensor | None = None) -> str:
         """Refuse a graph made of this network's (by exact rewrites) that answers differently.
@@ -74,7 +75,7 @@ class Reading:
         error = check_reading(self.name, self.model, made, self.input_shape, photo)
         if not error:
             return ""
-        if self.error_in_double() <= TOLERANCE_DOUBLE:
+        if self.error_in_double() <= rounding_in_double(self.model, example_images(self.input_shape, 2)):
             return f"single precision rounds {self.name}'s answers by up to {error:.1e} of their scale"
         again = self.graph()
         constants = constants_of(self.program)
@@ -90,7 +91,7 @@ class Reading:
         """
         images = example_images(self.input_shape, 2)
         wanted = in_double(self.model, images)
-        exact = self.graph().double()
+        exact = self.graph(torch.float64)
         fold(exact, self.input_shape)
         got = None if wanted is None else in_double(exact, images)
         return float("inf") if wanted is None or got is None else worst(got, wanted)

@@ -237,6 +237,20 @@ def test_rounding_is_told_from_a_fault() -> None:
     assert any("rounds" in remark for remark in network.remarks)
 
 
+def test_rounding_is_told_from_a_fault_where_a_network_magnifies_it() -> None:
+    """A quadratic map, iterated: single precision forgets where it began, double keeps seven digits."""
+
+    def answer(net: Net, x: Tensor) -> Tensor:
+        maps = torch.sigmoid(net.stem(x) + net.fc(x.new_zeros(1, 4)).view(1, 8, 1, 1))
+        for _ in range(30):
+            maps = 4 * maps * (1 - maps)
+        return maps
+
+    torch.manual_seed(0)
+    net = Net(answer, stem=conv(3, 8), fc=nn.Linear(4, 8))
+    assert any("rounds" in remark for remark in analyse("magnifies", net, SHAPE).remarks)
+
+
 def test_weights_that_are_learned_after_reading_count() -> None:
     net = Net(lambda s, x: F.relu(s.bn(s.stem(x))), stem=conv(3, 8), bn=nn.BatchNorm2d(8)).train()
     reading = Reading.of("net", net, SHAPE)
