@@ -106,7 +106,7 @@ class Predictor:
         return UnknownKernelError(
             f"{name} has no measurement of {kernel.op!r} layers ({kernel.key}), "
             "so this network's latency cannot be known there; choose another target "
-            "('cli.py targets'), such as host, which measures what it needs"
+            "('targets'), such as host, which measures what it needs"
         )
 
     def _calibrated(self, kernel: Kernel) -> Latency:

@@ -57,7 +57,7 @@ class Runtime(Protocol):
 @cache
 def discover() -> dict[str, Runtime]:
     """All runtimes by name."""
-    package = importlib.import_module("latency_models.runtimes")
+    package = importlib.import_module(".runtimes", __package__)
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]
     found = [importlib.import_module(f"{package.__name__}.{name}").RUNTIME for name in names]
     return {runtime.name: runtime for runtime in found}

@@ -71,8 +71,7 @@ def load(name: str, home: Path | None = None) -> Target:
     files = _files(home)
     if name not in files:
         raise TargetError(
-            f"unknown target {name!r}; expected one of {', '.join(sorted(files))} "
-            "('cli.py targets' describes them)"
+            f"unknown target {name!r}; expected one of {', '.join(sorted(files))} ('targets' describes them)"
         )
     try:
         values = tomllib.loads(files[name].read_text())

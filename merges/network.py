@@ -81,7 +81,7 @@ class Network:
 
         for pattern in (*only, *skip):
             if not any(named(site, [pattern]) for site in self.sites):
-                raise PatternError(f"no site of {self.name} is named {pattern!r}; 'cli.py sites' lists them")
+                raise PatternError(f"no site of {self.name} is named {pattern!r}; 'sites' lists them")
         wanted = [s for s in self.sites if s.rule not in without and (not only or named(s, only))]
         kept = tuple(s for s in wanted if not named(s, skip))
         refused = tuple(r for r in self.refused if r.rule not in without)
@@ -179,7 +179,7 @@ class Network:
             wanted = answers_of(exact, images)
             self.rewrite(exact, block, made)
             if worst(answers_of(exact, images), wanted) > TOLERANCE_DOUBLE:
-                raise MergeError(f"{', '.join(made)} changed what {self.name} answers; leave it out: --skip")
+                raise MergeError(f"{', '.join(made)} changed what {self.name} answers; leave it out: `skip`")
         self._checked.add(key)
 
     @cached_property
@@ -209,7 +209,7 @@ class Network:
         """
         unknown = set(plan) - {site.id for site in self.sites}
         if unknown:
-            raise MergeError(f"{self.name} has no site {unknown.pop()!r}; 'cli.py sites' lists them")
+            raise MergeError(f"{self.name} has no site {unknown.pop()!r}; 'sites' lists them")
         whole = self.skeleton()
         for block in self.blocks:
             choices = block.choices(plan)

@@ -32,7 +32,7 @@ class Plan(Mapping[str, str]):
         options = {site.id: site.options for site in network.sites}
         for site, option in choices.items():
             if site not in options:
-                raise PlanError(f"{network.name} has no site {site!r}; 'cli.py sites' lists them")
+                raise PlanError(f"{network.name} has no site {site!r}; 'sites' lists them")
             if option not in options[site]:
                 raise PlanError(f"site {site} has no option {option!r}; it has {', '.join(options[site])}")
         made: dict[str, str] = {}

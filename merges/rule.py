@@ -95,7 +95,7 @@ class MergeRule(Protocol):
 @cache
 def discover() -> dict[str, MergeRule]:
     """All rules by name, in the order in which they are applied to a block."""
-    package = importlib.import_module("merges.rules")
+    package = importlib.import_module(".rules", __package__)
     modules = [
         importlib.import_module(f"{package.__name__}.{m.name}")
         for m in pkgutil.iter_modules(package.__path__)

@@ -1,13 +1,18 @@
 """What a search is asked for."""
 
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from search.proxy import Proxy
+from search.samplers import DEFAULT, names
+from search.scoring.objectives import ALWAYS, wanted
 from search.space.bounds import Limits
+from search.titles import KEPT
 from training.config import ModelConfig
 from training.data.loading import NO_DATA
+from training.errors import BadInputError
 from training.models.loading import is_onnx
 from training.sizes import Shape, written
 
@@ -35,6 +40,55 @@ class SearchConfig:
     goals: tuple[str, ...] = ()
     also_targets: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        target: str | Sequence[str] = "arm-a57",
+        budget: int = 100,
+        sampler: str = DEFAULT,
+        metric: str = Proxy.metric,
+        objectives: str = ",".join(ALWAYS),
+        proxy_steps: int = Proxy.finetune_steps,
+        max_latency: str | None = None,
+        max_drop: float | None = None,
+        max_memory: float | None = None,
+        max_params: float | None = None,
+        **more: Any,
+    ) -> "SearchConfig":
+        """From fields named as the flags of ``search``, with their defaults.
+
+        Raises
+        ------
+        BadInputError
+            A field is unknown, its value is not possible, or two of them exclude each other.
+        """
+        targets = list(dict.fromkeys([target] if isinstance(target, str) else target))
+        setup, rest = _split(more, ModelConfig.model_fields)
+        proxy, own = _split(rest, ("bank_images", "bank_steps", "relearn_steps"))
+        if sampler not in names():
+            raise BadInputError(f"unknown sampler {sampler!r}; expected one of {', '.join(names())}")
+        unknown = own.keys() - {"name", "resume", "workers", "proxy_seconds", "bank"}
+        if unknown:
+            raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'search --help'")
+        if setup.get("zero_shot") and own.get("proxy_seconds"):
+            raise BadInputError(
+                "`proxy_seconds` goes with training; `zero_shot` trains nothing: leave one out"
+            )
+        if setup.get("zero_shot") and "data" not in setup:
+            setup["data"] = NO_DATA
+            metric = metric if setup.get("eval_data") else KEPT
+        return cls(
+            setup=ModelConfig(**setup),
+            proxy=Proxy(finetune_steps=proxy_steps, metric=metric, **proxy),
+            target=targets[0],
+            also_targets=tuple(targets[1:]),
+            goals=wanted(objectives),
+            budget=budget,
+            sampler=sampler,
+            limits=Limits(max_latency, max_drop, max_memory, max_params),
+            **own,
+        )
+
     def arguments(self) -> dict[str, Any]:
         """What a study records of them beside its setup."""
         recorded = ("proxy_seconds", "budget", "sampler", "target", "proxy", "limits")
@@ -50,3 +104,9 @@ class SearchConfig:
         model = Path(model).stem if is_onnx(model) else model
         targets = "+".join((self.target, *self.also_targets))
         return f"{model}-{targets}-{Path(folder).name or kind}-{written(shape)}"
+
+
+def _split(given: Mapping[str, Any], names: Container[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fields of some names, None left out (their own default counts), and the others."""
+    named = {name: value for name, value in given.items() if name in names and value is not None}
+    return named, {name: value for name, value in given.items() if name not in names}

@@ -52,7 +52,7 @@ def search(config: SearchConfig, storage: str, home: Path, watch: Watch, note: N
     name = config.study_name(made.bench.network.input_shape)
     begun = study.recorded(name, storage)
     if begun and not config.resume:
-        raise BadInputError(f"study {name!r} exists in {storage}; choose another --study, or --resume it")
+        raise BadInputError(f"study {name!r} exists in {storage}; choose another `study`, or `resume` it")
     if isinstance(made.evaluator, FineTuned) and config.proxy_seconds is not None:
         config = replace(config, proxy=_proxy(config.proxy_seconds, made.evaluator, made, begun, note))
         made = replace(made, evaluator=FineTuned(made.bench, config.proxy, made.evaluator.store))
@@ -172,5 +172,5 @@ def warn_of_guessing(record: StudyRecord, note: Note) -> None:
     if right <= _GUESSING * 100 / record.classes:
         note(
             f"warning: the untouched network gets {right:.1f} % right, no better than guessing; "
-            "do --weights, --labels and --preprocess belong to it?"
+            "do `weights`, `labels` and `preprocess` belong to it?"
         )

@@ -13,7 +13,7 @@ from unittest import mock
 
 import optuna
 
-import cli
+from search.commands import main as cli
 
 ROOT = Path(__file__).parents[1]
 STUDY = "small"

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from optuna.trial import TrialState
 
-import cli
+from search.commands import main as cli
 from search.study.records import StudyRecord, TrialRecord
 from search.study.storage import storage_of
 from tests.program import ROOT, SMALL, STUDY, answer, opened, run, search

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cli
+from search.commands import main as cli
 from tests.program import ROOT, SMALL, STUDY, opened
 
 

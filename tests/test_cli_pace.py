@@ -36,9 +36,9 @@ def test_seconds_become_steps_that_a_study_keeps(tmp_path: Path) -> None:
     code, said = search(3, 3)
     assert code == 0, said
     assert steps() == found
-    with pytest.raises(BadInputError, match="begun with --proxy-seconds 3"):
+    with pytest.raises(BadInputError, match="begun with `proxy_seconds` 3"):
         carried_on(3, 4, Proxy(), 2)
-    with pytest.raises(BadInputError, match="begun with --proxy-steps"):
+    with pytest.raises(BadInputError, match="begun with `proxy_steps`"):
         carried_on(None, 4, Proxy(), 2)
 
 

@@ -21,8 +21,19 @@ ROOMS = {  # each imports those before it
         *("sources", "data", "onnx_input", "models", "export", "teacher", "finetune", "blocks", "workbench"),
     ),
     "search": (
-        *("pareto", "titles", "proxy", "scoring", "space", "accuracy_model", "samplers", "evaluation"),
-        *("config", "prepare", "study", "results", "deploy", "engine", "run", "commands"),
+        *("called", "pareto", "titles", "proxy", "scoring", "space", "accuracy_model", "samplers"),
+        *(
+            "evaluation",
+            "config",
+            "prepare",
+            "study",
+            "results",
+            "deploy",
+            "engine",
+            "run",
+            "api",
+            "commands",
+        ),
     ),
 }
 

@@ -135,7 +135,7 @@ def workbench(
     loaded = _loaded(setup)
     if setup.data == NO_DATA and not loaded.trained:
         raise BadInputError(
-            f"{setup.model} has no weights and nothing to learn them from; give --weights FILE"
+            f"{setup.model} has no weights and nothing to learn them from; give `weights` FILE"
         )
     images = _images(setup, loaded, watch("reading images"), note)
     if not loaded.trained:
@@ -175,7 +175,7 @@ def _images(
     if not loaded.trained and len(images.classes) < 2:
         raise BadInputError(
             f"{images.spec} has one class, {images.classes[0]!r}, and {setup.model} has no weights: there is "
-            "nothing to learn; give a folder with one sub-folder of images a class, or --weights FILE"
+            "nothing to learn; give a folder with one sub-folder of images a class, or `weights` FILE"
         )
     return images
 
@@ -187,13 +187,13 @@ def _teacher_epochs(setup: ModelConfig, loaded: models.LoadedModel, images: Data
         epochs = 0 if loaded.trained else _DIGITS_EPOCHS if setup.data == "digits" else _PHOTO_EPOCHS
     elif epochs == 0 and not loaded.trained:
         raise BadInputError(
-            f"{setup.model} has no weights and --teacher-epochs is 0; "
-            "give --weights FILE or let it be trained"
+            f"{setup.model} has no weights and `teacher_epochs` is 0; "
+            "give `weights` FILE or let it be trained"
         )
     if epochs and not images.train.labelled:
         raise BadInputError(
             f"the images of {setup.data} have no labels, and a teacher is trained with labels; "
-            "give --weights FILE of a trained network and no --teacher-epochs"
+            "give `weights` FILE of a trained network and no `teacher_epochs`"
         )
     return epochs
 
@@ -227,5 +227,5 @@ def _check_outputs(network: Network, images: Data, labels: str | None) -> None:
         named = f"{labels} names" if labels else f"{images.spec} has"
         raise BadInputError(
             f"{network.name} has {outputs} outputs but {named} {len(images.classes)} classes; "
-            "give the data that it was trained for, or --labels FILE, a line a class in the outputs' order"
+            "give the data that it was trained for, or `labels` FILE, a line a class in the outputs' order"
         )

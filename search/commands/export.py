@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from search.called import example
 from search.commands import options, terminal
 from search.deploy import export
 from search.deploy.tables import exported_table
@@ -13,7 +14,7 @@ from training.data.loading import NO_DATA
 from training.errors import BadInputError
 
 
-@click.command("export", epilog="Example: python cli.py export --run runs/merged --out model.onnx")
+@click.command("export", epilog=example("export --run runs/merged --out model.onnx"))
 @options.folder("--run", text="Folder of a finished run, as 'train --out' made it.")
 @options.file("--plan", text="Instead of a run: a plan that needs no training (exact, or of --zero-shot).")
 @options.file("--out", required=True, text="ONNX file to write.")
@@ -43,6 +44,6 @@ def command(
             loaded = PlanFile.load(plan)
             if loaded.setup is None and given["data"] is None:
                 given["data"] = NO_DATA
-            setup = loaded.setup_with(plan, given)
+            setup = loaded.setup_with(given)
             exported = export.export_plan(loaded, setup, out, threads, home, watch, terminal.note)
     options.say(exported.answer(), as_json, exported_table(exported))

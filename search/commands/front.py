@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
+from search.called import example
 from search.commands import options, terminal
 from search.results import front, tables
 from search.results.html import write_page
 from search.study import study
+from search.study.storage import database
 
 
-@click.command(
-    "front", epilog="Example: python cli.py front --study googlenet-arm-a57-digits-64 --html front.html"
-)
+@click.command("front", epilog=example("front --study googlenet-arm-a57-digits-64 --html front.html"))
 @click.option("--study", "name", required=True, help="Name of the study, as 'search' printed it.")
 @options.file("--csv", text="Write the front's points to a CSV file.")
 @options.file("--html", text="Write a page that works offline.")
@@ -22,7 +22,7 @@ def command(
     name: str, storage: str | None, home: Path, csv: Path | None, html: Path | None, as_json: bool
 ) -> None:
     """Show the Pareto front of a study, from its database alone."""
-    opened = study.open_study(name, options.database(storage, home))
+    opened = study.open_study(name, database(storage, home))
     found = front.read(opened)
     if csv:
         tables.write_csv(found, csv)

@@ -119,13 +119,6 @@ storage = combine(
 )
 
 
-def database(url: str | None, where: Path) -> str:
-    """The study database's URL."""
-    if url is None:
-        where.mkdir(parents=True, exist_ok=True)
-    return url or f"sqlite:///{(where / 'studies.db').as_posix()}"
-
-
 def say(answer: Any, as_json: bool, *parts: Any) -> None:
     """Print an answer: JSON for programs, tables for people (at full width where piped)."""
     if as_json:

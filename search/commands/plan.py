@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from merges.plan import Plan
+from search.called import example, next_steps
 from search.commands import options, terminal
 from search.results import front, planfile
 from search.results.plan_table import plan_table
@@ -18,6 +19,7 @@ from search.scoring.latency import Device, Latencies
 from search.space import presets
 from search.space.warm_start import lossless
 from search.study import study
+from search.study.storage import database
 from training.errors import BadInputError
 from training.workbench import structure
 
@@ -27,7 +29,7 @@ _file = click.Path(exists=False, dir_okay=False, path_type=Path)
 @click.group(
     "plan",
     invoke_without_command=True,
-    epilog="Example: python cli.py plan --study googlenet-arm-a57-digits-64 --max-drop 0.5 --out plan.json",
+    epilog=example("plan --study googlenet-arm-a57-digits-64 --max-drop 0.5 --out plan.json"),
 )
 @click.option("--study", "name", help="Choose from this study:")
 @click.option("--trial", type=int, help="this trial, or")
@@ -66,10 +68,10 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
         found.save(out)
         terminal.note(f"plan written to {out}")
     path = quote(str(out or "plan.json"))
-    train = f"Next:\n  python cli.py train --plan {path} --epochs 10 --out runs/merged"
-    export = f"Next:\n  python cli.py export --plan {path} --out model.onnx"
-    command = export if found.setup and found.setup.zero_shot else train
-    options.say(found.model_dump(mode="json"), as_json, plan_table(found), command)
+    command = f"train --plan {path} --epochs 10 --out runs/merged"
+    if found.setup and found.setup.zero_shot:
+        command = f"export --plan {path} --out model.onnx"
+    options.say(found.model_dump(mode="json"), as_json, plan_table(found), next_steps(command))
 
 
 def _preset(preset: str, given: dict[str, Any]) -> PlanFile:
@@ -82,14 +84,14 @@ def _preset(preset: str, given: dict[str, Any]) -> PlanFile:
 
 
 def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
-    opened = study.open_study(name, options.database(given["storage"], given["home"]))
+    opened = study.open_study(name, database(given["storage"], given["home"]))
     point = front.select(
         front.read(opened), given["trial"], given["max_drop"], given["max_latency"], given["speedup"]
     )
     return PlanFile.of_trial(opened, point)
 
 
-@command.command("show", epilog="Example: python cli.py plan show plan.json --svg plan.svg")
+@command.command("show", epilog=example("plan show plan.json --svg plan.svg"))
 @click.argument("path", type=_file)
 @options.file("--svg", required=True, text="Picture to write: the network before and after.")
 @options.home
@@ -101,7 +103,7 @@ def show(path: Path, svg: Path, home: Path) -> None:
     terminal.note(f"picture written to {svg}")
 
 
-@command.command("merge", epilog="Example: python cli.py plan merge stem.json modules.json --out both.json")
+@command.command("merge", epilog=example("plan merge stem.json modules.json --out both.json"))
 @click.argument("first", type=_file)
 @click.argument("second", type=_file)
 @options.file("--out", text="Write the plan as JSON.")
@@ -112,7 +114,7 @@ def merge(first: Path, second: Path, out: Path | None, home: Path, as_json: bool
     _answer(planfile.merged(PlanFile.load(first), PlanFile.load(second), home), out, as_json)
 
 
-@command.command("schema", epilog="Example: python cli.py plan schema > plan.schema.json")
+@command.command("schema", epilog=example("plan schema > plan.schema.json"))
 def schema() -> None:
     """Print the JSON schema of a plan's file."""
     click.echo(json.dumps(PlanFile.model_json_schema(), indent=2))

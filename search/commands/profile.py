@@ -8,6 +8,7 @@ import click
 
 from latency_models.remote import Adb, Board, Ssh
 from merges.network import Network
+from search.called import example
 from search.commands import options, terminal
 from search.deploy import boards
 from search.results import network_tables
@@ -16,9 +17,8 @@ from training.errors import BadInputError
 from training.progress import Watch
 from training.workbench import structure
 
-_EXAMPLES = (
-    "Example: python cli.py profile --model alexnet --target arm-a57 --by-layer; a board: "
-    "python cli.py profile --target my-board --ssh pi@raspberrypi"
+_EXAMPLES = example(
+    "profile --model alexnet --target arm-a57 --by-layer", "profile --target my-board --ssh pi@raspberrypi"
 )
 
 

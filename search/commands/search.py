@@ -6,19 +6,17 @@ from typing import Any
 import click
 
 from search import run, samplers
+from search.called import example
 from search.commands import options, terminal
+from search.config import SearchConfig
 from search.proxy import Proxy
 from search.results import front, tables
-from search.scoring import objectives
 from search.scoring.objectives import ALWAYS, MORE
-from search.space.bounds import Limits
-from search.titles import KEPT, METRICS
-from training.config import ModelConfig
-from training.data.loading import NO_DATA
-from training.errors import BadInputError
+from search.study.storage import database
+from search.titles import METRICS
 
 
-@click.command("search", epilog="Example: python cli.py search --target arm-a57 --budget 100")
+@click.command("search", epilog=example("search --target arm-a57 --budget 100"))
 @options.number("--budget", 1, "Finished trials that the study shall have in the end.", default=100)
 @options.model
 @options.learning
@@ -86,38 +84,8 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
     Without other arguments: GoogLeNet on scikit-learn's handwritten digits, trained first. The same
     command again continues the study; the budget counts all its finished trials.
     """
-    metric = given["metric"]
-    if given["zero_shot"] and given["proxy_seconds"]:
-        raise BadInputError("--proxy-seconds goes with training; --zero-shot trains nothing: leave one out")
-    if given["zero_shot"] and given["data"] is None:
-        given["data"] = NO_DATA
-        metric = metric if given["eval_data"] else KEPT
-    proxy = Proxy(
-        bank_images=given["bank_images"],
-        bank_steps=given["bank_steps"],
-        relearn_steps=given["relearn_steps"],
-        finetune_steps=given["proxy_steps"],
-        metric=metric,
-    )
-    targets = list(dict.fromkeys(given["targets"]))
-    config = run.SearchConfig(
-        setup=ModelConfig(
-            **{k: v for k, v in given.items() if k in ModelConfig.model_fields and v is not None}
-        ),
-        proxy=proxy,
-        proxy_seconds=given["proxy_seconds"],
-        bank=given["bank"],
-        target=targets[0],
-        also_targets=tuple(targets[1:]),
-        goals=objectives.wanted(given["objectives"]),
-        budget=given["budget"],
-        sampler=given["sampler"],
-        name=given["name"],
-        resume=given["resume"],
-        workers=given["workers"],
-        limits=Limits(given["max_latency"], given["max_drop"], given["max_memory"], given["max_params"]),
-    )
+    config = SearchConfig.of(given.pop("targets"), **given)
     with terminal.bars() as watch:
-        study = run.search(config, options.database(storage, home), home, watch, terminal.note)
+        study = run.search(config, database(storage, home), home, watch, terminal.note)
     found = front.read(study)
     options.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from search.called import example
 from search.commands import options, terminal
 from search.results import network_tables
 from search.scoring.availability import priced
@@ -13,7 +14,7 @@ from search.space.listing import list_sites
 from training.workbench import structure
 
 
-@click.command("sites", epilog="Example: python cli.py sites --model bvlc_googlenet --target arm-a57")
+@click.command("sites", epilog=example("sites --model bvlc_googlenet --target arm-a57"))
 @options.sites
 @options.structure
 def command(target: str, home: Path, as_json: bool, **given: Any) -> None:

@@ -10,13 +10,14 @@ from rich.table import Table
 from latency_models import compare, target
 from latency_models.predict import Predictor
 from latency_models.table import LatencyTable
+from search.called import example
 from search.commands import options
 from search.scoring.latency import Device
 
 _FIELDS = ("name", "device", "runtime", "threads", "precision", "kind", "source")
 
 
-@click.group("targets", invoke_without_command=True, epilog="Example: python cli.py targets --json")
+@click.group("targets", invoke_without_command=True, epilog=example("targets --json"))
 @options.home
 @options.as_json
 @click.pass_context
@@ -39,7 +40,7 @@ def _error(spec: target.Target) -> float | None:
     return Predictor(spec, LatencyTable()).calibration_error if spec.calibration else None
 
 
-@command.command("diff", epilog="Example: python cli.py targets diff host my-board")
+@command.command("diff", epilog=example("targets diff host my-board"))
 @click.argument("first")
 @click.argument("second")
 @options.home

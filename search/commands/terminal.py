@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from search.commands.named import flags
 from training.progress import Progress as Told
 from training.progress import Watch
 
@@ -22,7 +23,7 @@ _notes = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 def note(text: str) -> None:
     """A line on standard error."""
-    _notes.print(text, soft_wrap=True)
+    _notes.print(flags(text), soft_wrap=True)
 
 
 @contextmanager

@@ -6,17 +6,16 @@ from typing import Any
 
 import click
 
+from search.called import example, next_steps
 from search.commands import options, terminal
 from search.deploy.tables import trained_table
-from search.deploy.train import Training, relearn_steps_for, train
+from search.deploy.train import Training, train
 from search.results.planfile import PlanFile
-from training.data.loading import NO_DATA
-from training.errors import BadInputError
 from training.finetune.fit import is_first
 from training.progress import silent
 
 
-@click.command("train", epilog="Example: python cli.py train --plan plan.json --epochs 10 --out runs/merged")
+@click.command("train", epilog=example("train --plan plan.json --epochs 10 --out runs/merged"))
 @click.option(
     "--plan", "path", type=click.Path(path_type=Path), required=True, help="As 'plan --out' wrote it."
 )
@@ -42,7 +41,6 @@ from training.progress import silent
 )
 @click.option(
     "--with-labels/--without-labels",
-    "labels",
     default=None,
     help="ours: learn from the images' labels too.  [default: with, but where --eval-data judges without]",
 )
@@ -80,52 +78,20 @@ from training.progress import silent
 @options.learning
 @options.home
 @options.as_json
-def command(
-    path: Path,
-    epochs: int,
-    augment: bool | None,
-    recipe: str,
-    joint: tuple[str, ...],
-    labels: bool | None,
-    rate: float | None,
-    relearn_steps: int | None,
-    relearn_images: int,
-    relearn_views: int,
-    patience: int,
-    out: Path,
-    home: Path,
-    as_json: bool,
-    **given: Any,
-) -> None:
+def command(path: Path, out: Path, home: Path, as_json: bool, **given: Any) -> None:
     """Train a plan's network fully and report test accuracy of it and its teacher.
 
     The same command again resumes from the last finished epoch. A study's plan brings its data along;
     a preset needs --data (and --weights). OUT/tensorboard holds the losses. Runs on the first GPU where there
     is one, and on several started by 'torchrun --nproc-per-node N cli.py train ...'.
     """
-    if joint and recipe != "paper":
-        raise BadInputError(f"--joint {joint[0]} goes with --recipe paper; ours learns every layer by itself")
     plan = PlanFile.load(path)
-    setup = plan.setup_with(path, given)
-    if setup.data == NO_DATA:
-        raise BadInputError(f"plan {path} names no images to learn on; give --data")
-    photos = setup.data != "digits"
-    training = Training(
-        epochs,
-        recipe,
-        setup.eval_data is None if labels is None else labels,
-        rate,
-        photos if augment is None else augment,
-        patience,
-        tuple(tuple(names.split(",")) for names in joint),
-        relearn_images,
-        relearn_views,
-        relearn_steps_for(setup.data) if relearn_steps is None else relearn_steps,
-    )
+    given["joint"] = tuple(tuple(names.split(",")) for names in given["joint"])
+    setup, training = Training.of(plan, given)
     if not is_first():
         train(plan, setup, training, out, home, silent, lambda text: None)
         return
     with terminal.bars() as watch:
         trained = train(plan, setup, training, out, home, watch, terminal.note)
-    command = f"Next:\n  python cli.py export --run {quote(str(out))} --out model.onnx"
+    command = next_steps(f"export --run {quote(str(out))} --out model.onnx")
     options.say(trained.answer(), as_json, trained_table(trained), command)

@@ -18,6 +18,7 @@ from training.blocks.bottom_up import assemble, following, relearn
 from training.blocks.store import WeightStore
 from training.blocks.task import Recipe
 from training.config import ModelConfig
+from training.data.loading import NO_DATA
 from training.errors import BadInputError
 from training.files import replacing
 from training.finetune.deep_rebirth import train_as_deep_rebirth
@@ -64,7 +65,7 @@ class Training:
     Attributes
     ----------
     recipe : ours (bank, bottom to top, distillation) or the paper's (labels, new layers drawn anew)
-    labels : learn from labels too, where the recipe is ours
+    with_labels : learn from labels too, where the recipe is ours
     rate : of distillation, relative to each tensor's own size; None leaves it to the number of images
     augment : learn on random parts of the images, half of them mirrored
     patience : epochs without a better accuracy on the proxy split after which training stops; 0 for never
@@ -73,9 +74,9 @@ class Training:
         seen (itself, and changed at random), steps a block
     """
 
-    epochs: int
+    epochs: int = 10
     recipe: str = "ours"
-    labels: bool = False
+    with_labels: bool = False
     rate: float | None = None
     augment: bool = False
     patience: int = 0
@@ -84,15 +85,36 @@ class Training:
     relearn_views: int = 1
     relearn_steps: int = 120
 
+    @classmethod
+    def of(cls, plan: PlanFile, fields: Mapping[str, Any]) -> tuple[ModelConfig, "Training"]:
+        """What to load for a plan and how to train it, from fields named as the flags of ``train``.
+
+        Raises
+        ------
+        BadInputError
+            The plan names no images and no `data` is given, or fields exclude each other or are unknown.
+        """
+        given = {name: value for name, value in fields.items() if value is not None}
+        own = {name: given.pop(name) for name in cls.__dataclass_fields__ if name in given}
+        unknown = given.keys() - ModelConfig.model_fields
+        if unknown:
+            raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'train --help'")
+        if own.get("joint") and own.get("recipe") != "paper":
+            raise BadInputError("`joint` goes with `recipe` paper; ours learns every layer by itself")
+        setup = plan.setup_with(given)
+        if setup.data == NO_DATA:
+            raise BadInputError("the plan names no images to learn on; give `data`")
+        defaults = {
+            "with_labels": setup.eval_data is None,
+            "augment": setup.data != "digits",
+            "relearn_steps": _STEPS_ON_DIGITS if setup.data == "digits" else _STEPS_ON_PHOTOS,
+        }
+        return setup, cls(**defaults | own)
+
     def relearning(self, images: int, seed: int) -> Recipe:
         """Of the pass from bottom to top, where there are so many images."""
         count = min(images, self.relearn_images)
         return Recipe(count, self.relearn_views, self.relearn_steps, seed=seed, half=half_pays())
-
-
-def relearn_steps_for(data: str) -> int:
-    """Steps a block from bottom to top, where none are asked for."""
-    return _STEPS_ON_DIGITS if data == "digits" else _STEPS_ON_PHOTOS
 
 
 def train(
@@ -113,9 +135,9 @@ def train(
     """
     _claim(out, plan_file, setup)
     bench = workbench(setup, home, watch, plan_file.fitted, note)
-    if (training.labels or training.recipe == "paper") and not bench.data.train.labelled:
+    if (training.with_labels or training.recipe == "paper") and not bench.data.train.labelled:
         raise BadInputError(
-            f"the images of {setup.data} have no labels; learn with --recipe ours without them"
+            f"the images of {setup.data} have no labels; learn with `recipe` ours without them"
         )
     plan = plan_file.fitted(bench.network)
     plan_file.model_copy(update={"setup": setup}).save(out / _PLAN)
@@ -149,7 +171,7 @@ def _trained(
     told = watch(f"fine-tuning ({how.epochs} epochs)")
     rate = rate_for(len(data)) if training.rate is None else training.rate
     objective = Distillation(
-        network.skeleton(), blocks, rate, labels=data.labels if training.labels else None
+        network.skeleton(), blocks, rate, labels=data.labels if training.with_labels else None
     )
     return merged, fit(merged, objective, images, len(data), how, out, told, judge)
 
@@ -158,8 +180,8 @@ def _judge(bench: Workbench) -> Judge:
     """Expected top-1 on the proxy split."""
     if bench.data.test_is_proxy:
         raise BadInputError(
-            "--patience needs images to judge epochs on that are not the test images; "
-            "give data with a split of its own instead of --eval-data"
+            "`patience` needs images to judge epochs on that are not the test images; "
+            "give data with a split of its own instead of `eval_data`"
         )
     images = bench.inputs(bench.data.proxy)
 
@@ -177,13 +199,13 @@ def _claim(out: Path, plan_file: PlanFile, setup: ModelConfig) -> None:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInputError(
-                f"{out} cannot be written ({error.strerror}); choose another --out"
+                f"{out} cannot be written ({error.strerror}); choose another `out`"
             ) from error
         return
     earlier = PlanFile.load(out / _PLAN)
     if (earlier.plan_id, earlier.setup) != (plan_file.plan_id, setup):
         raise BadInputError(
-            f"{out} holds a run of plan {earlier.plan_id} with other settings or data; choose another --out"
+            f"{out} holds a run of plan {earlier.plan_id} with other settings or data; choose another `out`"
         )
 
 

@@ -23,10 +23,10 @@ def carried_on(begun: float | None, steps: int, proxy: Proxy, seconds: float) ->
         It was begun with other seconds.
     """
     if begun != seconds:
-        with_what = f"--proxy-seconds {begun:g}" if begun else "--proxy-steps"
+        with_what = f"`proxy_seconds` {begun:g}" if begun else "`proxy_steps`"
         raise BadInputError(
-            f"--proxy-seconds is {seconds:g}, but the study was begun with {with_what}; "
-            "give the same, or another --study"
+            f"`proxy_seconds` is {seconds:g}, but the study was begun with {with_what}; "
+            "give the same, or another `study`"
         )
     return replace(proxy, finetune_steps=steps)
 
@@ -49,8 +49,8 @@ def paced(evaluator: FineTuned, estimates: Estimates, seconds: float, note: Call
     fixed = time.perf_counter() - start
     if fixed > seconds:
         raise BadInputError(
-            f"--proxy-seconds is {seconds:g}, but a trial takes {fixed:.1f} s without any fine-tuning; "
-            "give more seconds, or fewer --relearn-steps"
+            f"`proxy_seconds` is {seconds:g}, but a trial takes {fixed:.1f} s without any fine-tuning; "
+            "give more seconds, or fewer `relearn_steps`"
         )
     untouched = evaluator.bench.network.skeleton()
     evaluator.tune(untouched, 1)
@@ -58,5 +58,5 @@ def paced(evaluator: FineTuned, estimates: Estimates, seconds: float, note: Call
     evaluator.tune(untouched, _TIMED_STEPS)
     a_step = (time.perf_counter() - start) / _TIMED_STEPS
     steps = int((seconds - fixed) / a_step)
-    note(f"a trial relearns and judges in {fixed:.1f} s, a step takes {a_step:.2f} s: --proxy-steps {steps}")
+    note(f"a trial relearns and judges in {fixed:.1f} s, a step takes {a_step:.2f} s: `proxy_steps` {steps}")
     return replace(evaluator.proxy, finetune_steps=steps)

@@ -5,6 +5,7 @@ from shlex import quote
 import optuna
 
 from merges.plan import Plan
+from search.called import called
 from search.evaluation.evaluator import Evaluation
 from search.scoring.latency import Score
 from search.study.records import StudyRecord
@@ -26,7 +27,7 @@ Latencies: {base.cost.basis} - {made.latency_source}
 
 Accuracies: {how}
 
-The front, its plans and what leads from them to a deployed network: `python cli.py front --study
+The front, its plans and what leads from them to a deployed network: `{called()} front --study
 {quote(study.study_name)}`
 """,
     )

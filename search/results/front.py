@@ -164,7 +164,7 @@ def select(
     """
     wishes = [wish for wish in (trial, max_drop, max_latency_ms, speedup) if wish is not None]
     if len(wishes) != 1:
-        raise BadInputError("give exactly one of --trial, --max-drop, --max-latency or --speedup")
+        raise BadInputError("give exactly one of `trial`, `max_drop`, `max_latency` or `speedup`")
     if trial is not None:
         chosen = [p for p in (*front.points, *front.others) if p.trial == trial]
         if not chosen:

@@ -130,7 +130,7 @@ class PlanFile(BaseModel):
         """Whether layers are factored (such sites are offered only where they are asked for)."""
         return any(site.startswith("low_rank:") for site in self.choices)
 
-    def setup_with(self, path: Path, given: Mapping[str, Any]) -> ModelConfig:
+    def setup_with(self, given: Mapping[str, Any]) -> ModelConfig:
         """What to load for this plan: its own setup with what the user gave in its place.
 
         Raises
@@ -138,9 +138,9 @@ class PlanFile(BaseModel):
         BadInputError
             The plan has no setup (a preset), and no data is given.
         """
-        if self.setup is None and given["data"] is None:
+        if self.setup is None and given.get("data") is None:
             raise BadInputError(
-                f"plan {path} names no data; give --data, and --weights for a trained network"
+                f"plan {self.plan_id} names no data; give `data`, and `weights` for a trained network"
             )
         own = self.setup or ModelConfig(model=self.network, input_size=short(self.input_shape))
         changed = {key: value for key, value in given.items() if value is not None}

@@ -6,6 +6,7 @@ from shlex import quote
 import pandas as pd
 from rich.table import Table
 
+from search.called import next_steps
 from search.results.front import Front
 from search.titles import KEPT, PARAMETERS, TITLES, readable
 from training.files import replacing
@@ -63,11 +64,11 @@ def front_table(front: Front) -> Table:
 
 def next_commands(front: Front) -> str:
     """The commands that lead from this front to a deployed network."""
-    select = f"  python cli.py plan --study {quote(front.study)} --max-drop 1 --out plan.json"
+    select = f"plan --study {quote(front.study)} --max-drop 1 --out plan.json"
     if front.zero_shot:
-        return f"Next:\n{select}\n  python cli.py export --plan plan.json --out model.onnx"
-    train = "  python cli.py train --plan plan.json --epochs 10 --out runs/merged"
-    return f"Next:\n{select}\n{train}\n  python cli.py export --run runs/merged --out model.onnx"
+        return next_steps(select, "export --plan plan.json --out model.onnx")
+    train = "train --plan plan.json --epochs 10 --out runs/merged"
+    return next_steps(select, train, "export --run runs/merged --out model.onnx")
 
 
 def write_csv(front: Front, path: Path) -> None:

@@ -22,8 +22,8 @@ def make(seed: int, problem: Problem) -> optuna.samplers.BaseSampler:
     plans = math.prod(len(options.choices) for options in problem.space.values())
     if plans > _LARGEST:
         raise BadInputError(
-            f"--sampler grid would try {plans:.1e} plans, at most {_LARGEST} are possible; "
-            "name fewer sites with --only, or choose another sampler"
+            f"`sampler` grid would try {plans:.1e} plans, at most {_LARGEST} are possible; "
+            "name fewer sites with `only`, or choose another sampler"
         )
     grid: dict[str, Any] = {site: list(options.choices) for site, options in problem.space.items()}
     return optuna.samplers.GridSampler(grid, seed=seed)

@@ -22,7 +22,7 @@ def wanted(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     if not set(ALWAYS) <= set(names) <= {*ALWAYS, *MORE}:
         raise BadInputError(
-            f"--objectives is {text!r}; expected {','.join(ALWAYS)}, and any of {','.join(MORE)} after them"
+            f"`objectives` is {text!r}; expected {','.join(ALWAYS)}, and any of {','.join(MORE)} after them"
         )
     return tuple(name for name in names if name not in ALWAYS)
 

@@ -30,14 +30,18 @@ class Limits:
     memory_mib: float | None = None
     parameters_m: float | None = None
 
-    def latency_ms(self, untouched_ms: float) -> float | None:
-        """The bound in milliseconds.
+    def __post_init__(self) -> None:
+        """Refuse a latency that is none.
 
         Raises
         ------
         BadInputError
-            It is no latency.
+            It is not as ``40ms`` or ``50%``.
         """
+        self.latency_ms(1.0)
+
+    def latency_ms(self, untouched_ms: float) -> float | None:
+        """The bound in milliseconds."""
         if self.latency is None:
             return None
         number, unit = self.latency.strip().removesuffix("ms").removesuffix("%"), self.latency.strip()[-1]
@@ -46,18 +50,18 @@ class Limits:
         except ValueError:
             value = -1.0
         if value <= 0 or unit not in "s%":
-            raise BadInputError(f"--max-latency is {self.latency!r}; expected milliseconds as 40ms, or 50%")
+            raise BadInputError(f"`max_latency` is {self.latency!r}; expected milliseconds as 40ms, or 50%")
         return value if unit == "s" else untouched_ms * value / 100
 
     def broken(self, score: Score, peak_bytes: int) -> str:
         """Which bound a plan exceeds, as far as is known before it is trained; empty where none."""
         slowest = self.latency_ms(score.baseline_ms)
         if slowest is not None and score.latency_ms > slowest:
-            return f"{score.latency_ms:.2f} ms are more than --max-latency {self.latency}"
+            return f"{score.latency_ms:.2f} ms are more than `max_latency` {self.latency}"
         if self.memory_mib is not None and peak_bytes > self.memory_mib * _MIB:
-            return f"{peak_bytes / _MIB:.2f} MiB of maps are more than --max-memory {self.memory_mib}"
+            return f"{peak_bytes / _MIB:.2f} MiB of maps are more than `max_memory` {self.memory_mib}"
         if self.parameters_m is not None and score.parameters > self.parameters_m * 1e6:
-            return f"{score.parameters / 1e6:.2f} M parameters are more than --max-params {self.parameters_m}"
+            return f"{score.parameters / 1e6:.2f} M parameters are more than `max_params` {self.parameters_m}"
         return ""
 
 

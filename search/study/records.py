@@ -163,7 +163,7 @@ def another(study: str, what: str, theirs: object, ours: object) -> str:
     """Why a study cannot be continued."""
     return (
         f"study {study!r} was made with {what} {theirs!r}, not {ours!r}; "
-        "choose another --study name, or give the same arguments"
+        "choose another `study` name, or give the same arguments"
     )
 
 

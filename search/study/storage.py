@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import optuna
@@ -21,6 +22,13 @@ _PATIENCE_SECONDS = 60
 _WAIT_FOR_LOCKS = 100.0
 _ATTEMPTS = 5
 _T = TypeVar("_T")
+
+
+def database(url: str | None, where: Path) -> str:
+    """The study database's URL: the one given, or that of a file in a folder, which is made."""
+    if url is None:
+        where.mkdir(parents=True, exist_ok=True)
+    return url or f"sqlite:///{(where / 'studies.db').as_posix()}"
 
 
 def _options(storage: str) -> dict[str, object]:

@@ -27,7 +27,7 @@ def _database(storage: str) -> Iterator[None]:
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise BadInputError(
-            f"the study database {storage} cannot be used ({reason}); check --storage"
+            f"the study database {storage} cannot be used ({reason}); check `storage`"
         ) from error
     except ImportError as error:
         raise BadInputError(

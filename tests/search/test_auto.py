@@ -212,7 +212,7 @@ def test_trials_correct_what_was_believed() -> None:
 
 def test_a_grid_that_is_too_large_is_refused() -> None:
     space = {f"s{n}": CategoricalDistribution(OPTIONS) for n in range(40)}
-    with pytest.raises(BadInputError, match="--only"):
+    with pytest.raises(BadInputError, match="`only`"):
         make_sampler("grid", 0, Problem(space, {}, BASE_MS, BASE))
 
 

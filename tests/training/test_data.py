@@ -109,7 +109,7 @@ def test_images_without_labels_are_learned_on_where_others_judge(tmp_path: Path)
     assert data.classes == ("cat", "dog")
     assert not data.train.labelled
     assert data.test.labelled
-    with pytest.raises(BadInputError, match=r"has no label.*--eval-data"):
+    with pytest.raises(BadInputError, match=r"has no label.*`eval_data`"):
         load(DataSpec(f"imagefolder:{tmp_path / 'loose'}", input_size=16))
     with pytest.raises(BadInputError, match="has no label"):
         load(DataSpec(f"imagefolder:{judge}", f"imagefolder:{tmp_path / 'loose'}", input_size=16))

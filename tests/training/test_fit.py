@@ -88,7 +88,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Pat
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
     fine_tuned(tmp_path, network, None)
-    with pytest.raises(BadInputError, match="another --out"):
+    with pytest.raises(BadInputError, match="another `out`"):
         fitted(network, Fit(epochs=9), tmp_path, lambda *_: None)
     (tmp_path / "checkpoint-whole.pt").write_bytes(b"half")
     with pytest.raises(BadInputError, match="damaged"):

@@ -75,7 +75,7 @@ class WeightStore:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise BadInputError(
                 f"learned layers cannot be written to {self.address} ({reason}); make it writable, "
-                "or name another place with --bank"
+                "or name another place with `bank`"
             ) from error
 
     def _path(self, name: str) -> str:

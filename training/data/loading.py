@@ -124,13 +124,13 @@ def _no_images(spec: DataSpec) -> Images:
 
 
 def _of_digits(spec: DataSpec) -> Data:
-    for option, value in (("--eval-data", spec.eval_data), ("--labels", spec.labels)):
+    for option, value in (("`eval_data`", spec.eval_data), ("`labels`", spec.labels)):
         if value is not None:
             raise BadInputError(
-                f"{option} {value} goes with images of your own, not with digits; give --data"
+                f"{option} {value} goes with images of your own, not with digits; give `data`"
             )
     if spec.channels not in COLOURS:
-        raise BadInputError(f"digits have 1 or 3 channels and the network takes {spec.channels}; give --data")
+        raise BadInputError(f"digits have 1 or 3 channels and the network takes {spec.channels}; give `data`")
     train, rest = _split(Images(*digits(spec.input_size, spec.channels)), 0.5, spec.seed)
     proxy, test = _split(rest, 0.5, spec.seed)
     return Data("digits", train, proxy, test, tuple(str(n) for n in range(10)))
@@ -170,7 +170,7 @@ class _Found:
         if unknown:
             raise BadInputError(
                 f"{self.spec} has the class {unknown[0]!r}, none of the {len(classes)} to learn; give "
-                "the same folders, or --labels FILE, a line a class in the order of the network's outputs"
+                "the same folders, or `labels` FILE, a line a class in the order of the network's outputs"
             )
         number = torch.tensor([classes.index(name) for name in self.classes])
         return Images(self.images.pixels, number[self.images.labels])
@@ -182,7 +182,7 @@ def _labelled(images: Source, spec: DataSpec, progress: Progress) -> _Found:
     if not found.images.labelled:
         raise BadInputError(
             f"{images.names[0]} has no label; expected one sub-folder of images a class "
-            "(images without labels can be learned on, as --data, where others judge, as --eval-data)"
+            "(images without labels can be learned on, as `data`, where others judge, as `eval_data`)"
         )
     return found
 

@@ -41,7 +41,7 @@ class Preprocess:
         if self.bgr:
             raise BadInputError(
                 f"{network} takes images of {channels} channel(s), and the preprocessing 'caffe' is for 3; "
-                "give --preprocess imagenet"
+                "give `preprocess` imagenet"
             )
         mean, std = (round(sum(values) / len(values), 3) for values in (self.mean, self.std))
         return replace(self, mean=(mean,) * channels, std=(std,) * channels)

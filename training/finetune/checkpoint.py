@@ -66,7 +66,7 @@ def resume(
     if theirs != identity:
         raise BadInputError(
             f"checkpoint {path} was made with {theirs}, not {identity}; "
-            "give the same settings to continue, or another --out"
+            "give the same settings to continue, or another `out`"
         )
     for name, part in parts.items():
         part.load_state_dict(state[name])

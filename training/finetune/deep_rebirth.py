@@ -34,7 +34,7 @@ def stages(
         members = [_named(name, found) for name in names]
         together = [stage for stage in found if stage in members]
         if len({len(stage) for stage in together} | {1}) > 1:
-            raise BadInputError(f"--joint {','.join(names)} names a layer that another --joint names too")
+            raise BadInputError(f"`joint` {','.join(names)} names a layer that another `joint` names too")
         found[found.index(together[0])] = [block for stage in together for block in stage]
         found = [stage for stage in found if stage not in together[1:]]
     return found
@@ -44,7 +44,7 @@ def _named(name: str, found: Sequence[list[Block]]) -> list[Block]:
     for stage in found:
         if any(name in label for block in stage for site in block.sites for label in site.labels):
             return stage
-    raise BadInputError(f"--joint names {name!r}, but the plan merges no layer of that name")
+    raise BadInputError(f"`joint` names {name!r}, but the plan merges no layer of that name")
 
 
 def train_as_deep_rebirth(
@@ -72,8 +72,8 @@ def train_as_deep_rebirth(
     parts = stages(network, plan, joint)
     if 0 < how.epochs < len(parts):
         raise BadInputError(
-            f"--epochs is {how.epochs}, but the plan is learned in {len(parts)} stages; "
-            "give at least as many, or --joint"
+            f"`epochs` is {how.epochs}, but the plan is learned in {len(parts)} stages; "
+            "give at least as many, or `joint`"
         )
     later = {site for blocks in parts for block in blocks for site in block.choices(plan)}
     taken = {site: option for site, option in plan.items() if site not in later}

@@ -62,7 +62,7 @@ def builtins() -> list[str]:
     """Names of the built-in networks."""
     return [
         module.name
-        for module in pkgutil.iter_modules(importlib.import_module("training.models.networks").__path__)
+        for module in pkgutil.iter_modules(importlib.import_module(".networks", __package__).__path__)
     ]
 
 
@@ -113,7 +113,7 @@ def _channels(name: str, model: nn.Module, asked: int | None) -> int:
         found = int(model.input_shape[0])  # type: ignore[index]
         if asked not in (None, found):
             raise BadInputError(
-                f"{name} takes images of {found} channel(s), not {asked}; leave them out of --input-size"
+                f"{name} takes images of {found} channel(s), not {asked}; leave them out of `input_size`"
             )
         return found
     first = next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), _CHANNELS)

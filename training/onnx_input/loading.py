@@ -143,8 +143,8 @@ def _sides(name: str, own: list[int | None], wanted: tuple[int, int] | None) -> 
     if wanted is None:
         if None in own:
             raise BadInputError(
-                f"{name} leaves the size of its image free ({shown}); say it with --input-size HxW, "
-                "as --input-size 224x224"
+                f"{name} leaves the size of its image free ({shown}); say it with `input_size` HxW, "
+                "as `input_size` 224x224"
             )
         wanted = (own[0] or 0, own[1] or 0)
     if min(wanted) < 1:
@@ -152,6 +152,6 @@ def _sides(name: str, own: list[int | None], wanted: tuple[int, int] | None) -> 
     if any(side not in (None, want) for side, want in zip(own, wanted, strict=True)):
         raise BadInputError(
             f"{name} takes images of {shown} (height x width), not of {wanted[0]}x{wanted[1]}; leave "
-            "--input-size out or give its own size"
+            "`input_size` out or give its own size"
         )
     return wanted

@@ -77,7 +77,7 @@ def source(spec: str) -> Source:
         if parts is not None:
             raise BadInputError(
                 f"{folder} holds {' and '.join(p.name for p in (parts.train, parts.val, parts.test) if p)}, "
-                f"and --eval-data asks for one folder to learn on and one that judges; give one of them, "
+                f"and `eval_data` asks for one folder to learn on and one that judges; give one of them, "
                 f"as imagefolder:{parts.train}"
             )
         return read_folder(folder)

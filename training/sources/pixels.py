@@ -103,7 +103,7 @@ def _pil(image: Picture) -> Image.Image:
 def _other_channels(found: int, wanted: int) -> BadInputError:
     return BadInputError(
         f"an image has {found} channels and the network takes {wanted}; give images of its own channels, "
-        "or the network's in --input-size, as 4x64x64"
+        "or the network's in `input_size`, as 4x64x64"
     )
 
 

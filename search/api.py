@@ -1,0 +1,181 @@
+"""What the commands do, for Python: search, front, plan, merged, train, export.
+
+Fields have the names of the commands' flags (``max_latency`` is ``--max-latency``) and their defaults.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import fx
+
+from search import run
+from search.config import SearchConfig
+from search.deploy import export as exporting
+from search.deploy import train as training
+from search.deploy.export import Exported
+from search.deploy.train import Trained, Training
+from search.evaluation.fine_tuned import FineTuned
+from search.results import front as fronts
+from search.results.front import Front
+from search.results.planfile import PlanFile
+from search.study import study as studies
+from search.study.records import StudyRecord
+from search.study.storage import database
+from training.blocks.store import WeightStore
+from training.progress import Note, Watch, silent
+from training.workbench import workbench
+
+_HOME = Path("studies")
+
+
+def _unsaid(text: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that ``search`` made or continued; one of earlier is opened by its name.
+
+    Attributes
+    ----------
+    name : as ``front --study`` takes it
+    home : folder of studies, teachers and learned layers
+    storage : URL of the database; None for SQLite in `home`
+    """
+
+    name: str
+    home: Path = _HOME
+    storage: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Of the database."""
+        return database(self.storage, self.home)
+
+
+def search(
+    home: str | Path = _HOME,
+    storage: str | None = None,
+    watch: Watch = silent,
+    note: Note = _unsaid,
+    **fields: Any,
+) -> Study:
+    """Search the merges of a network that are fast on a target and keep its accuracy.
+
+    Parameters
+    ----------
+    home : folder of studies, teachers and learned layers
+    storage : URL of the study database; None for SQLite in `home`
+    watch, note : hear how far the work is, and what is to be said
+    fields : of the command ``search``: model="resnet18", data="imagefolder:photos", budget=50 ...
+
+    Raises
+    ------
+    BadInputError, TargetError, UnknownKernelError
+        Something that was asked for cannot be had; nothing was trained.
+    SearchFailedError
+        Trials fail again and again, none finished, or the database was lost.
+    """
+    home = Path(home)
+    found = run.search(SearchConfig.of(**fields), database(storage, home), home, watch, note)
+    return Study(found.study_name, home, storage)
+
+
+def front(study: Study) -> Front:
+    """The Pareto front of a study, from its database alone.
+
+    Raises
+    ------
+    BadInputError
+        There is no such study, or none of its trials has finished.
+    """
+    return fronts.read(studies.open_study(study.name, study.url))
+
+
+def plan(
+    study: Study,
+    trial: int | None = None,
+    max_drop: float | None = None,
+    max_latency: float | None = None,
+    speedup: float | None = None,
+) -> PlanFile:
+    """One plan of a study: a trial's, or the best on the front within one limit.
+
+    Parameters
+    ----------
+    max_drop : points of accuracy, before training
+    max_latency : milliseconds on the target
+
+    Raises
+    ------
+    BadInputError
+        Not exactly one of the four was given, or no plan fulfils it.
+    """
+    opened = studies.open_study(study.name, study.url)
+    point = fronts.select(fronts.read(opened), trial, max_drop, max_latency, speedup)
+    return PlanFile.of_trial(opened, point)
+
+
+def merged(study: Study, plan: PlanFile, watch: Watch = silent, note: Note = _unsaid) -> fx.GraphModule:
+    """A plan's network with the weights that the study judged it with: learned layers, shortly fine-tuned.
+
+    Returns
+    -------
+    a module that takes preprocessed images, (count, channels, height, width)
+
+    Raises
+    ------
+    BadInputError
+        The plan was made for another network.
+    """
+    record = StudyRecord.read(studies.open_study(study.name, study.url))
+    bench = workbench(record.model, study.home, watch, plan.fitted, note)
+    fitted = plan.fitted(bench.network)
+    if record.model.zero_shot:
+        return bench.network.merged(fitted)
+    return FineTuned(bench, record.proxy, WeightStore(study.home / "bank")).network_of(fitted)
+
+
+def train(
+    plan: PlanFile,
+    out: str | Path,
+    home: str | Path = _HOME,
+    watch: Watch = silent,
+    note: Note = _unsaid,
+    **fields: Any,
+) -> Trained:
+    """Train a plan's network fully; the same call again goes on after the last finished epoch.
+
+    Parameters
+    ----------
+    out : folder of the run: checkpoints, weights, result
+    fields : of the command ``train``: epochs=10, recipe="ours", data="imagefolder:photos" ...
+
+    Raises
+    ------
+    BadInputError
+        The plan does not fit the network, or `out` holds a run of another plan.
+    """
+    setup, how = Training.of(plan, fields)
+    return training.train(plan, setup, how, Path(out), Path(home), watch, note)
+
+
+def export(
+    run: str | Path,
+    out: str | Path,
+    threads: int = 1,
+    home: str | Path = _HOME,
+    watch: Watch = silent,
+    note: Note = _unsaid,
+) -> Exported:
+    """Write a trained run as ONNX, check its answers, and time it beside the original on this machine.
+
+    Raises
+    ------
+    BadInputError
+        The folder holds no finished run.
+    ExportError
+        The file answers differently from the network; it is not left behind.
+    """
+    return exporting.export_run(Path(run), Path(out), threads, Path(home), watch, note)

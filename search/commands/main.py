@@ -1,0 +1,75 @@
+"""The program: its commands, and what becomes of their errors."""
+
+import importlib
+import sys
+
+import click
+
+from search.called import example
+from search.commands.named import flags
+
+COMMANDS = {
+    "search": "Search the merges of a network that are fast on a target and keep its accuracy.",
+    "front": "Show the Pareto front of a study, from its database alone.",
+    "plan": "Select a plan from a study, or a preset, and say what it merges where.",
+    "train": "Fine-tune a plan's network fully against its teacher.",
+    "export": "Write a trained network as ONNX, check its answers, time it beside the original.",
+    "sites": "List what can be merged in a network, and what each option does to its latency.",
+    "targets": "List the targets and what their latencies rest on.",
+    "profile": "Latency of a network, layer by layer; measure this machine.",
+}
+
+
+class Commands(click.Group):
+    """Loads a command's module when it is asked for: help and small commands need no torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"{__package__}.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=example("search --target arm-a57 --budget 100"),
+)
+def cli() -> None:
+    """Make a trained CNN fast on a given CPU by merging its layers, found by search.
+
+    The way: search -> front -> plan -> train -> export.
+    """
+
+
+def main() -> None:
+    """Run a command: exit code 0, 1 (failed) or 2 (bad input), with one sentence for each error."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        _end(error.format_message(), 2)
+    except (KeyboardInterrupt, click.Abort):
+        _end("interrupted; finished work is kept, the same command continues", 1)
+    except Exception as error:
+        _end_with(error)
+
+
+def _end_with(error: Exception) -> None:
+    from search.commands import errors
+
+    if isinstance(error, errors.BAD_INPUT):
+        _end(str(error), 2)
+    if isinstance(error, errors.FAILED):
+        _end(str(error) or type(error).__name__, 1)
+    raise error
+
+
+def _end(message: str, code: int) -> None:
+    click.echo(f"error: {flags(message)}", err=True)
+    sys.exit(code)
