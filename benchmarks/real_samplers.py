@@ -28,11 +28,12 @@ from search.study.records import TrialRecord
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from merges.plan import Plan  # noqa: E402
-from search.commands import terminal  # noqa: E402
 from search.engine.claims import Claims, open_engine  # noqa: E402
 from search.engine.trials import Worker  # noqa: E402
 from search.evaluation.bounds import Limits  # noqa: E402
+
+from merges.plan import Plan  # noqa: E402
+from search.commands import terminal  # noqa: E402
 from search.evaluation.evaluator import Evaluation, Evaluator  # noqa: E402
 from search.pareto import hypervolume_area  # noqa: E402
 from search.proxy import Proxy  # noqa: E402

@@ -21,7 +21,8 @@ from training.sizes import Shape, written
 class SearchConfig:
     """A network, a target, and what may be spent on the search.
 
-    With `proxy_seconds`, the proxy takes as many steps as fit into them. `bank` is the address of learned
+    With `proxy_seconds`, the proxy takes as many steps as fit into them. `scheduler` is the address of
+    a Dask cluster whose workers judge plans. `bank` is the address of learned
     layers, elsewhere than in the program's home. `goals` are objectives beside latency and accuracy, and
     `also_targets` targets whose latencies are objectives too.
     """
@@ -34,6 +35,7 @@ class SearchConfig:
     name: str | None = None
     resume: bool = True
     workers: int = 1
+    scheduler: str | None = None
     limits: Limits = field(default_factory=Limits)
     proxy_seconds: float | None = None
     bank: str | None = None
@@ -67,7 +69,7 @@ class SearchConfig:
         proxy, own = _split(rest, ("bank_images", "bank_steps", "relearn_steps"))
         if sampler not in names():
             raise BadInputError(f"unknown sampler {sampler!r}; expected one of {', '.join(names())}")
-        unknown = own.keys() - {"name", "resume", "workers", "proxy_seconds", "bank"}
+        unknown = own.keys() - {"name", "resume", "workers", "scheduler", "proxy_seconds", "bank"}
         if unknown:
             raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'search --help'")
         if setup.get("zero_shot") and own.get("proxy_seconds"):

@@ -1,7 +1,10 @@
 """What a search works with: a teacher with its images, the plans of its network, and what judges them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import Tensor
 
 from merges.network import Network
 from search.config import SearchConfig
@@ -27,8 +30,16 @@ class Prepared:
     evaluator: Evaluator
 
 
-def prepare(config: SearchConfig, home: Path, watch: Watch, note: Note) -> Prepared:
+def prepare(
+    config: SearchConfig,
+    home: Path,
+    watch: Watch,
+    note: Note,
+    trained: Mapping[str, Tensor] | None = None,
+) -> Prepared:
     """Load the network and its images, train a teacher where there is none, and measure what is not known.
+
+    `trained` are the teacher's weights where another process has trained it.
 
     Raises
     ------
@@ -43,7 +54,7 @@ def prepare(config: SearchConfig, home: Path, watch: Watch, note: Note) -> Prepa
         for device in devices:
             Latencies(network, device).score({})
 
-    bench = workbench(config.setup, home, watch, check, note)
+    bench = workbench(config.setup, home, watch, check, note, trained)
     latencies, *others = priced(bench.network, devices)
     bench = replace(bench, network=latencies.network)
     for known in (latencies, *others):

@@ -1,7 +1,7 @@
 """The main job: load, measure, search. Reads top to bottom."""
 
-import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -12,10 +12,9 @@ from scipy.stats import spearmanr
 
 from search.accuracy_model import ENOUGH_PLANS, AccuracyModel
 from search.config import SearchConfig
-from search.engine import processes
-from search.engine.claims import Claims, open_engine
-from search.engine.trials import Worker
-from search.engine.unclaimed import close_left
+from search.engine.driver import Driver
+from search.engine.one_driver import OnlyDriver
+from search.engine.pool import Here, Pool
 from search.evaluation import zero_shot
 from search.evaluation.fine_tuned import FineTuned
 from search.evaluation.proxy_budget import carried_on, paced
@@ -26,13 +25,10 @@ from search.samplers import make_sampler
 from search.study import study
 from search.study.recording import study_record
 from search.study.records import StudyRecord, reason_of, write_accuracy_model
-from search.study.storage import patiently
 from training.errors import BadInputError, SearchFailedError
-from training.progress import Note, Progress, Watch, silent
+from training.progress import Note, Watch
 
 _GUESSING = 1.5
-_SEEDS_APART = 1009
-_TEAM = 8  # letters: with those of its own, a worker's name has the 40 that a claim holds
 
 
 def search(config: SearchConfig, storage: str, home: Path, watch: Watch, note: Note) -> optuna.Study:
@@ -59,22 +55,47 @@ def search(config: SearchConfig, storage: str, home: Path, watch: Watch, note: N
     note(made.space.reachable(config.limits, watch("finding what can be reached")))
     untouched = made.evaluator.baseline
     record = study_record(made.bench, made.space, untouched, config.proxy, config.arguments())
-    running = study.start(name, storage, record)
-    if not begun:
-        describe_study(running, made.evaluator.describe())
-    if not begun or config.setup.zero_shot:
-        study.enqueue(running, _first_plans(config, made))
-    note(f"study {name}: {made.evaluator.describe()}")
-    warn_of_guessing(StudyRecord.read(running), note)
-    progress = watch("trials")
-    with study.kept(storage):
-        if config.workers == 1 or config.setup.zero_shot:
-            _worker(running, made, config, storage, config.setup.seed).run(config.budget, progress)
-        else:
-            _together(running, config, storage, home, progress)
+    with OnlyDriver(name, storage) as lock, study.kept(storage):
+        running = study.start(name, storage, record)
+        if not begun:
+            describe_study(running, made.evaluator.describe())
+        if not begun or config.setup.zero_shot:
+            study.enqueue(running, _first_plans(config, made))
+        note(f"study {name}: {made.evaluator.describe()}")
+        warn_of_guessing(StudyRecord.read(running), note)
+        with _pool(config, made, home, note) as pool:
+            _driver(running, made, pool, config, lock).run(config.budget, watch("trials"))
         _account_for(running, config.budget, note)
         _foretell(running, made)
     return running
+
+
+def _driver(
+    running: optuna.Study, made: Prepared, pool: Pool, config: SearchConfig, lock: OnlyDriver
+) -> Driver:
+    """Another seed every time that a study is continued: the same plans need not be drawn again."""
+    untouched = made.evaluator.baseline.percent
+    problem = made.space.problem(untouched, config.limits)
+    running.sampler = make_sampler(config.sampler, config.setup.seed + len(running.trials), problem)
+    only_waiting = config.setup.zero_shot
+    return Driver(running, made.space, pool, untouched, config.limits, only_waiting, lock.renew)
+
+
+@contextmanager
+def _pool(config: SearchConfig, made: Prepared, home: Path, note: Note) -> Iterator[Pool]:
+    """Where plans are judged."""
+    if config.setup.zero_shot or (config.workers == 1 and not config.scheduler):
+        yield Here(made.evaluator)
+        return
+    from search.engine import cluster  # takes a second: only where there are many
+
+    setting = cluster.Setting(config, home.absolute(), made.bench.model.state_dict())
+    if config.scheduler:
+        with cluster.joined(config.scheduler, note) as client:
+            yield cluster.Workers(client, setting, None)
+    else:
+        with cluster.local(config.workers, note) as client:
+            yield cluster.Workers(client, setting, cluster.share_of(config.workers))
 
 
 def _proxy(
@@ -121,49 +142,6 @@ def _foretell(running: optuna.Study, made: Prepared) -> None:
         foretold = AccuracyModel(made.space.estimates, made.evaluator.baseline.percent).left_out(tried)
         spearman = float(spearmanr(foretold, [reached for _, reached in tried])[0])
         write_accuracy_model(running, spearman, len(tried))
-
-
-def _together(
-    running: optuna.Study, config: SearchConfig, storage: str, home: Path, progress: Progress
-) -> None:
-    """Share the budget among workers of this machine; interrupted, none leaves a trial that runs."""
-    name, team = running.study_name, uuid.uuid4().hex[:_TEAM]
-    try:
-        given = (config, name, storage, home, team)
-        processes.run(config.workers, work, given, _watcher(running, config, progress))
-    except KeyboardInterrupt:
-        close_left(running, Claims(open_engine(storage), name), team)
-        raise
-
-
-def work(config: SearchConfig, name: str, storage: str, home: Path, team: str, number: int) -> None:
-    """Take part in a study that has been started, as one of several workers of this machine."""
-    processes.share_cores(config.workers)
-    made = prepare(config, home, silent, lambda text: None)
-    seed = config.setup.seed + _SEEDS_APART * number
-    opened = patiently(lambda: study.open_study(name, storage))
-    worker = patiently(lambda: _worker(opened, made, config, storage, seed, team))
-    worker.run(config.budget, lambda done, total: None)
-
-
-def _worker(
-    running: optuna.Study, made: Prepared, config: SearchConfig, storage: str, seed: int, team: str = ""
-) -> Worker:
-    """Another seed every time that a study is continued: the same plans need not be drawn again."""
-    problem = made.space.problem(made.evaluator.baseline.percent, config.limits)
-    running.sampler = make_sampler(config.sampler, seed + len(running.trials), problem)
-    ledger = Claims(open_engine(storage), running.study_name, crew=team)
-    only_waiting = config.setup.zero_shot
-    return Worker(running, made.space, made.evaluator, ledger, config.limits, only_waiting)
-
-
-def _watcher(running: optuna.Study, config: SearchConfig, progress: Progress) -> Callable[[], bool]:
-    def done() -> bool:
-        count = patiently(lambda: len(study.finished(running)))
-        progress(count, config.budget)
-        return count >= config.budget
-
-    return done
 
 
 def warn_of_guessing(record: StudyRecord, note: Note) -> None:

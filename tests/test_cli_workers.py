@@ -13,9 +13,9 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from search.engine.claims import open_engine
 from sqlalchemy import text
 
-from search.engine.claims import open_engine
 from search.study.records import TrialRecord
 from search.study.storage import storage_of
 from tests.dashboard import shown

@@ -1,11 +1,11 @@
 """From what the user asked for to a network that can be merged, its images and its target."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from merges.graph import TraceError
 from merges.network import Network, PatternError, found
@@ -59,13 +59,15 @@ def _loaded(setup: ModelConfig, classes: int | None = None) -> models.LoadedMode
 class Workbench:
     """A teacher with its images, ready to be merged and judged.
 
-    `free` are the sizes that the network's file leaves open, of "batch", "height" and "width".
+    `model` is the teacher as the user wrote it. `free` are the sizes that the network's file leaves open, of
+    "batch", "height" and "width".
     """
 
     setup: ModelConfig
     network: Network
     data: Data
     preprocess: Preprocess
+    model: nn.Module
     free: frozenset[str] = frozenset()
 
     def inputs(self, images: Images) -> Callable[[Tensor], Tensor]:
@@ -121,11 +123,12 @@ def workbench(
     watch: Watch,
     check: Callable[[Network], object] = lambda network: None,
     note: Callable[[str], None] = lambda text: None,
+    trained: Mapping[str, Tensor] | None = None,
 ) -> Workbench:
     """Load the images and the teacher (trained on first use where it has no weights).
 
     `check` sees the network before anything is trained, and may refuse it; `note` is told what images there
-    are.
+    are. `trained` are the teacher's weights where another process has trained it.
 
     Raises
     ------
@@ -142,15 +145,17 @@ def workbench(
         loaded = _loaded(setup, len(images.classes))
     photo = next((part.pixels[:1] for part in (images.train, images.test) if len(part)), None)
     photo = None if photo is None else loaded.preprocess(photo)[0]
+    if trained is not None:
+        loaded.model.load_state_dict(trained)
     reading = _read(loaded)
     untrained = _found(reading, setup, photo)
     for remark in untrained.remarks:
         note(remark)
     _check_outputs(untrained, images, setup.labels)
     check(untrained)
-    epochs = _teacher_epochs(setup, loaded, images)
+    epochs = 0 if trained is not None else _teacher_epochs(setup, loaded, images)
     if not epochs:
-        return Workbench(setup, untrained, images, loaded.preprocess, loaded.free)
+        return Workbench(setup, untrained, images, loaded.preprocess, loaded.model, loaded.free)
     teacher.train_teacher(
         loaded,
         images,
@@ -160,7 +165,8 @@ def workbench(
         home / "teachers",
         watch(f"training the teacher ({epochs} epochs)"),
     )
-    return Workbench(setup, _found(reading, setup, photo), images, loaded.preprocess, loaded.free)
+    network = _found(reading, setup, photo)
+    return Workbench(setup, network, images, loaded.preprocess, loaded.model, loaded.free)
 
 
 def _images(

@@ -74,7 +74,12 @@ from search.titles import METRICS
     help="Where learned layers are kept and shared: a folder, or a URL as s3://bucket/bank (with fsspec's "
     "driver for it installed).  [default: HOME/bank]",
 )
-@options.number("--workers", 1, "Processes of this machine that share the budget.", default=1)
+@options.number("--workers", 1, "Processes of this machine that judge plans at once.", default=1)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Instead: a Dask scheduler whose workers judge plans, as tcp://127.0.0.1:8786 or tls://HOST:8786.",
+)
 @options.number("--seed", 0, "Decides splits, learning and sampling.", default=0)
 @options.storage
 @options.as_json

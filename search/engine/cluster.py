@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 60  # for a first worker, or for one to take the place of the last
 _CLOSING_SECONDS = 2
 _SETTINGS = {
-    # A plan is not to blame for workers that were killed: it goes to another one for as long as there are any.
+    # A plan is not to blame for workers that were killed: it goes to the next one.
     "distributed.scheduler.allowed-failures": 20,
     # What a plan takes is the network's, not Dask's: at 95 % the nanny would kill a worker that is healthy.
     "distributed.worker.memory.target": False,
@@ -115,7 +115,9 @@ class Workers:
             if self.client.scheduler_info(n_workers=-1)["workers"]:
                 waited = 0.0
             elif waited >= _PATIENCE_SECONDS:
-                raise SearchFailedError("no worker is left; finished trials are kept, the same command goes on")
+                raise SearchFailedError(
+                    "no worker is left; finished trials are kept, the same command continues"
+                )
             _next(list(self.trials))
             waited += _POLL_SECONDS
 
@@ -171,8 +173,8 @@ def joined(address: str, note: Note) -> Iterator[Client]:
     where = urlsplit(address)
     if where.scheme != "tls" and where.hostname not in (_HERE, "localhost", "::1"):
         raise BadInputError(
-            f"`scheduler` is {address!r}; expected tcp://{_HERE}:PORT, or tls://HOST:PORT with the certificates "
-            "of Dask's configuration (distributed.comm.tls): whoever reaches a scheduler can run code"
+            f"`scheduler` is {address!r}; expected tcp://{_HERE}:PORT, or tls://HOST:PORT with the "
+            "certificates of Dask's configuration: whoever reaches a scheduler can run code"
         )
     try:
         client = Client(address, timeout=10)

@@ -1,6 +1,7 @@
 """The one process that asks a study for trials and tells it how they ended; a pool judges their plans."""
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -53,9 +54,10 @@ class Driver:
         untouched: float,
         limits: Limits,
         only_waiting: bool = False,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         """`untouched` is the untouched network's accuracy (percent). With `only_waiting`, no other trials are
-        run than those that wait in the study.
+        run than those that wait in the study. `beat` is called before results are recorded.
         """
         self.study = study
         self.space = space
@@ -63,6 +65,7 @@ class Driver:
         self.untouched = untouched
         self.limits = limits
         self.only_waiting = only_waiting
+        self.beat = beat
         self.parameters: Any = space.parameters
         self.repeats = self.known = self.failures = self.dropped = 0
         self.open: dict[int, optuna.Trial] = {}  # trials that were asked for and not told
@@ -88,7 +91,9 @@ class Driver:
                     if not self.at_work:
                         progress(done, done)
                         return
-                    for number, judged in self.pool.wait():
+                    ended = self.pool.wait()
+                    self.beat()
+                    for number, judged in ended:
                         self._end(number, judged)
                     if interrupts:
                         raise KeyboardInterrupt

@@ -2,60 +2,87 @@
 
 import fcntl
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import os
+from typing import Self
 
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from search.study.storage import patiently
 from training.errors import BadInputError
 
 
-@contextmanager
-def only_driver(study: str, storage: str) -> Iterator[None]:
-    """Hold a study's lock.
+class OnlyDriver:
+    """The lock of one study: a file's beside an SQLite database, else the server's own."""
 
-    Raises
-    ------
-    BadInputError
-        Another process holds it.
-    """
-    url = make_url(storage)
-    name = hashlib.sha256(study.encode()).hexdigest()[:15]
-    if url.get_backend_name() == "sqlite":
-        if url.database in (None, "", ":memory:"):
-            yield
+    def __init__(self, study: str, storage: str) -> None:
+        self.study = study
+        self.url = make_url(storage)
+        self.key = hashlib.sha256(study.encode()).hexdigest()[:15]
+        self.file: int | None = None
+        self.connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        """Take it.
+
+        Raises
+        ------
+        BadInputError
+            Another process holds it.
+        """
+        if self.url.get_backend_name() == "sqlite":
+            self._lock_file()
+        else:
+            self.renew()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.file is not None:
+            os.close(self.file)
+        if self.connection:
+            self.connection.invalidate()
+
+    def renew(self) -> None:
+        """Make sure that it is held: a server that was started again has forgotten it.
+
+        Raises
+        ------
+        BadInputError
+            Another process holds it.
+        """
+        if self.file is None and self.url.get_backend_name() != "sqlite":
+            patiently(self._lock_server)
+
+    def _lock_file(self) -> None:
+        if not self.url.database or self.url.database == ":memory:":
             return
-        path = Path(f"{url.database}.{name}.lock")
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise _held(study) from error
-            yield
-        return
-    engine = create_engine(url, poolclass=NullPool)
-    with engine.connect() as connection:
-        if not _taken(connection, name):
-            raise _held(study)
+        self.file = os.open(f"{self.url.database}.{self.key}.lock", os.O_CREAT | os.O_WRONLY)
         try:
-            yield
-        finally:
-            connection.invalidate()
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise self._held() from error
 
+    def _lock_server(self) -> None:
+        if self.connection is not None:
+            try:
+                self.connection.execute(text("select 1"))
+                return
+            except SQLAlchemyError:
+                self.connection.invalidate()
+                self.connection = None
+        connection = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect()
+        ask = "select get_lock(:key, 0)"
+        key: str | int = f"rebirth-{self.key}"
+        if self.url.get_backend_name() == "postgresql":
+            ask, key = "select pg_try_advisory_lock(:key)", int(self.key, 16)
+        if not connection.execute(text(ask), {"key": key}).scalar_one():
+            connection.close()
+            raise self._held()
+        self.connection = connection
 
-def _taken(connection: Connection, name: str) -> bool:
-    """Whether the server gives us the lock; it takes it back when the connection ends."""
-    if connection.dialect.name == "postgresql":
-        question = text("select pg_try_advisory_lock(:key)")
-        return bool(connection.execute(question, {"key": int(name, 16)}).scalar_one())
-    return bool(connection.execute(text("select get_lock(:name, 0)"), {"name": f"rebirth-{name}"}).scalar_one())
-
-
-def _held(study: str) -> BadInputError:
-    return BadInputError(
-        f"study {study!r} is being run by another process; to add workers, start that one again with more "
-        "`workers`, or let it use a `scheduler` that more workers join"
-    )
+    def _held(self) -> BadInputError:
+        return BadInputError(
+            f"study {self.study!r} is being run by another process; for more workers, start that one with "
+            "more `workers`, or with a `scheduler` that others join"
+        )

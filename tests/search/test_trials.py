@@ -7,11 +7,11 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
+from search.engine.claims import Claims, open_engine
+from search.engine.trials import Worker
 
 from merges.network import analyse
 from merges.plan import Plan
-from search.engine.claims import Claims, open_engine
-from search.engine.trials import Worker
 from search.evaluation.evaluator import Evaluation
 from search.scoring.latency import Device, Latencies
 from search.space.bounds import Limits
