@@ -93,7 +93,7 @@ class Network:
         refused = list(self.refused)
         for site in self.sites:
             reasons = unwanted.get(site.id, {})
-            options = tuple(option for option in site.options if option not in reasons)
+            options = tuple(option for option in site.options if option.name not in reasons)
             if len(options) > 1:
                 kept.append(replace(site, options=options))
             else:
@@ -191,7 +191,7 @@ class Network:
         made: dict[str, str] = {}
         for rule in discover().values():
             for site in (s for s in block.sites if s.rule == rule.name and s.id in choices):
-                if rule.apply(rebuilt, site, choices[site.id]):
+                if rule.apply(rebuilt, site, site.option(choices[site.id])):
                     made[site.id] = choices[site.id]
         propagate_shapes(rebuilt, self.shape_of(block.entry))
         return {site.id: made[site.id] for site in block.sites if site.id in made}
@@ -204,8 +204,8 @@ class Network:
         Raises
         ------
         MergeError
-            The plan names a site that there is not, an exact merge changed the answers, or weights are not
-            finite.
+            The plan names a site or an option that there is not, an exact merge changed the answers, or
+            weights are not finite.
         """
         unknown = set(plan) - {site.id for site in self.sites}
         if unknown:

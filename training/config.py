@@ -22,5 +22,5 @@ class ModelConfig(BaseModel):
     seed: int = 0
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
-    low_rank: bool = False
+    low_rank: bool = False  # sites of rules too that are offered on request alone
     zero_shot: bool = False

@@ -26,14 +26,15 @@ from training.sizes import Shape, Size, plane
 
 _DIGITS_SIZE = 64
 _DIGITS_EPOCHS, _PHOTO_EPOCHS = 8, 20
-_FACTORING = "low_rank"
 
 
 def _left_out(setup: ModelConfig) -> tuple[str, ...]:
-    """Rules that are not offered: factoring unless it is asked for; without training, the learned."""
+    """Rules that are not offered: some unless they are asked for; without training, those that need it."""
+    rules = discover().values()
     if setup.zero_shot:
-        return tuple(name for name, rule in discover().items() if not rule.exact and name != _FACTORING)
-    return () if setup.low_rank or setup.only else (_FACTORING,)
+        return tuple(rule.name for rule in rules if not (rule.exact or rule.inherits))
+    asked = setup.low_rank or setup.only
+    return tuple(rule.name for rule in rules if rule.on_request and not asked)
 
 
 def _data_spec(setup: ModelConfig, shape: Shape) -> DataSpec:

@@ -228,6 +228,6 @@ class Latencies:
         sites = self.network.sites
         scores: dict[str, dict[str, Score]] = {}
         for done, site in enumerate(sites):
-            scores[site.id] = {option: self.score({site.id: option}) for option in site.options}
+            scores[site.id] = {option: self.score({site.id: option}) for option in site.names}
             progress(done + 1, len(sites))
         return scores
