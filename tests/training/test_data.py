@@ -62,7 +62,7 @@ def test_labels_give_the_outputs_of_the_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("photos", "expected 'digits', imagefolder:DIR"),
+        ("photos", "expected digits, imagefolder:DIR"),
         ("imagefolder:/nowhere", "/nowhere is no folder"),
         ("imagefolder:{empty}", "holds no"),
         ("imagefolder:{unreadable}", "no readable image"),
