@@ -24,7 +24,7 @@ class Device:
 
     def __init__(self, spec: target.Target, home: Path) -> None:
         self.spec = spec
-        self.runtime = runtime.discover()[spec.runtime].on(spec)
+        self.runtime = runtime.named(spec.runtime).on(spec)
         self.path = home / "tables.db"
         if spec.grows:
             self.table = self._store.load(spec.name)
