@@ -141,8 +141,8 @@ def random_plan(network: Network, choose: random.Random) -> dict[str, str]:
         layers = [network.teacher.get_submodule(named[node]) for node in site.nodes if node in named]
         return sum(weight.numel() for layer in layers for weight in layer.parameters())
 
-    factored = [site for site in network.sites if site.rule == "low_rank" and weights(site) <= _WEIGHTS]
-    sites = [site for site in network.sites if site.rule != "low_rank" and choose.random() < 0.5]
+    factored = [site for site in network.sites if site.on_request and weights(site) <= _WEIGHTS]
+    sites = [site for site in network.sites if not site.on_request and choose.random() < 0.5]
     sites += choose.sample(factored, min(_FACTORS, len(factored)))
     return {site.id: choose.choice(site.names[1:]) for site in sites}
 

@@ -90,6 +90,11 @@ class Site:
         """Whether its new layers are usable with the weights that they inherit, before any is learned."""
         return discover()[self.rule].inherits
 
+    @property
+    def on_request(self) -> bool:
+        """Whether it is offered only where it is asked for."""
+        return discover()[self.rule].on_request
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -72,6 +72,12 @@ def _input_size() -> str:
     return f"Of the images: 64, 48x192 (height x width) or 1x28x28 (channels first).  [default: {usual}]"
 
 
+def _model() -> str:
+    from training.models.loading import builtins
+
+    return f"{', '.join(builtins())}, a torchvision.models name, a .onnx file, or package.module:factory."
+
+
 def _data() -> str:
     from training.source import forms
 
@@ -88,12 +94,7 @@ class _Size(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-model = click.option(
-    "--model",
-    default="googlenet",
-    show_default=True,
-    help="bvlc_googlenet, a torchvision.models name, a .onnx file, or package.module:factory.",
-)
+model = late("--model", default="googlenet", show_default=True, text=_model)
 target = click.option(
     "--target", default="arm-a57", show_default=True, help="CPU to be fast on; 'targets' lists them."
 )
