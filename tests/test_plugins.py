@@ -115,6 +115,11 @@ def test_another_runtime_is_timed_on_a_board_that_has_nothing_of_this_program(
     assert 0 < row.median_us <= 1
 
 
+def test_without_its_runtime_a_target_is_refused(home: Path) -> None:
+    with pytest.raises(target.TargetError, match="unknown runtime 'steady'; expected one of caffe, ncnn"):
+        Device.named("metronome", home)
+
+
 def test_another_source_gives_images(plugged: None) -> None:
     data = load(DataSpec("stripes:12", input_size=16))
     assert (len(data.train), len(data.proxy), len(data.test)) == (84, 18, 18)

@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from merges.sizes import sides
+from training.errors import BadInputError
 from training.images.augment import shifted
 from training.images.image_list import ImageList
 from training.images.pixels import COLOURS
@@ -23,6 +24,8 @@ class Digits(Source):
     )
 
     def open(self, spec: str) -> ImageList:
+        if spec != self.name:
+            raise BadInputError(f"unknown data {spec!r}; {self.name} are all there is of them")
         scans = load_digits()
         grey = torch.from_numpy(scans.images.astype(np.float32)) * (255 / 16)
         labels = scans.target.tolist()
