@@ -16,7 +16,7 @@ from merges.graph import bypass, extract, layer, propagate_shapes, splice, tidy
 from merges.outlines import Outlines
 from merges.reading.check import TOLERANCE, TOLERANCE_DOUBLE, answers_of, example_images, worst
 from merges.reading.read import Reading
-from merges.rule import MergeError, Refusal, Site, Stage, discover
+from merges.rule import MergeError, Option, Refusal, Site, Stage, discover
 
 _CHECK_IMAGES = 2
 
@@ -197,9 +197,11 @@ class Network:
         return {site.id: made[site.id] for site in block.sites if site.id in made}
 
     def merged(
-        self, plan: Mapping[str, str], weights: Mapping[str, Mapping[str, Tensor]] | None = None
+        self, plan: Mapping[str, Option | str], weights: Mapping[str, Mapping[str, Tensor]] | None = None
     ) -> fx.GraphModule:
-        """A new network with the plan's merges; `weights` gives learned weights by block name.
+        """A new network with a plan's merges: by site id its option, or the option's name.
+
+        `weights` gives learned weights by block name.
 
         Raises
         ------
@@ -210,9 +212,10 @@ class Network:
         unknown = set(plan) - {site.id for site in self.sites}
         if unknown:
             raise MergeError(f"{self.name} has no site {unknown.pop()!r}; 'sites' lists them")
+        named = {site: str(option) for site, option in plan.items()}
         whole = self.skeleton()
         for block in self.blocks:
-            choices = block.choices(plan)
+            choices = block.choices(named)
             if choices:
                 rebuilt, _ = self.rebuild(block, choices)
                 whole.set_submodule(block.name, rebuilt)

@@ -27,14 +27,14 @@ class ImageFolder(Source):
                 f"and `eval_data` asks for one folder to learn on and one that judges; give one of them, "
                 f"as imagefolder:{found.train}"
             )
-        return _images(folder)
+        return read_folder(folder)
 
     def parts(self, spec: str) -> Parts | None:
         found = splits(_folder(spec))
         if found is None:
             return None
-        val, test = (_images(folder) if folder else None for folder in (found.val, found.test))
-        return Parts(_images(found.train), val, test, found.remarks)
+        val, test = (read_folder(folder) if folder else None for folder in (found.val, found.test))
+        return Parts(read_folder(found.train), val, test, found.remarks)
 
 
 def _folder(spec: str) -> Path:
@@ -45,7 +45,7 @@ def _folder(spec: str) -> Path:
     return folder
 
 
-def _images(folder: Path) -> ImageList:
+def read_folder(folder: Path) -> ImageList:
     """Images in one sub-folder a class, or images without labels in a folder that has no sub-folders."""
     found = listed(folder)
     files = found.files or [(path, UNLABELLED) for path in found.loose]
