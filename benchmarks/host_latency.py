@@ -57,7 +57,7 @@ class Result(NamedTuple):
 
 def random_plan(network: Network, rng: random.Random) -> dict[str, str]:
     share = rng.choice((0.3, 0.6, 1.0))
-    return {site.id: rng.choice(site.options) for site in network.sites if rng.random() < share}
+    return {site.id: rng.choice(site.names) for site in network.sites if rng.random() < share}
 
 
 def cases(device: Device) -> Iterator[Case]:

@@ -28,11 +28,12 @@ sys.path.insert(0, str(ROOT))
 from merges.network import Network  # noqa: E402
 from merges.plan import Plan  # noqa: E402
 from search.commands import terminal  # noqa: E402
-from search.deploy.train import Training, relearn_steps_for, train  # noqa: E402
+from search.deploy.train import Training, train  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
 from search.scoring.latency import Device, Latencies  # noqa: E402
 from search.space.presets import preset  # noqa: E402
-from training.config import ModelConfig  # noqa: E402
+from training.config import DEFAULT_DATA, ModelConfig  # noqa: E402
+from training.source import habits_of  # noqa: E402
 from training.workbench import workbench  # noqa: E402
 
 _JOINT = (("4b", "4c", "4d"),)  # as in the paper
@@ -41,7 +42,7 @@ _HEADINGS = ("seed", "recipe", "speed-up", "teacher top-1 %", "top-1 %", "expect
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", default="digits")
+    parser.add_argument("--data", default=DEFAULT_DATA)
     parser.add_argument("--input-size", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--seeds", default="0")
@@ -94,10 +95,10 @@ def main() -> None:
                     recipe,
                     labels=True,
                     rate=given.rate,
-                    augment=given.data != "digits",
+                    augment=habits_of(given.data).augment,
                     joint=_JOINT if recipe == "paper" else (),
                     relearn_images=given.relearn_images,
-                    relearn_steps=relearn_steps_for(given.data),
+                    relearn_steps=habits_of(given.data).relearn_steps,
                 )
                 out = Path(scratch) / f"{recipe}-{seed}"
                 reached = train(file, setup, training, out, home, watch, terminal.note)

@@ -49,8 +49,8 @@ _SHOWN = (25, 50, 100, 200, 300)
 
 def choices_of(block: Block) -> dict[str, dict[str, str]]:
     """What an option of the table means for the sites of a module."""
-    slim = {site.id: site.options[-1] for site in block.sites if site.rule == "reducer"}
-    merged = {site.id: site.options[-1] for site in block.sites if site.rule == "branch"}
+    slim = {site.id: site.names[-1] for site in block.sites if site.rule == "reducer"}
+    merged = {site.id: site.names[-1] for site in block.sites if site.rule == "branch"}
     return {"keep": {}, "slim": slim, "merged": slim | merged}
 
 

@@ -35,7 +35,7 @@ def main() -> None:
             latencies.learn(kernels)
             measured = time.perf_counter()
             sites = [site for site in latencies.network.sites if not site.exact]  # what a search explores
-            plans = [{site.id: rng.choice(site.options) for site in sites} for _ in range(_PLANS)]
+            plans = [{site.id: rng.choice(site.names) for site in sites} for _ in range(_PLANS)]
             for block in latencies.network.blocks:  # every block's choices once: what a search soon knows
                 for choices in block.all_choices():
                     latencies.score(choices)

@@ -141,10 +141,10 @@ def random_plan(network: Network, choose: random.Random) -> dict[str, str]:
         layers = [network.teacher.get_submodule(named[node]) for node in site.nodes if node in named]
         return sum(weight.numel() for layer in layers for weight in layer.parameters())
 
-    factored = [site for site in network.sites if site.rule == "low_rank" and weights(site) <= _WEIGHTS]
-    sites = [site for site in network.sites if site.rule != "low_rank" and choose.random() < 0.5]
+    factored = [site for site in network.sites if site.on_request and weights(site) <= _WEIGHTS]
+    sites = [site for site in network.sites if not site.on_request and choose.random() < 0.5]
     sites += choose.sample(factored, min(_FACTORS, len(factored)))
-    return {site.id: choose.choice(site.options[1:]) for site in sites}
+    return {site.id: choose.choice(site.names[1:]) for site in sites}
 
 
 def looked_at(row: Row, build: Callable[[str], nn.Module]) -> None:
@@ -159,7 +159,7 @@ def looked_at(row: Row, build: Callable[[str], nn.Module]) -> None:
     images = images_for(shape, 2)
     wanted = shapes_of(model, images)
     row.graph = error_of(network.teacher, model, images)
-    exact = {site.id: site.options[-1] for site in network.sites if site.exact}
+    exact = {site.id: site.names[-1] for site in network.sites if site.exact}
     row.exact = error_of(network.merged(exact), model, images)
     if max(row.graph, row.exact) > TOLERANCE:
         row.graph = Reading.of(row.name, model, shape).error_in_double()

@@ -1,7 +1,7 @@
 """Calibrate targets from whole-network timings: ``python -m latency_models.calibrate [TARGET ...]``.
 
 Writes ``calibrations/NAME.json`` for every target whose file names a board of ncnn's benchmark records: a
-price for each kind of work (``shape_costs``), and how far networks left out of the fit are missed.
+price for each kind of work (its runtime's ``work``), and how far networks left out of the fit are missed.
 """
 
 import json
@@ -15,9 +15,10 @@ from scipy.optimize import nnls
 
 from latency_models.build_tables import SOURCES
 from latency_models.kernel import Kernel
-from latency_models.shape_costs import RATIOS, features
+from latency_models.runtime import discover
 from latency_models.target import CALIBRATIONS, Target, load, names
 
+_RECORDED = discover()["ncnn"]  # what the records were made with
 _TRUST = 0.1  # weight of the starting ratios against the timings
 _ROUNDS = 3
 _FREE = ("Split", "Flatten", "Reshape", "Dropout")
@@ -33,7 +34,7 @@ def work() -> dict[str, np.ndarray]:
     """Counts of each kind of work in the networks of the records, by network."""
     layers = pd.read_csv(SOURCES / "layers.csv.gz", keep_default_na=False)
     return {
-        str(name): np.sum([features(kernel) for kernel in _kernels(rows)], axis=0)
+        str(name): np.sum([_RECORDED.work(kernel) for kernel in _kernels(rows)], axis=0)
         for name, rows in layers.groupby("network")
     }
 
@@ -85,7 +86,7 @@ def prices(times_ms: Mapping[str, float]) -> np.ndarray:
     """Microseconds for each kind of work: non-negative, least relative errors, near the ratios."""
     times_us = np.array([1000 * ms for ms in times_ms.values()])
     design = np.stack([work()[name] for name in times_ms]) / times_us[:, None]
-    ratios = np.array(list(RATIOS.values()))
+    ratios = np.array(list(_RECORDED.ratios.values()))
     start = ratios / np.median(design @ ratios)
     found = start
     for _ in range(_ROUNDS):
@@ -114,7 +115,7 @@ def calibrate(target: Target) -> dict[str, object]:
     errors = left_out(times_ms)
     plain = [abs(errors[name]) for name in PLAIN if name in errors]
     return {
-        "prices_us": dict(zip(RATIOS, prices(times_ms).tolist(), strict=True)),
+        "prices_us": dict(zip(_RECORDED.ratios, prices(times_ms).tolist(), strict=True)),
         "error": float(np.mean(plain)),
         "left_out": {name: round(error, 4) for name, error in errors.items()},
     }

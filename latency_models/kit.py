@@ -5,6 +5,7 @@ A kit holds one-kernel models, a manifest and ``board.pyz`` (see ``board/``); th
 """
 
 import hashlib
+import inspect
 import json
 import zipapp
 from collections.abc import Iterable, Sequence
@@ -13,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from latency_models import board
+from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel
-from latency_models.runtime import Job, Runtime
+from latency_models.runtime import Runtime
 from latency_models.table import Measurement
 from latency_models.target import Target
 
@@ -71,6 +73,10 @@ def write(
     """
     if target.precision != "fp32":
         raise NotMeasurableError(f"{target.name} asks for {target.precision}; only fp32 can be measured")
+    if runtime.timed is None:
+        raise NotMeasurableError(
+            f"{runtime.name} cannot be run by this program; its targets know shipped tables only"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     entries = [_entry(folder, runtime, kernel) for kernel in dict.fromkeys(kernels)]
     manifest = {
@@ -86,31 +92,30 @@ def write(
     }
     for channels, content in runtime.probes().items():
         (folder / f"probe-{channels}").write_bytes(content)
-    zipapp.create_archive(_sources(folder), folder / PROGRAM)
+    zipapp.create_archive(_sources(folder, runtime.timed), folder / PROGRAM)
     (folder / board.MANIFEST).write_text(json.dumps(manifest, indent=1))
     return len(entries)
 
 
-def _sources(folder: Path) -> Path:
-    """The board program as a folder to zip: the package, and the file that starts it."""
+def _sources(folder: Path, timed: type[Timed]) -> Path:
+    """The board program as a folder to zip: the package, the runtime's part, and the file that starts it."""
     package = Path(board.__file__).parent
     root = folder / "program"
     (root / "board").mkdir(parents=True, exist_ok=True)
     for source in package.glob("*.py"):
         place = root if source.name == "__main__.py" else root / "board"
         (place / source.name).write_text(source.read_text())
+    head = "from __future__ import annotations\n\nfrom .timed import Timed\n\n\n"
+    own = f"{inspect.getsource(timed)}\n\nKIND = {timed.__name__}\n"
+    (root / "board" / "runtime.py").write_text(head + own)
     return root
 
 
 def _entry(folder: Path, runtime: Runtime, kernel: Kernel) -> dict[str, Any]:
     try:
-        job: Job | None = runtime.job(kernel)
+        job = runtime.job(kernel)
     except NotImplementedError as error:
         raise NotMeasurableError(f"{runtime.name}: {error} ({kernel.key})") from error
-    if job is None:
-        raise NotMeasurableError(
-            f"{runtime.name} cannot be run by this program; its targets know shipped tables only"
-        )
     name = hashlib.sha256(kernel.key.encode()).hexdigest()[:16]
     for suffix, content in job.files.items():
         (folder / f"{name}{suffix}").write_bytes(content)

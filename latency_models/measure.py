@@ -43,8 +43,9 @@ def measure(
 
     with tempfile.TemporaryDirectory(prefix="kernels-") as folder:
         kit.write(Path(folder), target, runtime, kernels, at_once)
+        assert runtime.timed is not None, "a kit is written only for what can be run"
         try:
-            board.run(folder, progress, kept)
+            board.run(folder, runtime.timed, progress, kept)
         except ImportError as error:
             raise NotMeasurableError(
                 f"{runtime.name} cannot be run on this machine ({error}); install it with pip"

@@ -4,7 +4,7 @@ Before it stands a cheap operation that writes its inputs, after it one that rea
 fresh in the cache and outputs come from the runtime's own memory, as between real layers. Weights are
 made when the model is loaded, so that the file stays small. Operations of the same kind that are not the
 kernel have names that begin with an underscore. Beside it stands an operation on one number: what that seems
-to take is what looking costs (see ``board/backends.py``).
+to take is what looking costs (see ``runtimes/onnxruntime.py``).
 """
 
 from typing import Any

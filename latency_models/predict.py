@@ -12,26 +12,13 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import nnls
 
-from latency_models import shape_costs
 from latency_models.kernel import Kernel
+from latency_models.runtime import named
 from latency_models.table import LatencyTable, Measurement
 from latency_models.target import CALIBRATIONS, Target
 
-_NARROW_MAPS = 24
-_TILE, _RUN_OF_MAPS, _RUN_OF_TAPS = 8, 256, 512
 _ENOUGH = 2  # rows of an operation below which no model is fitted
-# Operations that a table lacks, as so many times another one that moves memory in the same way. Caffe adds
-# maps by setting its output to zero and adding each input to it: 7 values moved where a copy moves 2; its
-# norm copies, spreads out mean and variance, subtracts, divides and scales: 14 values. The error is how
-# far two measured operations of this class (relu and concat) are apart, by value moved.
-_LIKE = {
-    "add": ("concat", 3.5),
-    "batchnorm": ("concat", 7.0),
-    "relu6": ("relu", 1.0),
-    "narrow": ("concat", 1.0),
-    "split": ("concat", 1.0),
-    "transpose": ("concat", 1.0),
-}
+# How far two measured operations that move memory alike (Caffe's relu and concat) are apart, by value moved.
 _LIKE_ERROR = 0.5
 
 
@@ -63,6 +50,7 @@ class Predictor:
     def __init__(self, target: Target, table: LatencyTable) -> None:
         self.target = target
         self.table = table
+        self.runtime = named(target.runtime)
         self._models: dict[str, _Model] = {}
 
     def latency(self, kernel: Kernel) -> Latency:
@@ -81,7 +69,7 @@ class Predictor:
         found = self._model(kernel.op)
         if found is not None:
             return found.latency(kernel)
-        other, times = _LIKE.get(kernel.op, ("", 0.0))
+        other, times = self.runtime.like.get(kernel.op, ("", 0.0))
         found = self._model(other)
         if found is None:
             raise self._unknown(kernel)
@@ -93,7 +81,7 @@ class Predictor:
         if op not in self._models and not self.target.grows:
             rows = [row for row in self.table.rows.values() if row.kernel.op == op]
             if len(rows) >= _ENOUGH:
-                self._models[op] = _Model(rows)
+                self._models[op] = _Model(rows, self.runtime.features)
         return self._models.get(op)
 
     def _unknown(self, kernel: Kernel) -> UnknownKernelError:
@@ -112,11 +100,11 @@ class Predictor:
     def _calibrated(self, kernel: Kernel) -> Latency:
         prices, error = self._calibration
         try:
-            us = float(shape_costs.features(kernel) @ prices)
+            us = float(self.runtime.work(kernel) @ prices)
         except LookupError as lookup:
             raise UnknownKernelError(
                 f"{self.target.name} is calibrated from whole networks and knows no {kernel.op!r} layers "
-                f"({kernel.key}), only {', '.join(shape_costs.KNOWN)}; choose another target, such as host"
+                f"({kernel.key}), only {', '.join(self.runtime.counted)}; choose another target, such as host"
             ) from lookup
         return Latency(us, "calibrated", error)
 
@@ -128,15 +116,15 @@ class Predictor:
     @cached_property
     def _calibration(self) -> tuple[np.ndarray, float]:
         found = json.loads((CALIBRATIONS / f"{self.target.name}.json").read_text())
-        return np.array([found["prices_us"][name] for name in shape_costs.RATIOS]), float(found["error"])
+        return np.array([found["prices_us"][name] for name in self.runtime.ratios]), float(found["error"])
 
 
 class _Model:
     """Time as a sum of non-negative costs (work, traffic, a constant), fitted on relative errors."""
 
-    def __init__(self, rows: Sequence[Measurement]) -> None:
+    def __init__(self, rows: Sequence[Measurement], features: Callable[[Kernel], np.ndarray]) -> None:
         self.rows = rows
-        self.features = _conv_features if rows[0].kernel.op == "conv" else _map_features
+        self.features = features
         self.weights = _fit(rows, self.features)
         sizes = [_size(row.kernel) for row in rows]
         self.low, self.high = min(sizes), max(sizes)
@@ -169,39 +157,3 @@ def _fit(rows: Sequence[Measurement], features: Callable[[Kernel], np.ndarray]) 
 
 def _size(kernel: Kernel) -> int:
     return kernel.macs or kernel.in_shape[0] * kernel.in_shape[1] * kernel.in_shape[2]
-
-
-def _conv_features(kernel: Kernel) -> np.ndarray:
-    """A convolution as Caffe runs it: im2col, then one matrix product a group.
-
-    The product (maps x pixels x taps) runs at about half speed where a group makes 24 maps or fewer
-    (OpenBLAS does not split such a narrow product over the cores: 11.6 against 22 GFLOP/s at 32 maps).
-    OpenBLAS cuts it into tiles of 8 pixels (the last one costs as much as a full one), copies the columns
-    once for every run of maps, and reads and writes the result once for every run of taps.
-    """
-    pixels = kernel.out_shape[1] * kernel.out_shape[2]
-    maps = kernel.out_shape[0] // kernel.groups
-    columns = kernel.taps * pixels * kernel.groups
-    unrolled = kernel.window != (1, 1) or kernel.stride != (1, 1)
-    narrow = maps <= _NARROW_MAPS
-    return np.array(
-        [
-            kernel.macs,
-            narrow * kernel.macs,
-            -pixels % _TILE * maps * kernel.taps * kernel.groups,
-            -(-maps // _RUN_OF_MAPS) * columns,
-            -(-kernel.taps // _RUN_OF_TAPS) * kernel.out_shape[0] * pixels,
-            unrolled * columns,
-            columns,
-            kernel.out_shape[0] * pixels,
-            kernel.parameters,
-            1.0,
-        ],
-        dtype=float,
-    )
-
-
-def _map_features(kernel: Kernel) -> np.ndarray:
-    """Any other operation: values read, values looked at, weights read, a constant."""
-    read, made = (c * h * w for c, h, w in (kernel.in_shape, kernel.out_shape))
-    return np.array([read, made * kernel.window[0] * kernel.window[1], kernel.parameters, 1.0], dtype=float)

@@ -1,57 +1,96 @@
 """What a runtime is, and the discovery of the runtimes in ``latency_models/runtimes``."""
 
 import importlib
+import math
 import pkgutil
-from collections.abc import Collection, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
+
+from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel, Layer
-from latency_models.target import Target
+from latency_models.target import Target, TargetError
+
+DEFAULT = "onnxruntime"  # of boards that are new
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a machine needs to time one kernel: files by suffix, and what its backend must know.
-
-    See ``board/backends.py``, which reads both.
-    """
+    """What a machine needs to time one kernel: files by suffix, and what the runtime's `timed` must know."""
 
     files: dict[str, bytes]
     details: dict[str, Any]
 
 
-class Runtime(Protocol):
-    """How one inference library executes a network on a CPU."""
+class Runtime(ABC):
+    """How one inference library executes a network on a CPU.
+
+    Attributes
+    ----------
+    name : as targets call it
+    timed : times a kernel, here and on boards; None where the runtime is known from shipped tables only
+    like : operations that a table lacks, each as so many times another one
+    ratios : prices of each kind of work that calibrations start from; empty where there are none
+    counted : operations that calibrations know
+    """
 
     name: str
+    timed: type[Timed] | None = None
+    like: Mapping[str, tuple[str, float]] = {}
+    ratios: Mapping[str, float] = {}
+    counted: tuple[str, ...] = ()
 
     def on(self, target: Target) -> "Runtime":
         """The runtime as it runs on a target."""
-        ...
+        return self
 
+    def may_be(self, target: Target) -> tuple[Target, ...]:
+        """What a target may turn out to be once it is measured, where it does not say."""
+        return (target,)
+
+    @abstractmethod
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
         """The kernels that really run: the runtime's own fusions made, free layers dropped."""
-        ...
 
-    def job(self, kernel: Kernel) -> Job | None:
-        """How to time one kernel, or None where the runtime is known from shipped tables only.
+    def job(self, kernel: Kernel) -> Job:
+        """How to time one kernel.
 
         Raises
         ------
         NotImplementedError
             The runtime has no such operation; the message names it.
         """
-        ...
+        raise NotImplementedError(f"operation {kernel.op!r} cannot be timed")
 
     def probes(self) -> dict[str, bytes]:
-        """Models that tell a board's blocks, by their number of channels (see ``board/backends.py``)."""
-        ...
+        """Models that tell what a board is like, by the names that `timed` knows them by."""
+        return {}
 
+    @abstractmethod
     def version(self) -> str:
         """Version of the library as it is installed here, or as its tables were measured."""
-        ...
+
+    def features(self, kernel: Kernel) -> np.ndarray:
+        """What a kernel's time is a sum of, where tables are interpolated.
+
+        Values read, values looked at, weights read and a constant, unless a runtime knows better.
+        """
+        read, made = (math.prod(shape) for shape in (kernel.in_shape, kernel.out_shape))
+        return np.array([read, made * math.prod(kernel.window), kernel.parameters, 1.0], dtype=float)
+
+    def work(self, kernel: Kernel) -> np.ndarray:
+        """Counts of each kind of work in the order of `ratios`, where whole networks are calibrated.
+
+        Raises
+        ------
+        LookupError
+            The operation is not one that the calibrations know.
+        """
+        raise LookupError(kernel.op)
 
 
 @cache
@@ -61,6 +100,25 @@ def discover() -> dict[str, Runtime]:
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]
     found = [importlib.import_module(f"{package.__name__}.{name}").RUNTIME for name in names]
     return {runtime.name: runtime for runtime in found}
+
+
+def named(name: str) -> Runtime:
+    """A runtime by its name.
+
+    Raises
+    ------
+    TargetError
+        There is none.
+    """
+    if name not in discover():
+        raise TargetError(f"unknown runtime {name!r}; expected one of {', '.join(sorted(discover()))}")
+    return discover()[name]
+
+
+def measurable() -> list[str]:
+    """The runtimes that can be timed, the default first."""
+    found = [name for name, runtime in discover().items() if runtime.timed]
+    return sorted(found, key=lambda name: (name != DEFAULT, name))
 
 
 def drop_free(layers: Sequence[Layer], free: Collection[str]) -> list[Layer]:

@@ -1,4 +1,4 @@
-"""Targets: device, runtime, threads and precision. One TOML file each in ``targets/``."""
+"""Targets: device, runtime, threads and precision. One TOML file each, in ``targets/`` here or under home."""
 
 import tomllib
 from dataclasses import dataclass

@@ -6,6 +6,7 @@ from itertools import accumulate
 from torch import fx, nn
 
 from merges.graph import chain_back, concatenated, layer
+from merges.rule import Option
 
 _IN_A_SMALL_BRANCH = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.ReLU)
 
@@ -49,8 +50,18 @@ def arms_of(graph_module: fx.GraphModule, cat: fx.Node) -> list[Arm]:
     return arms
 
 
-def groupings(arms: list[Arm]) -> dict[str, dict[int, tuple[int, int]]]:
-    """Options by name: for each branch that stays, the run of maps (from, to) that it makes."""
+@dataclass(frozen=True)
+class Grouping(Option):
+    """Fewer branches that make all maps.
+
+    `runs` gives for each branch that stays its number and the run of maps (from, to) that it makes.
+    """
+
+    runs: tuple[tuple[int, tuple[int, int]], ...]
+
+
+def groupings(arms: list[Arm]) -> list[Grouping]:
+    """The ways to let fewer branches make all maps."""
     absorbed = {
         i: next((j for j in (i + 1, i - 1) if 0 <= j < len(arms) and _takes(arms[j], arm)), None)
         for i, arm in enumerate(arms)
@@ -58,16 +69,15 @@ def groupings(arms: list[Arm]) -> dict[str, dict[int, tuple[int, int]]]:
     }
     merges = {i: j for i, j in absorbed.items() if j is not None}
     names = {i: f"{arms[i].name} into {arms[j].name}" for i, j in merges.items()}
-    chosen = {name: {i: merges[i]} for i, name in names.items()}
+    options = [_grouping(arms, name, {i: merges[i]}) for i, name in names.items()]
     if len(merges) > 1:
-        chosen[", ".join(names.values())] = merges
-    options = {name: _runs(arms, picked) for name, picked in chosen.items()}
-    if len(merges) > 1:
-        options.update(_shares(arms, next(reversed(options.items()))))
+        full = _grouping(arms, ", ".join(names.values()), merges)
+        options += [full, *_shares(arms, full)]
     alike = len({arm.activated for arm in arms}) == 1
     if len(arms) > 2 and merges and alike and all(arm.absorbs or arm.is_small for arm in arms):
         keeper = max((i for i, arm in enumerate(arms) if arm.absorbs), key=lambda i: arms[i].maps)
-        options[f"all into {arms[keeper].name}"] = _runs(arms, dict.fromkeys(range(len(arms)), keeper))
+        everything = dict.fromkeys(range(len(arms)), keeper)
+        options.append(_grouping(arms, f"all into {arms[keeper].name}", everything))
     return options
 
 
@@ -75,35 +85,31 @@ def _takes(keeper: Arm, small: Arm) -> bool:
     return keeper.absorbs and keeper.activated == small.activated
 
 
-def _runs(arms: list[Arm], merges: dict[int, int]) -> dict[int, tuple[int, int]]:
-    """The run of maps of every branch that stays, when each key is absorbed by its value."""
+def _grouping(arms: list[Arm], name: str, merges: dict[int, int]) -> Grouping:
+    """What is left when each key is absorbed by its value."""
     runs: dict[int, tuple[int, int]] = {}
     for index, (first, last) in enumerate(segments(arms)):
         keeper = merges.get(index, index)
         start, end = runs.get(keeper, (first, last))
         runs[keeper] = (min(start, first), max(end, last))
-    return dict(sorted(runs.items(), key=lambda item: item[1]))
+    return Grouping(name, tuple(sorted(runs.items(), key=lambda item: item[1])))
 
 
-def _shares(
-    arms: list[Arm], full: tuple[str, dict[int, tuple[int, int]]]
-) -> dict[str, dict[int, tuple[int, int]]]:
+def _shares(arms: list[Arm], full: Grouping) -> list[Grouping]:
     """Variants of the full merge that move maps between the two branches that are left."""
-    name, runs = full
-    if len(runs) != 2:
-        return {}
-    (left, (start, border)), (right, (_, end)) = runs.items()
+    if len(full.runs) != 2:
+        return []
+    (left, (start, border)), (right, (_, end)) = full.runs
     own_left, own_right = segments(arms)[left], segments(arms)[right]
     to_left, to_right = own_right[1], own_left[0] + 3 * (own_left[1] - own_left[0]) // 4
-    variants = {
-        f"{name}, {arms[left].name} makes {to_left - start}": to_left,
-        f"{name}, {arms[left].name} makes {to_right - start}": to_right,
-    }
-    return {
-        title: {left: (start, moved), right: (moved, end)}
-        for title, moved in variants.items()
+    return [
+        Grouping(
+            f"{full.name}, {arms[left].name} makes {moved - start}",
+            ((left, (start, moved)), (right, (moved, end))),
+        )
+        for moved in dict.fromkeys((to_left, to_right))
         if start < moved < end and moved != border
-    }
+    ]
 
 
 def segments(arms: list[Arm]) -> list[tuple[int, int]]:

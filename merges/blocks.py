@@ -42,9 +42,9 @@ class Block:
         """Every combination of options in this block; those of the last stage one at a time."""
         last = [site for site in self.sites if site.stage is Stage.LAST]
         rest = [site for site in self.sites if site not in last]
-        for options in itertools.product(*(site.options for site in rest)):
+        for options in itertools.product(*(site.names for site in rest)):
             yield self.choices({s.id: o for s, o in zip(rest, options, strict=True)})
-        yield from ({site.id: option} for site in last for option in site.options[1:])
+        yield from ({site.id: option} for site in last for option in site.names[1:])
 
 
 def group_sites(

@@ -16,7 +16,7 @@ from merges.graph import bypass, extract, layer, propagate_shapes, splice, tidy
 from merges.outlines import Outlines
 from merges.reading.check import TOLERANCE, TOLERANCE_DOUBLE, answers_of, example_images, worst
 from merges.reading.read import Reading
-from merges.rule import MergeError, Refusal, Site, Stage, discover
+from merges.rule import MergeError, Option, Refusal, Site, Stage, discover
 
 _CHECK_IMAGES = 2
 
@@ -93,7 +93,7 @@ class Network:
         refused = list(self.refused)
         for site in self.sites:
             reasons = unwanted.get(site.id, {})
-            options = tuple(option for option in site.options if option not in reasons)
+            options = tuple(option for option in site.options if option.name not in reasons)
             if len(options) > 1:
                 kept.append(replace(site, options=options))
             else:
@@ -191,28 +191,31 @@ class Network:
         made: dict[str, str] = {}
         for rule in discover().values():
             for site in (s for s in block.sites if s.rule == rule.name and s.id in choices):
-                if rule.apply(rebuilt, site, choices[site.id]):
+                if rule.apply(rebuilt, site, site.option(choices[site.id])):
                     made[site.id] = choices[site.id]
         propagate_shapes(rebuilt, self.shape_of(block.entry))
         return {site.id: made[site.id] for site in block.sites if site.id in made}
 
     def merged(
-        self, plan: Mapping[str, str], weights: Mapping[str, Mapping[str, Tensor]] | None = None
+        self, plan: Mapping[str, Option | str], weights: Mapping[str, Mapping[str, Tensor]] | None = None
     ) -> fx.GraphModule:
-        """A new network with the plan's merges; `weights` gives learned weights by block name.
+        """A new network with a plan's merges: by site id its option, or the option's name.
+
+        `weights` gives learned weights by block name.
 
         Raises
         ------
         MergeError
-            The plan names a site that there is not, an exact merge changed the answers, or weights are not
-            finite.
+            The plan names a site or an option that there is not, an exact merge changed the answers, or
+            weights are not finite.
         """
         unknown = set(plan) - {site.id for site in self.sites}
         if unknown:
             raise MergeError(f"{self.name} has no site {unknown.pop()!r}; 'sites' lists them")
+        named = {site: str(option) for site, option in plan.items()}
         whole = self.skeleton()
         for block in self.blocks:
-            choices = block.choices(plan)
+            choices = block.choices(named)
             if choices:
                 rebuilt, _ = self.rebuild(block, choices)
                 whole.set_submodule(block.name, rebuilt)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import fx
 
 from merges.graph import label, layer
-from merges.rule import KEEP, Refusal, Site
+from merges.rule import KEEP, Option, Refusal, Site
 
 _SHARED = "a layer is called more than once (shared)"
 
@@ -14,7 +14,7 @@ def place(
     graph_module: fx.GraphModule,
     rule: str,
     nodes: Sequence[fx.Node],
-    options: Sequence[str],
+    options: Sequence[Option],
     shared: set[str],
     *,
     name: str = "",
@@ -43,5 +43,5 @@ def place(
         labels=labels,
         entry=(entry or nodes[0].all_input_nodes[0]).name,
         exit=exit_ or nodes[-1].name,
-        options=(KEEP, *options),
+        options=(Option(KEEP), *options),
     )

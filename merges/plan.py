@@ -29,7 +29,7 @@ class Plan(Mapping[str, str]):
         PlanError
             A site or an option does not exist in this network.
         """
-        options = {site.id: site.options for site in network.sites}
+        options = {site.id: site.names for site in network.sites}
         for site, option in choices.items():
             if site not in options:
                 raise PlanError(f"{network.name} has no site {site!r}; 'sites' lists them")

@@ -2,10 +2,10 @@
 
 import importlib
 import pkgutil
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
-from typing import Protocol
 
 from torch import fx
 
@@ -26,6 +26,16 @@ class Stage(IntEnum):
 
 
 @dataclass(frozen=True)
+class Option:
+    """One choice at a site, known to plans, studies and people by its name; subclasses add amounts."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class Site:
     """One place in one network where a rule applies.
 
@@ -36,7 +46,7 @@ class Site:
     nodes : names of the graph's nodes that the rule may change, in order
     labels : the same as a person knows them (layer names)
     entry, exit : the nodes between which the network changes (entry itself does not)
-    options : names of the choices, the first is always ``keep``
+    options : the choices, the first is always ``keep``
     """
 
     id: str
@@ -45,7 +55,25 @@ class Site:
     labels: tuple[str, ...]
     entry: str
     exit: str
-    options: tuple[str, ...]
+    options: tuple[Option, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its options are called in plans."""
+        return tuple(option.name for option in self.options)
+
+    def option(self, name: str) -> Option:
+        """The option of that name.
+
+        Raises
+        ------
+        MergeError
+            The site has none.
+        """
+        for option in self.options:
+            if option.name == name:
+                return option
+        raise MergeError(f"site {self.id} has no option {name!r}; it has {', '.join(self.names)}")
 
     @property
     def stage(self) -> Stage:
@@ -60,7 +88,12 @@ class Site:
     @property
     def inherits(self) -> bool:
         """Whether its new layers are usable with the weights that they inherit, before any is learned."""
-        return discover()[self.rule].stage is Stage.LAST
+        return discover()[self.rule].inherits
+
+    @property
+    def on_request(self) -> bool:
+        """Whether it is offered only where it is asked for."""
+        return discover()[self.rule].on_request
 
 
 @dataclass(frozen=True)
@@ -72,24 +105,36 @@ class Refusal:
     reason: str
 
 
-class MergeRule(Protocol):
+class MergeRule(ABC):
     """One way to rewrite a place in a network. Rules hold no state.
 
-    ``exact`` rules keep the network's outputs; the others leave weights that have to be learned,
-    started from all that can be carried over.
+    Attributes
+    ----------
+    name : begins the ids of its sites
+    exact : whether it keeps the network's outputs; others leave weights that have to be learned, started
+        from all that can be carried over
+    stage : when it is applied
+    inherits : for a learned rule, whether its layers are usable before they are learned (see `lost_energy`)
+    on_request : whether its sites are offered only where they are asked for
     """
 
     name: str
-    exact: bool
-    stage: Stage
+    exact: bool = False
+    stage: Stage = Stage.REBIRTH
+    inherits: bool = False
+    on_request: bool = False
 
+    @abstractmethod
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         """All places of the rule; node shapes are in ``node.meta["shape"]``."""
-        ...
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    @abstractmethod
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         """Rewrite `block` in place; False where an earlier rewrite took the site away."""
-        ...
+
+    def lost_energy(self, graph_module: fx.GraphModule, site: Site, option: Option) -> float:
+        """The share of the layers' squared weights that new layers do not inherit (0 to 1)."""
+        return 1.0
 
 
 @cache
@@ -102,3 +147,8 @@ def discover() -> dict[str, MergeRule]:
     ]
     found = [module.RULE for module in modules]
     return {rule.name: rule for rule in sorted(found, key=lambda rule: (rule.stage, rule.name))}
+
+
+def rule_of(site_id: str) -> MergeRule | None:
+    """The rule that a site's id names; None where there is no such rule."""
+    return discover().get(site_id.partition(":")[0])

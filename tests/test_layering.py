@@ -18,7 +18,8 @@ MAY_IMPORT = {
 ROOMS = {  # each imports those before it
     "training": (
         *("errors", "files", "saved", "factories", "sizes", "config", "progress", "optim", "metrics"),
-        *("sources", "data", "onnx_input", "models", "export", "teacher", "finetune", "blocks", "workbench"),
+        *("images", "source", "sources", "data", "onnx_input", "models", "export", "teacher", "finetune"),
+        *("blocks", "workbench"),
     ),
     "search": (
         *("called", "pareto", "titles", "proxy", "scoring", "space", "accuracy_model", "samplers"),

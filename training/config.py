@@ -4,6 +4,8 @@ from pydantic import BaseModel, ConfigDict
 
 from training.sizes import Size
 
+DEFAULT_DATA = "digits"  # needs no files
+
 
 class ModelConfig(BaseModel):
     """Everything that decides what is learned: recorded in the study and in every plan."""
@@ -13,7 +15,7 @@ class ModelConfig(BaseModel):
     model: str = "googlenet"
     weights: str | None = None
     preprocess: str | None = None
-    data: str = "digits"
+    data: str = DEFAULT_DATA
     eval_data: str | None = None
     labels: str | None = None
     input_size: Size | None = None
@@ -22,5 +24,5 @@ class ModelConfig(BaseModel):
     seed: int = 0
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
-    low_rank: bool = False
+    low_rank: bool = False  # sites of rules too that are offered on request alone
     zero_shot: bool = False

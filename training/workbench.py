@@ -14,26 +14,25 @@ from merges.rule import discover
 from training import models, teacher
 from training.blocks.task import Recipe
 from training.config import ModelConfig
-from training.data.augment import changed, shifted
 from training.data.dataset import Data, Images
 from training.data.loading import NO_DATA, DataSpec
 from training.data.loading import load as load_images
 from training.data.preprocess import Preprocess
 from training.errors import BadInputError
+from training.images.augment import changed
 from training.metrics import Accuracy, evaluate
 from training.progress import Progress, Watch
 from training.sizes import Shape, Size, plane
-
-_DIGITS_SIZE = 64
-_DIGITS_EPOCHS, _PHOTO_EPOCHS = 8, 20
-_FACTORING = "low_rank"
+from training.source import habits_of
 
 
 def _left_out(setup: ModelConfig) -> tuple[str, ...]:
-    """Rules that are not offered: factoring unless it is asked for; without training, the learned."""
+    """Rules that are not offered: some unless they are asked for; without training, those that need it."""
+    rules = discover().values()
     if setup.zero_shot:
-        return tuple(name for name, rule in discover().items() if not rule.exact and name != _FACTORING)
-    return () if setup.low_rank or setup.only else (_FACTORING,)
+        return tuple(rule.name for rule in rules if not (rule.exact or rule.inherits))
+    asked = setup.low_rank or setup.only
+    return tuple(rule.name for rule in rules if rule.on_request and not asked)
 
 
 def _data_spec(setup: ModelConfig, shape: Shape) -> DataSpec:
@@ -44,15 +43,9 @@ def _data_spec(setup: ModelConfig, shape: Shape) -> DataSpec:
 
 def _loaded(setup: ModelConfig, classes: int | None = None) -> models.LoadedModel:
     """The network as it comes; without weights, with so many classes."""
-    digits = setup.data == "digits" and not models.is_onnx(setup.model)
-    return models.load(
-        setup.model,
-        setup.weights,
-        classes,
-        setup.seed,
-        setup.preprocess,
-        setup.input_size or (_DIGITS_SIZE if digits else None),
-    )
+    usual = None if models.is_onnx(setup.model) else habits_of(setup.data).input_size
+    size = setup.input_size or usual
+    return models.load(setup.model, setup.weights, classes, setup.seed, setup.preprocess, size)
 
 
 @dataclass(frozen=True)
@@ -159,7 +152,7 @@ def workbench(
     teacher.train_teacher(
         loaded,
         images,
-        shifted if setup.data == "digits" else changed,
+        habits_of(setup.data).change,
         epochs,
         setup.seed,
         home / "teachers",
@@ -190,7 +183,7 @@ def _teacher_epochs(setup: ModelConfig, loaded: models.LoadedModel, images: Data
     """Passes over the images with which the teacher is trained."""
     epochs = setup.teacher_epochs
     if epochs is None:
-        epochs = 0 if loaded.trained else _DIGITS_EPOCHS if setup.data == "digits" else _PHOTO_EPOCHS
+        epochs = 0 if loaded.trained else habits_of(setup.data).teacher_epochs
     elif epochs == 0 and not loaded.trained:
         raise BadInputError(
             f"{setup.model} has no weights and `teacher_epochs` is 0; "

@@ -1,7 +1,7 @@
 """Time a folder of one-kernel models on the machine where this runs.
 
 Self-contained, so that it can be sent to a board together with the folder (see ``kit.py``): it needs
-Python 3.8, numpy and the runtime that the folder's ``manifest.json`` names. Every kernel runs in turn,
+Python 3.8, numpy and the runtime that the folder is made for. Every kernel runs in turn,
 round after round, among the others of a group that touches as much memory as its network: its weights
 are then as cold as they are there. Results are appended to ``results.jsonl`` group by group; kernels that
 are in it already are not measured again.
@@ -13,9 +13,9 @@ import json
 import os
 from typing import Any, Callable, Iterator
 
-from .backends import BACKENDS, block_of
 from .machine import machine
 from .rounds import Reference, Turns, take_turns
+from .timed import Timed
 
 RESULTS = "results.jsonl"
 MANIFEST = "manifest.json"
@@ -29,12 +29,13 @@ def _silent(done: int, total: int) -> None:
 
 def run(
     folder: str,
+    kind: type[Timed],
     progress: Callable[[int, int], None] = _silent,
     keep: Callable[[list[dict]], None] = lambda lines: None,
 ) -> list[dict]:
     """Measure what `folder` holds and has no result yet; every line of its results.
 
-    `keep` is called with the new lines of every group.
+    `kind` times a kernel as the folder's runtime runs it. `keep` is called with the new lines of every group.
 
     Raises
     ------
@@ -52,13 +53,13 @@ def run(
     if manifest["affinity"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, manifest["affinity"])
     done = len(known)
-    timed = BACKENDS[manifest["runtime"]](folder, manifest["reference"], manifest["threads"])
+    timed = kind(folder, manifest["reference"], manifest["threads"])
     reference = Reference(timed)
-    block = {"block": block_of(folder, manifest["probes"])} if waiting and manifest["probes"] else {}
+    findings = kind.findings(folder, manifest["probes"]) if waiting else {}
     for group in _groups(waiting, manifest["at_once"]):
         state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
-        state["machine"] = {**machine(manifest["runtime"]), **block}
-        new = [state, *_measure(folder, manifest, group, reference)]
+        state["machine"] = {**machine(manifest["runtime"], kind.version()), **findings}
+        new = [state, *_measure(folder, kind, manifest, group, reference)]
         with open(path, "a") as out:
             out.writelines(json.dumps(line) + "\n" for line in new)
         keep(new)
@@ -94,14 +95,15 @@ def read(path: str) -> list[dict]:
     return lines
 
 
-def _measure(folder: str, manifest: dict, group: list[dict], reference: Reference) -> list[dict]:
+def _measure(
+    folder: str, kind: type[Timed], manifest: dict, group: list[dict], reference: Reference
+) -> list[dict]:
     """One result a kernel; a kernel that cannot be run has the reason in the place of its time."""
-    backend, threads = BACKENDS[manifest["runtime"]], manifest["threads"]
     turns: dict[str, Turns] = {}
     results: dict[str, dict[str, Any]] = {}
     for entry in group:
         try:
-            turns[entry["id"]] = Turns(backend(folder, entry, threads))
+            turns[entry["id"]] = Turns(kind(folder, entry, manifest["threads"]))
         except Exception as error:
             results[entry["id"]] = {"failed": str(error).splitlines()[0][:300]}
     missing = manifest["at_once"] - sum(entry["bytes"] for entry in group)

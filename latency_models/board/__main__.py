@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from board import run
+from board.runtime import KIND  # written into the kit for its runtime
 
 
 def main() -> int:
@@ -12,7 +13,7 @@ def main() -> int:
         print("usage: python3 board.pyz FOLDER", file=sys.stderr)
         return 2
     try:
-        run(sys.argv[1], lambda done, total: print("%d of %d" % (done, total), flush=True))
+        run(sys.argv[1], KIND, lambda done, total: print("%d of %d" % (done, total), flush=True))
     except ImportError as error:
         print("this board lacks a package (%s); install it with pip" % error, file=sys.stderr)
         return 3

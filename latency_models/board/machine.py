@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 
-def machine(runtime: str) -> dict[str, Any]:
+def machine(runtime: str, version: str) -> dict[str, Any]:
     """What decides the times besides the kernels: recorded with them."""
     cpu = "/sys/devices/system/cpu/cpu0/cpufreq/"
     heat = _line("/sys/class/thermal/thermal_zone0/temp")
@@ -17,19 +17,13 @@ def machine(runtime: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "runtime": "%s %s" % (runtime, _version(runtime)),
+        "runtime": "%s %s" % (runtime, version),
         "governor": _line(cpu + "scaling_governor") or "not readable",
         "khz": _line(cpu + "scaling_cur_freq") or "not readable",
         "celsius": float(heat) / 1000 if heat else "not readable",
         "load": os.getloadavg()[0],
         "date": time.strftime("%Y-%m-%d"),
     }
-
-
-def _version(runtime: str) -> str:
-    if runtime not in ("onnxruntime", "ncnn"):
-        return ""
-    return str(__import__(runtime).__version__)
 
 
 def _cpu_name() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from .backends import Timed
+from .timed import Timed
 
 _WARM_UPS = 2
 _FEWEST_ROUNDS, _MOST_ROUNDS = 9, 31

@@ -2,31 +2,114 @@
 
 Batch norms are folded by its optimiser; flattening shares memory. Each kernel is timed as a network of
 one layer, on plain maps: packing of channels, which ncnn does inside its layers, is part of the time.
+
+Where no kernel was measured, only whole networks, a kernel's time is a sum of counts of work that a
+calibration prices. A dozen networks cannot price this many kinds of work on their own, so prices start from
+ratios (one multiply-accumulate of a 1x1 convolution is 1) and move away from them only as far as the timings
+ask.
 """
 
+import math
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
+
+from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel, Layer
 from latency_models.runtime import Job, Runtime, drop_free, fuse_activations
-from latency_models.target import Target
 
 _FREE = {"flatten", "identity", "part", "dropout"}
 _MAGIC = "7767517"
 _FUSED = {"": "", "relu": "9=1", "relu6": "9=3 -23310=2,0.0,6.0"}
 _MAX, _AVERAGE, _VALID = 0, 1, 1
 
+# Winograd F(6x6, 3x3) multiplies a fifth as often, but transforms every value it reads and makes; a
+# depthwise convolution reuses nothing; a fully connected layer waits for 4 bytes of weights at every
+# multiplication; a local response norm takes a power of every value.
+_RATIOS = {
+    "3x3 macs": 0.2,
+    "3x3 values": 40.0,
+    "1x1 macs": 1.0,
+    "other macs": 1.1,
+    "depthwise macs": 2.5,
+    "grouped macs": 1.2,
+    "values read": 4.0,
+    "values made": 6.0,
+    "weights": 2.0,
+    "linear weights": 4.0,
+    "pooled values": 2.0,
+    "elementwise values": 8.0,
+    "normed values": 100.0,
+    "kernels": 2e4,
+}
+_ELEMENTWISE = ("relu", "relu6", "add", "concat")
+_COUNTED = ("conv", "linear", "maxpool", "avgpool", "mean", "lrn", *_ELEMENTWISE)
 
-class Ncnn:
+
+class _Timed(Timed):
+    """A network of one layer, timed from outside: what calling an empty network costs is taken off."""
+
+    def __init__(self, folder: str, entry: dict, threads: int) -> None:
+        import tempfile
+        from pathlib import Path
+
+        import ncnn
+        import numpy
+
+        self.times: list[float] = []
+        self.net = ncnn.Net()
+        self.net.opt.num_threads = threads
+        self.net.opt.use_vulkan_compute = False
+        for half in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+            setattr(self.net.opt, half, False)
+        if self.net.load_param(str(Path(folder, entry["files"][0]))) != 0:
+            raise RuntimeError("ncnn cannot read its network")
+        with tempfile.NamedTemporaryFile(suffix=".bin") as weights:
+            for tagged, count in entry["weights"]:
+                weights.write((b"\0\0\0\0" if tagged else b"") + numpy.full(count, 0.01, "float32").tobytes())
+            weights.write(b"\0" * 4)
+            weights.flush()
+            self.net.load_model(weights.name)
+        shapes = entry["inputs"].items()
+        self.inputs = [(k, ncnn.Mat(numpy.full(s, 0.5, "float32")).clone()) for k, s in shapes]
+        self.call_us = min(self._time_us(self.inputs[0][0]) for _ in range(20))
+
+    def _time_us(self, output: str) -> float:
+        import time
+
+        start = time.perf_counter()
+        extractor = self.net.create_extractor()
+        for name, value in self.inputs:
+            extractor.input(name, value)
+        code, _ = extractor.extract(output)
+        if code != 0:
+            raise RuntimeError(f"ncnn failed with code {code}")
+        return (time.perf_counter() - start) * 1e6
+
+    def run(self) -> None:
+        self.times.append(self._time_us("y"))
+
+    def samples_us(self) -> list[float]:
+        return [max(us - self.call_us, 0.1) for us in self.times]
+
+    @staticmethod
+    def version() -> str:
+        import ncnn
+
+        return str(ncnn.__version__)
+
+
+class Ncnn(Runtime):
     name = "ncnn"
-
-    def on(self, target: Target) -> Runtime:
-        return self
+    timed = _Timed
+    ratios = _RATIOS
+    counted = _COUNTED
 
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
         return fuse_activations(drop_free(layers, _FREE), into={"conv", "linear"}, which={"relu", "relu6"})
 
-    def job(self, kernel: Kernel) -> Job | None:
+    def job(self, kernel: Kernel) -> Job:
         inputs: dict[str, tuple[int, ...]]
         if kernel.op == "concat":
             inputs = {f"x{i}": (c, *kernel.out_shape[1:]) for i, c in enumerate(kernel.parts)}
@@ -42,14 +125,42 @@ class Ncnn:
         details = {"inputs": inputs, "weights": weights if kernel.macs else []}
         return Job({".param": text.encode()}, details)
 
-    def probes(self) -> dict[str, bytes]:
-        return {}
-
     def version(self) -> str:
         try:
             return version("ncnn")
         except PackageNotFoundError:
             return "not installed here"
+
+    def work(self, kernel: Kernel) -> np.ndarray:
+        counts = dict.fromkeys(_RATIOS, 0.0) | {"kernels": 1.0}
+        read, made = math.prod(kernel.in_shape), math.prod(kernel.out_shape)
+        if kernel.op == "conv":
+            counts[_kind_of_convolution(kernel)] += kernel.macs
+            counts["3x3 values"] += (read + made) * (counts["3x3 macs"] > 0)
+            counts["values read"] += read
+            counts["values made"] += made
+            counts["weights"] += kernel.parameters
+        elif kernel.op == "linear":
+            counts["linear weights"] += kernel.parameters
+        elif kernel.op in ("maxpool", "avgpool", "mean"):
+            counts["pooled values"] += made * math.prod(kernel.window)
+        elif kernel.op == "lrn":
+            counts["normed values"] += read
+        elif kernel.op in _ELEMENTWISE:
+            counts["elementwise values"] += read * (2 if kernel.op == "add" else 1)
+        else:
+            raise LookupError(kernel.op)
+        return np.array(list(counts.values()))
+
+
+def _kind_of_convolution(kernel: Kernel) -> str:
+    if kernel.groups == kernel.in_shape[0] == kernel.out_shape[0] and kernel.groups > 1:
+        return "depthwise macs"
+    if kernel.groups > 1:
+        return "grouped macs"
+    if kernel.window == (1, 1):
+        return "1x1 macs"
+    return "3x3 macs" if kernel.window == (3, 3) and kernel.stride == (1, 1) else "other macs"
 
 
 def _layer(kernel: Kernel) -> tuple[str, str]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from merges.algebra import embed_kernel
-from merges.arms import Arm, arms_of, groupings, segments
+from merges.arms import Arm, Grouping, arms_of, groupings, segments
 from merges.graph import (
     chain_back,
     concatenated,
@@ -28,13 +28,11 @@ from merges.graph import (
     tidy,
 )
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site
 
 
-class Branch:
+class Branch(MergeRule):
     name = "branch"
-    exact = False
-    stage = Stage.REBIRTH
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -45,7 +43,7 @@ class Branch:
         chains = [chain_back(part) for part in concatenated(cat) or []]
         fork = chains[0][1]
         members = [node for nodes, _ in chains for node in nodes]
-        options: list[str] = []
+        options: list[Grouping] = []
         if len(set(members)) < len(members):
             reason = "the same maps stand in it more than once"
         elif any(start is not fork for _, start in chains):
@@ -54,25 +52,23 @@ class Branch:
             reason = "one branch is the fork itself"
         else:
             reason = "no small branch stands next to a larger convolution"
-            options = list(groupings(arms_of(graph_module, cat)))
+            options = groupings(arms_of(graph_module, cat))
         convs = [label(n) for n in members if isinstance(layer(graph_module, n), nn.Conv2d)]
         start = _common_start([name.replace("/", ".").split(".") for name in convs])
         nodes, name = (*members, cat), ".".join(start) or cat.name
         return place(graph_module, self.name, nodes, options, shared, name=name, entry=fork, reason=reason)
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
+        assert isinstance(option, Grouping)
         cat = find(block, site.nodes[-1])
-        if cat is None:
-            return False
-        arms = arms_of(block, cat)
-        grouping = groupings(arms).get(option)
-        if grouping is None:
+        arms = [] if cat is None else arms_of(block, cat)
+        if cat is None or option not in groupings(arms):
             return False
         own = segments(arms)
-        rebuilt = {i: _widened(block, arms, i, maps) for i, maps in grouping.items() if maps != own[i]}
+        rebuilt = {i: _widened(block, arms, i, maps) for i, maps in option.runs if maps != own[i]}
         for index, conv in rebuilt.items():
             block.set_submodule(str(_last_conv(block, arms[index]).target), conv)
-        parts = [arms[index].nodes[-1] for index in grouping]
+        parts = [arms[index].nodes[-1] for index, _ in option.runs]
         if len(parts) == 1:
             cat.replace_all_uses_with(parts[0])
         else:

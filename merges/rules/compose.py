@@ -14,16 +14,16 @@ from torch import fx, nn
 from merges.convs import composed, composed_weights, pooling_as_conv, why_not_composed
 from merges.graph import bypass, find, label, layer, shared_layers, tidy
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site, Stage
 from merges.sizes import sides
 
-_ONE, _SWAP = "one convolution", "pool first"
+_ONE, _SWAP = Option("one convolution"), Option("pool first")
 _MOST_MACS = 2
 _TOO_MANY = f"one convolution would need more than {_MOST_MACS} times the multiply-accumulates"
 _POOLS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 
 
-class Compose:
+class Compose(MergeRule):
     name = "compose"
     exact = True
     stage = Stage.EXACT
@@ -42,7 +42,7 @@ class Compose:
             found.append(place(graph_module, self.name, nodes, options, shared, name=name, reason=reason))
         return found
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node = find(block, site.nodes[1])
         pair = None if node is None else _pair(block, node)
         if node is None or pair is None:
@@ -87,9 +87,9 @@ def _as_convs(first: nn.Module, second: nn.Module, channels: int) -> tuple[nn.Co
     return one.to(kind), two.to(kind)
 
 
-def _options(before: fx.Node, node: fx.Node, first: nn.Module, second: nn.Module) -> list[str]:
+def _options(before: fx.Node, node: fx.Node, first: nn.Module, second: nn.Module) -> list[Option]:
     convs = _as_convs(first, second, before.all_input_nodes[0].meta["shape"][1])
-    options: list[str] = []
+    options: list[Option] = []
     if convs is not None and why_not_composed(*convs) is None and _worth(*convs, before, node):
         options.append(_ONE)
     if isinstance(first, nn.Conv2d) and isinstance(second, _POOLS) and _commutes(first, second):

@@ -11,10 +11,10 @@ from torch import fx, nn
 
 from merges.algebra import fold_norm
 from merges.graph import bypass, find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, Refusal, Site, Stage
+from merges.rule import KEEP, MergeRule, Option, Refusal, Site, Stage
 
 
-class FoldNorm:
+class FoldNorm(MergeRule):
     name = "fold_norm"
     exact = True
     stage = Stage.ALWAYS
@@ -38,7 +38,7 @@ class FoldNorm:
                     labels=(label(conv), label(norm)),
                     entry=conv.all_input_nodes[0].name,
                     exit=norm.name,
-                    options=(KEEP, "fold"),
+                    options=(Option(KEEP), Option("fold")),
                 )
             )
         return found
@@ -56,7 +56,7 @@ class FoldNorm:
             return "the norm keeps no running statistics"
         return None
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         conv_node, norm_node = (find(block, name) for name in site.nodes)
         if conv_node is None or norm_node is None:
             return False

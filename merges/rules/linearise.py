@@ -13,15 +13,13 @@ from torch import fx, nn
 from merges.convs import composed, composed_weights, is_plain
 from merges.graph import bypass, find, layer, shared_layers, tidy
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site
 
-_DROP = "drop activation"
+_DROP = Option("drop activation")
 
 
-class Linearise:
+class Linearise(MergeRule):
     name = "linearise"
-    exact = False
-    stage = Stage.REBIRTH
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -32,7 +30,7 @@ class Linearise:
                 found.append(place(graph_module, self.name, chain, [_DROP], shared))
         return found
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node = find(block, site.nodes[0])
         chain = None if node is None else _chain(block, node)
         if chain is None or tuple(member.name for member in chain) != site.nodes:

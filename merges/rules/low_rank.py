@@ -9,23 +9,33 @@ Formula     Tucker-2 of the kernel (Kim et al. 2016), the paper's ``-Tucker`` va
             multiples of 4. Factors whatever stands there after all other rules of a plan
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor, fx, nn
 
 from merges.algebra import truncated_svd, tucker2
 from merges.convs import make_conv
 from merges.graph import bypass, find, insert_after, layer, shared_layers, tidy
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site, Stage
 
 _SHARES = (0.75, 0.5, 0.25)
 _MULTIPLE = 4
 _TOO_DEAR = "no rank needs fewer multiply-accumulates, or its channels are grouped"
 
 
-class LowRank:
+@dataclass(frozen=True)
+class _Rank(Option):
+    """`share` of the channels as ranks."""
+
+    share: float
+
+
+class LowRank(MergeRule):
     name = "low_rank"
-    exact = False
     stage = Stage.LAST
+    inherits = True
+    on_request = True
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -34,14 +44,15 @@ class LowRank:
             module = layer(graph_module, node)
             if not isinstance(module, nn.Linear) and not _is_spatial(module):
                 continue
-            options = [f"rank {share}" for share in _SHARES if _ranks(module, share)]
+            options = [_Rank(f"rank {share}", share) for share in _SHARES if _ranks(module, share)]
             found.append(place(graph_module, self.name, (node,), options, shared, reason=_TOO_DEAR))
         return found
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
+        assert isinstance(option, _Rank)
         node = find(block, site.nodes[0])
         module = None if node is None else layer(block, node)
-        ranks = _ranks(module, _share(option))
+        ranks = _ranks(module, option.share)
         if node is None or ranks is None:
             return False
         factors = _factors(module, *ranks)
@@ -50,26 +61,21 @@ class LowRank:
         tidy(block)
         return True
 
-
-def lost_energy(graph_module: fx.GraphModule, site: Site, option: str) -> float:
-    """The share of a layer's squared weights that its factors at this rank do not hold (0 to 1)."""
-    node = find(graph_module, site.nodes[0])
-    assert node is not None
-    module = layer(graph_module, node)
-    ranks = _ranks(module, _share(option))
-    assert ranks is not None
-    assert isinstance(module, (nn.Linear, nn.Conv2d))
-    weight = module.weight.detach()
-    if isinstance(module, nn.Linear):
-        left, right = truncated_svd(weight, ranks[0])
-        kept = ((left.T @ left) * (right @ right.T)).sum()
-    else:
-        kept = tucker2(weight, *ranks)[1].square().sum()
-    return max(0.0, 1 - float(kept / weight.square().sum().clamp_min(1e-30)))
-
-
-def _share(option: str) -> float:
-    return float(option.removeprefix("rank "))
+    def lost_energy(self, graph_module: fx.GraphModule, site: Site, option: Option) -> float:
+        node = find(graph_module, site.nodes[0])
+        assert node is not None
+        assert isinstance(option, _Rank)
+        module = layer(graph_module, node)
+        ranks = _ranks(module, option.share)
+        assert ranks is not None
+        assert isinstance(module, (nn.Linear, nn.Conv2d))
+        weight = module.weight.detach()
+        if isinstance(module, nn.Linear):
+            left, right = truncated_svd(weight, ranks[0])
+            kept = ((left.T @ left) * (right @ right.T)).sum()
+        else:
+            kept = tucker2(weight, *ranks)[1].square().sum()
+        return max(0.0, 1 - float(kept / weight.square().sum().clamp_min(1e-30)))
 
 
 def _is_spatial(module: nn.Module | None) -> bool:

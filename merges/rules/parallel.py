@@ -18,12 +18,12 @@ from merges.convs import is_plain, make_conv
 from merges.functions import cut
 from merges.graph import find, fresh_name, label, layer, shared_layers, tidy, with_activation
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site, Stage
 
-_ONE = "one convolution, split"
+_ONE = Option("one convolution, split")
 
 
-class Parallel:
+class Parallel(MergeRule):
     name = "parallel"
     exact = True
     stage = Stage.LAST
@@ -36,7 +36,7 @@ class Parallel:
             found.append(place(graph_module, self.name, members, [_ONE], shared, exit_=end))
         return found
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         left = [node for node in (find(block, name) for name in site.nodes) if node is not None]
         groups = _alike(block, left)
         for members in groups:

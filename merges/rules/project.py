@@ -16,15 +16,13 @@ from merges.convs import make_conv
 from merges.geometry import padding_for, window_of
 from merges.graph import bypass, find, insert_after, layer, shared_layers, tidy
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site
 
 _NO_SIZE = "no square, undilated convolution with symmetric padding has its output size"
 
 
-class Project:
+class Project(MergeRule):
     name = "project"
-    exact = False
-    stage = Stage.REBIRTH
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -34,11 +32,11 @@ class Project:
             if conv is not None:
                 after = _pooling_conv(graph_module, pool, conv)
                 size = "x".join(map(str, after.kernel_size)) if after else ""
-                options = [f"1x1, then {size}"] if after else []
+                options = [Option(f"1x1, then {size}")] if after else []
                 found.append(place(graph_module, self.name, (pool, conv), options, shared, reason=_NO_SIZE))
         return found
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         pool, conv = (find(block, name) for name in site.nodes)
         if pool is None or conv is None or _projection(block, pool) is not conv:
             return False

@@ -9,21 +9,28 @@ Formula     branch merging, DeepRebirth section 3.2 (the reducers are slimmed). 
             weights that read them. Widths are multiples of 4, which vector units fill
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import fx, nn
 
 from merges.graph import find, label, layer, shared_layers, tidy
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site
 
 _FRACTIONS = (0.75, 0.5, 0.25)
 _MULTIPLE = 4
 
 
-class Reducer:
+@dataclass(frozen=True)
+class _Width(Option):
+    """`share` of the channels that stay."""
+
+    share: float
+
+
+class Reducer(MergeRule):
     name = "reducer"
-    exact = False
-    stage = Stage.REBIRTH
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -38,7 +45,7 @@ class Reducer:
                 continue
             consumer = layer(graph_module, path[-1])
             assert isinstance(consumer, nn.Conv2d)
-            options = list(widths(conv.out_channels))
+            options = [_Width(str(share), share) for share in _widths(conv.out_channels)]
             reason = f"{conv.out_channels} channels are too few to cut"
             if conv.groups > 1 or consumer.groups > 1:
                 options, reason = [], "a grouped convolution ties its channels together"
@@ -68,13 +75,14 @@ class Reducer:
         names = ", ".join(label(reader) for reader in readers)
         return [Refusal(self.name, (label(conv),), f"several layers read its maps: {names}")]
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
+        assert isinstance(option, _Width)
         node = find(block, site.nodes[0])
         reducer = None if node is None else layer(block, node)
         path = self._path(block, node) if node is not None and isinstance(reducer, nn.Conv2d) else None
         if path is None or path[-1].name != site.nodes[1] or not isinstance(reducer, nn.Conv2d):
             return False
-        reader, width = layer(block, path[-1]), widths(reducer.out_channels).get(option)
+        reader, width = layer(block, path[-1]), _widths(reducer.out_channels).get(option.share)
         assert isinstance(reader, nn.Conv2d)
         if width is None:
             return False
@@ -91,11 +99,11 @@ class Reducer:
         return True
 
 
-def widths(channels: int) -> dict[str, int]:
-    """Option names and the channels that each leaves, e.g. ``{"0.5": 48}`` for 96."""
+def _widths(channels: int) -> dict[float, int]:
+    """Shares and the channels that each leaves, e.g. ``{0.5: 48}`` for 96."""
     cut = {f: max(_MULTIPLE, round(channels * f / _MULTIPLE) * _MULTIPLE) for f in _FRACTIONS}
     return {
-        str(f): width
+        f: width
         for f, width in cut.items()
         if width < channels and width not in [w for g, w in cut.items() if g > f]
     }

@@ -18,15 +18,22 @@ from merges.convs import composed, identity_conv, is_plain, make_conv, summed
 from merges.geometry import padding_for, window_of
 from merges.graph import chain_back, find, is_addition, label, layer, shared_layers, tidy
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site
 from merges.sizes import sides
 
 _KERNELS = (7, 5, 3, 1)
 _MOST_OPTIONS = 2
 _IN_A_BRANCH = (nn.Conv2d, nn.ReLU, nn.ReLU6, nn.BatchNorm2d)
-_WITH = " with shortcut"
 _NO_CHAIN = "its branch is no chain of convolutions and activations from the start of the shortcut"
 _TOO_DEAR = "no single convolution with its output size needs fewer multiply-accumulates"
+
+
+@dataclass(frozen=True)
+class _One(Option):
+    """One convolution of `kernel` x `kernel`; `shortcut` tells if it takes the shortcut in."""
+
+    kernel: int
+    shortcut: bool
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,8 @@ class _Residual:
     shortcut_conv: nn.Conv2d | None
 
 
-class Residual:
+class Residual(MergeRule):
     name = "residual"
-    exact = False
-    stage = Stage.REBIRTH
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -59,14 +64,15 @@ class Residual:
             found.append(place(graph_module, self.name, nodes, options, shared, reason=_TOO_DEAR))
         return found
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
+        assert isinstance(option, _One)
         node = find(block, site.nodes[-1])
         found = None if node is None else _residual(block, node)
         if node is None or found is None or option not in _options(found, node):
             return False
         last = next(n for n in reversed(found.branch) if isinstance(layer(block, n), nn.Conv2d))
-        one = _one(found, node, int(option.removeprefix("one ")[0]))
-        if option.endswith(_WITH):
+        one = _one(found, node, option.kernel)
+        if option.shortcut:
             one = summed([one, found.shortcut_conv or identity_conv(one.in_channels)])
             node.replace_all_uses_with(last)
         last.replace_input_with(last.all_input_nodes[0], found.fork)
@@ -92,7 +98,7 @@ def _residual(graph_module: fx.GraphModule, node: fx.Node) -> _Residual | None:
     return None
 
 
-def _options(block: _Residual, node: fx.Node) -> list[str]:
+def _options(block: _Residual, node: fx.Node) -> list[_One]:
     window = window_of(block.convs)
     source, target = block.fork.meta["shape"], node.meta["shape"]
     if window is None or len(source) != 4:
@@ -111,8 +117,10 @@ def _options(block: _Residual, node: fx.Node) -> list[str]:
     absorbs = block.shortcut is block.fork and source == target
     side = block.shortcut_conv
     absorbs |= side is not None and is_plain(side) and side.stride == (window.stride,) * 2
-    names = [f"one {k}x{k}" for k in fits[:_MOST_OPTIONS]]
-    return names + [name + _WITH for name in names[:1] if absorbs and _aligned(block, node, int(name[4]))]
+    whole = [k for k in fits[:1] if absorbs and _aligned(block, node, k)]
+    return [_One(f"one {k}x{k}", k, False) for k in fits[:_MOST_OPTIONS]] + [
+        _One(f"one {k}x{k} with shortcut", k, True) for k in whole
+    ]
 
 
 def _aligned(block: _Residual, node: fx.Node, kernel: int) -> bool:

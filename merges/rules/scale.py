@@ -14,12 +14,12 @@ from torch import Tensor, fx, nn
 
 from merges.graph import bypass, find, layer, shared_layers, tidy
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site, Stage
 
 _Affine = tuple[Tensor | float, Tensor | float]  # scale and shift, a number or one a channel
 
 
-class Scale:
+class Scale(MergeRule):
     name = "scale"
     exact = True
     stage = Stage.ALWAYS
@@ -34,11 +34,11 @@ class Scale:
             way = [forwards] if forwards else _way_back(graph_module, node)
             if way is None:
                 continue
-            site = place(graph_module, self.name, (node, *way), ["fold"], shared, exit_=node.name)
+            site = place(graph_module, self.name, (node, *way), [Option("fold")], shared, exit_=node.name)
             found.append(site)
         return found
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node, partner = find(block, site.nodes[0]), find(block, site.nodes[-1])
         if node is None or partner is None:
             return False

@@ -14,13 +14,13 @@ from merges.algebra import fold_norm
 from merges.convs import identity_conv, is_plain, make_conv, summed
 from merges.graph import find, is_addition, label, layer, shared_layers, tidy
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site, Stage
 from merges.sizes import sides
 
-_ONE = "one convolution"
+_ONE = Option("one convolution")
 
 
-class Shortcut:
+class Shortcut(MergeRule):
     name = "shortcut"
     exact = True
     stage = Stage.EXACT
@@ -51,7 +51,7 @@ class Shortcut:
                 )
         return found
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node = find(block, site.nodes[-1])
         source = None if node is None else _common_source(block, node)
         if node is None or source is None:

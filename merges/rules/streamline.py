@@ -14,7 +14,7 @@ Formula     streamline merging, DeepRebirth section 3.1. The new kernel starts a
             from them
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
@@ -24,32 +24,32 @@ from merges.convs import make_conv
 from merges.geometry import POOLS, Window, padding_for, window_of
 from merges.graph import bypass, find, insert_after, label, layer, shared_layers, tidy
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site
 from merges.sizes import sides
 
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6)
 _NORMS = (nn.LocalResponseNorm, nn.BatchNorm2d)
-DROP_NORM = "drop norm"
+_DROP_NORM = Option("drop norm")
 _COPIES = (2, 4)
 _MOST_MACS = 2.5  # of the convolution's: norm and pooling can take longer than it does
 _NO_SIZE = "no square, undilated convolution with symmetric padding has the same output size"
 
 
-class _Merge(NamedTuple):
-    """What an option makes of a chain: a kernel, and how many shifted copies of it."""
+@dataclass(frozen=True)
+class _Merge(Option):
+    """One convolution of `kernel` x `kernel`, with so many shifted `copies` of the old one."""
 
     kernel: int
-    copies: int = 1
+    copies: int
 
-    def __str__(self) -> str:
-        wide = f" {self.copies}x wide" if self.copies > 1 else ""
-        return f"merge {self.kernel}x{self.kernel}{wide}"
+    @classmethod
+    def of(cls, kernel: int, copies: int = 1) -> "_Merge":
+        wide = f" {copies}x wide" if copies > 1 else ""
+        return cls(f"merge {kernel}x{kernel}{wide}", kernel, copies)
 
 
-class Streamline:
+class Streamline(MergeRule):
     name = "streamline"
-    exact = False
-    stage = Stage.REBIRTH
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -60,7 +60,7 @@ class Streamline:
                 if blocker is not None:
                     found.append(Refusal(self.name, tuple(label(n) for n in chain), blocker))
                 elif len(chain) > 1:
-                    options = list(self._options(graph_module, chain))
+                    options = self._options(graph_module, chain)
                     found.append(place(graph_module, self.name, chain, options, shared, reason=_NO_SIZE))
         return found
 
@@ -81,13 +81,10 @@ class Streamline:
             return [*chain, merging[0]], f"{label(chain[-1])} also feeds {names}"
         return chain[:kept], None
 
-    def _options(self, graph_module: fx.GraphModule, chain: list[fx.Node]) -> dict[str, _Merge | None]:
-        """What to make of a chain, by option; None drops its norms alone."""
+    def _options(self, graph_module: fx.GraphModule, chain: list[fx.Node]) -> list[Option]:
         layers = [layer(graph_module, n) for n in chain]
         pooled = any(isinstance(m, POOLS) for m in layers)
-        dropped: dict[str, _Merge | None] = (
-            {DROP_NORM: None} if any(isinstance(m, _NORMS) for m in layers) else {}
-        )
+        dropped = [_DROP_NORM] if any(isinstance(m, _NORMS) for m in layers) else []
         window = window_of(layers)
         if not pooled or window is None:
             return dropped
@@ -104,24 +101,23 @@ class Streamline:
         ]
         ends = dict.fromkeys((*fits[:1], *(k for k in fits if k == window.kernel)))
         wide = [merge for merge in _wide(layers, window) if merge.kernel in fits]
-        return {str(merge): merge for merge in (*(_Merge(k) for k in ends), *wide)} | dropped
+        return [*(_Merge.of(k) for k in ends), *wide, *dropped]
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         conv = find(block, site.nodes[0])
         if conv is None or not isinstance(layer(block, conv), nn.Conv2d):
             return False
         nodes, blocker = self._chain(block, conv)
         same = tuple(node.name for node in nodes) == site.nodes
-        options = {} if blocker or not same else self._options(block, nodes)
-        if option not in options:
+        if blocker or not same or option not in self._options(block, nodes):
             return False
-        layers, merge = [layer(block, node) for node in nodes], options[option]
+        layers = [layer(block, node) for node in nodes]
         doomed: tuple[type, ...] = _NORMS
-        if merge is not None:
+        if isinstance(option, _Merge):
             doomed = (*_NORMS, *POOLS)
-            block.set_submodule(str(nodes[0].target), self._merged(nodes, layers, merge))
-            if merge.copies > 1:
-                _mix(block, nodes[0], merge.copies)
+            block.set_submodule(str(nodes[0].target), self._merged(nodes, layers, option))
+            if option.copies > 1:
+                _mix(block, nodes[0], option.copies)
         for node, module in zip(nodes, layers, strict=True):
             if isinstance(module, doomed):
                 bypass(block, node)
@@ -166,7 +162,7 @@ def _wide(layers: list[nn.Module | None], window: Window) -> list[_Merge]:
         return []
     before = conv.weight[0].numel() * (window.stride // stride) ** 2
     after = conv.in_channels * size**2 + conv.out_channels
-    return [_Merge(size, m) for m in _COPIES if m * after <= _MOST_MACS * before]
+    return [_Merge.of(size, m) for m in _COPIES if m * after <= _MOST_MACS * before]
 
 
 def _mix(block: fx.GraphModule, conv: fx.Node, copies: int) -> None:

@@ -23,15 +23,13 @@ from merges.graph import (
     tidy,
 )
 from merges.places import place
-from merges.rule import Refusal, Site, Stage
+from merges.rule import MergeRule, Option, Refusal, Site
 
-_MOVE = "stride into branches"
+_MOVE = Option("stride into branches")
 
 
-class Strided:
+class Strided(MergeRule):
     name = "strided"
-    exact = False
-    stage = Stage.REBIRTH
 
     def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
         shared = shared_layers(graph_module)
@@ -62,7 +60,7 @@ class Strided:
             )
         return found
 
-    def apply(self, block: fx.GraphModule, site: Site, option: str) -> bool:
+    def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         pool = find(block, site.nodes[-1])
         ends = None if pool is None else _ends(block, pool)
         if pool is None or ends is None:

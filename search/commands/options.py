@@ -2,13 +2,14 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from training.config import DEFAULT_DATA
 from training.errors import BadInputError
 from training.sizes import Size, parsed
 
@@ -42,6 +43,47 @@ def number(name: str, least: int, text: str, **more: Any) -> Decorator:
     return click.option(name, type=click.IntRange(least), help=text, **more)
 
 
+class _Late(click.Option):
+    """Says in its help what there is to choose from, and finds it out only when help is shown."""
+
+    def __init__(self, *names: Any, text: Callable[[], str], **more: Any) -> None:
+        super().__init__(*names, **more)
+        self.text = text
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        self.help = self.text()
+        return super().get_help_record(ctx)
+
+
+def late(*names: str, text: Callable[[], str], **more: Any) -> Decorator:
+    """An option whose help takes a while to put together."""
+    return click.option(*names, cls=_Late, text=text, **more)
+
+
+def by_source(usual: object, others: Mapping[str, object], how: str) -> str:
+    """What most sources of images have by default, and the others."""
+    return "; ".join([str(usual), *(f"{value} {how} {name}" for name, value in others.items())])
+
+
+def _input_size() -> str:
+    from training.source import unusual
+
+    usual = by_source("the model's own", unusual("input_size"), "for")
+    return f"Of the images: 64, 48x192 (height x width) or 1x28x28 (channels first).  [default: {usual}]"
+
+
+def _model() -> str:
+    from training.models.loading import builtins
+
+    return f"{', '.join(builtins())}, a torchvision.models name, a .onnx file, or package.module:factory."
+
+
+def _data() -> str:
+    from training.source import forms
+
+    return f"{forms()}.  [default: {DEFAULT_DATA}]"
+
+
 class _Size(click.ParamType):
     name = "size"
 
@@ -52,12 +94,7 @@ class _Size(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-model = click.option(
-    "--model",
-    default="googlenet",
-    show_default=True,
-    help="bvlc_googlenet, a torchvision.models name, a .onnx file, or package.module:factory.",
-)
+model = late("--model", default="googlenet", show_default=True, text=_model)
 target = click.option(
     "--target", default="arm-a57", show_default=True, help="CPU to be fast on; 'targets' lists them."
 )
@@ -77,12 +114,7 @@ home = folder(
     show_default=True,
     text="Folder of studies, teachers, learned layers and measured tables.",
 )
-input_size = click.option(
-    "--input-size",
-    type=_Size(),
-    help="Of the images: 64, 48x192 (height x width) or 1x28x28 (channels first).  "
-    "[default: the model's own; 64 for digits]",
-)
+input_size = late("--input-size", type=_Size(), text=_input_size)
 structure = combine(
     model, input_size, number("--classes", 1, "Outputs.  [default: the model's own]"), target, home, as_json
 )
@@ -95,11 +127,7 @@ learning = combine(
         type=click.Choice(["imagenet", "caffe"]),
         help="imagenet: RGB, 0-1, standardised; caffe: BGR, 0-255, less the mean.  [default: the model's]",
     ),
-    click.option(
-        "--data",
-        help="digits, imagefolder:DIR (a folder a class), torchvision:NAME:DIR, or package.module:factory "
-        "of a dataset.  [default: digits]",
-    ),
+    late("--data", text=_data),
     click.option(
         "--eval-data",
         help="imagefolder:DIR that judges plans; all of --data is then learned on, with or without labels.",

@@ -38,7 +38,7 @@ _file = click.Path(exists=False, dir_okay=False, path_type=Path)
 @click.option("--speedup", type=float, help="the most accurate plan at least so many times faster.")
 @click.option(
     "--preset",
-    help="Instead of a study: paper, paper:3 (its first 3 steps), wide, paper-tucker, exact.",
+    help=f"Instead of a study: {', '.join(presets.names())} or exact; paper:3 is the first 3 steps of paper.",
 )
 @options.file("--out", text="Write the plan as JSON.")
 @click.option(

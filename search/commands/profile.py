@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from latency_models import runtime
 from latency_models.remote import Adb, Board, Ssh
 from merges.network import Network
 from search.called import example
@@ -31,7 +32,10 @@ _EXAMPLES = example(
 @options.folder("--kit", text="Write a folder to copy to a board by hand, and stop.")
 @options.file("--import", "answer", text="Take a kit's results.jsonl, or a table as .csv or .parquet.")
 @options.file("--export", "table", text="Write the target's table as .csv or .parquet.")
-@click.option("--runtime", help="Of a board that is new: onnxruntime or ncnn.  [default: onnxruntime]")
+@click.option(
+    "--runtime",
+    help=f"Of a board that is new: {' or '.join(runtime.measurable())}.  [default: {runtime.DEFAULT}]",
+)
 @options.number("--threads", 1, "Of a board that is new.  [default: 1]")
 @options.structure
 def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any) -> None:

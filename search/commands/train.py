@@ -13,6 +13,7 @@ from search.deploy.train import Training, train
 from search.results.planfile import PlanFile
 from training.finetune.fit import is_first
 from training.progress import silent
+from training.source import Habits, unusual
 
 
 @click.command("train", epilog=example("train --plan plan.json --epochs 10 --out runs/merged"))
@@ -23,7 +24,8 @@ from training.progress import silent
 @click.option(
     "--augment/--no-augment",
     default=None,
-    help="Learn on random parts of the images, half of them mirrored.  [default: on photos, not on digits]",
+    help="Learn on random parts of the images, half of them mirrored.  "
+    f"[default: on photos, not on {', '.join(unusual('augment'))}]",
 )
 @click.option(
     "--recipe",
@@ -53,7 +55,8 @@ from training.progress import silent
 @options.number(
     "--relearn-steps",
     0,
-    "ours: steps a block, from bottom to top, before the whole is trained.  [default: 1500; 120 on digits]",
+    "ours: steps a block, from bottom to top, before the whole is trained.  "
+    f"[default: {options.by_source(Habits.relearn_steps, unusual('relearn_steps'), 'on')}]",
 )
 @options.number(
     "--relearn-images",

@@ -9,8 +9,7 @@ from pathlib import Path
 from latency_models import board, kit, target
 from latency_models.kernel import Kernel
 from latency_models.remote import Board, measure_on
-from latency_models.runtime import discover
-from latency_models.runtimes.onnxruntime import BLOCKS
+from latency_models.runtime import DEFAULT, named
 from latency_models.table import LatencyTable
 from merges.network import Network
 from search.scoring.latency import Device, Latencies
@@ -35,7 +34,7 @@ def find_or_make(name: str, new: NewTarget, home: Path) -> Device:
 
     Raises
     ------
-    BadInputError
+    BadInputError, TargetError
         The name cannot be a target's, the runtime is unknown, or a known target is another one.
     """
     if name in target.names(home):
@@ -47,13 +46,10 @@ def find_or_make(name: str, new: NewTarget, home: Path) -> Device:
         return device
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise BadInputError(f"{name!r} is no name for a target; expected letters, digits, '.', '_', '-'")
-    runtime = new.runtime or "onnxruntime"
-    if runtime not in discover():
-        raise BadInputError(f"unknown runtime {runtime!r}; expected one of {', '.join(sorted(discover()))}")
     spec = target.Target(
         name=name,
         device=new.device or name,
-        runtime=runtime,
+        runtime=named(new.runtime or DEFAULT).name,
         threads=new.threads or 1,
         precision="fp32",
         kind="measured",
@@ -66,9 +62,7 @@ def find_or_make(name: str, new: NewTarget, home: Path) -> Device:
 def write_kit(network: Network, device: Device, folder: Path, home: Path, watch: Watch) -> int:
     """Write a kit with every kernel that a plan of the network can reach; how many it holds."""
     kernels: dict[Kernel, None] = {}
-    blocks = (0, *BLOCKS) if device.spec.block is None else (device.spec.block,)
-    for block in blocks if device.spec.runtime == "onnxruntime" else blocks[:1]:
-        there = device.seen_as(replace(device.spec, block=block))
+    for there in map(device.seen_as, device.runtime.may_be(device.spec)):
         kernels |= dict.fromkeys(Latencies(network, there).reachable(watch))
     waiting = [kernel for kernel in kernels if device.table.get(kernel) is None]
     if not waiting:

@@ -28,11 +28,11 @@ from training.metrics import Accuracy, by_class, evaluate
 from training.optim import half_pays
 from training.progress import Watch
 from training.saved import save_weights, weights_of
+from training.source import habits_of
 from training.workbench import Workbench, workbench
 
 _PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
 _CLOSED_FORM_IMAGES = 64
-_STEPS_ON_PHOTOS, _STEPS_ON_DIGITS = 1500, 120
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,11 @@ class Training:
         setup = plan.setup_with(given)
         if setup.data == NO_DATA:
             raise BadInputError("the plan names no images to learn on; give `data`")
+        habits = habits_of(setup.data)
         defaults = {
             "with_labels": setup.eval_data is None,
-            "augment": setup.data != "digits",
-            "relearn_steps": _STEPS_ON_DIGITS if setup.data == "digits" else _STEPS_ON_PHOTOS,
+            "augment": habits.augment,
+            "relearn_steps": habits.relearn_steps,
         }
         return setup, cls(**defaults | own)
 

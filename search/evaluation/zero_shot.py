@@ -11,8 +11,7 @@ from torch import fx
 
 from merges.network import Network
 from merges.plan import Plan
-from merges.rule import KEEP
-from merges.rules.low_rank import lost_energy
+from merges.rule import discover
 from search.evaluation.evaluator import Evaluation
 from search.evaluation.on_images import OnImages
 from search.space.additive import Estimates
@@ -54,11 +53,12 @@ class KeptWeights:
 
 
 def losses_of(network: Network) -> dict[str, dict[str, float]]:
-    """The share of a layer's squared weights that factoring loses, by site and option."""
-    sites = [site for site in network.sites if not site.exact]
+    """The share of a layer's squared weights that is not inherited, by site and option."""
+    rules = discover()
     return {
-        site.id: {o: lost_energy(network.teacher, site, o) for o in site.options if o != KEEP}
-        for site in sites
+        site.id: {o.name: rules[site.rule].lost_energy(network.teacher, site, o) for o in site.options[1:]}
+        for site in network.sites
+        if not site.exact
     }
 
 

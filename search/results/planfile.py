@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from merges.network import Network
 from merges.plan import Plan, PlanError
+from merges.rule import rule_of
 from search.results.front import Point
 from search.scoring.latency import Device, Latencies, Score
 from search.study.records import StudyRecord, TrialRecord
@@ -126,9 +127,9 @@ class PlanFile(BaseModel):
         return loaded
 
     @property
-    def factors(self) -> bool:
-        """Whether layers are factored (such sites are offered only where they are asked for)."""
-        return any(site.startswith("low_rank:") for site in self.choices)
+    def on_request(self) -> bool:
+        """Whether it merges at sites that are offered only where they are asked for."""
+        return any(rule.on_request for rule in map(rule_of, self.choices) if rule)
 
     def setup_with(self, given: Mapping[str, Any]) -> ModelConfig:
         """What to load for this plan: its own setup with what the user gave in its place.
@@ -144,7 +145,7 @@ class PlanFile(BaseModel):
             )
         own = self.setup or ModelConfig(model=self.network, input_size=short(self.input_shape))
         changed = {key: value for key, value in given.items() if value is not None}
-        return own.model_copy(update=changed | {"low_rank": self.factors, "zero_shot": False})
+        return own.model_copy(update=changed | {"low_rank": self.on_request, "zero_shot": False})
 
     def save(self, path: Path) -> None:
         """Write the plan in one step."""

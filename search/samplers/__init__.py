@@ -1,4 +1,8 @@
-"""Which plan is tried next: one file a sampler, found by its name. Each has ``make(seed, problem)``."""
+"""Which plan is tried next: one file a sampler, found by its name. Each has ``make(seed, problem)``.
+
+Those of another folder are found too where it is appended to this package's ``__path__`` before the program
+starts.
+"""
 
 import importlib
 import pkgutil

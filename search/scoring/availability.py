@@ -34,7 +34,7 @@ def _unknown(latencies: Latencies) -> list[tuple[str, str, str]]:
     """Sites and options without a latency, and why."""
     found: list[tuple[str, str, str]] = []
     for site in latencies.network.sites:
-        for option in site.options[1:]:
+        for option in site.names[1:]:
             try:
                 latencies.score({site.id: option})
             except UnknownKernelError as error:

@@ -24,7 +24,7 @@ class Device:
 
     def __init__(self, spec: target.Target, home: Path) -> None:
         self.spec = spec
-        self.runtime = runtime.discover()[spec.runtime].on(spec)
+        self.runtime = runtime.named(spec.runtime).on(spec)
         self.path = home / "tables.db"
         if spec.grows:
             self.table = self._store.load(spec.name)
@@ -228,6 +228,6 @@ class Latencies:
         sites = self.network.sites
         scores: dict[str, dict[str, Score]] = {}
         for done, site in enumerate(sites):
-            scores[site.id] = {option: self.score({site.id: option}) for option in site.options}
+            scores[site.id] = {option: self.score({site.id: option}) for option in site.names}
             progress(done + 1, len(sites))
         return scores

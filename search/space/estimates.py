@@ -30,7 +30,7 @@ def weigh(
     for done, site in enumerate(sites):
         macs = max(latencies.macs_of(site), 1)
         estimates[site.id] = {}
-        for option in site.options:
+        for option in site.names:
             score = latencies.score({site.id: option})
             saved_ms = untouched.latency_ms - score.latency_ms
             lost = (untouched.macs - score.macs) / macs

@@ -21,7 +21,7 @@ class Listing:
 
     def answer(self) -> dict[str, Any]:
         """The ``--json`` form. Folded norms are in the baseline: their one option changes nothing."""
-        folded = {site.id: {"fold": self.baseline_latency_ms} for site in self.network.folded}
+        folded = {site.id: {site.names[-1]: self.baseline_latency_ms} for site in self.network.folded}
         return {
             "network": self.network.name,
             "target": self.target,

@@ -60,7 +60,7 @@ class PlanSpace:
     @cached_property
     def parameters(self) -> dict[str, CategoricalDistribution]:
         """By site its options, as Optuna's distributions."""
-        return {site.id: CategoricalDistribution(site.options) for site in self.searched}
+        return {site.id: CategoricalDistribution(site.names) for site in self.searched}
 
     def params(self, choices: Mapping[str, str]) -> dict[str, str]:
         """A value for every parameter; sites that are not named are kept."""

@@ -52,7 +52,7 @@ def least(
     """
     chosen = dict(others or {})
     for done, site in enumerate(sites):
-        options = dict.fromkeys((chosen.get(site.id, KEEP), *site.options))  # as it is, where others equal it
+        options = dict.fromkeys((chosen.get(site.id, KEEP), *site.names))  # as it is, where others equal it
         found = {option: measure(chosen | {site.id: option}) for option in options}
         chosen[site.id] = min(found, key=found.__getitem__)
         progress(done + 1, len(sites))

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from latency_models import board, kit, remote
+from latency_models import board, kit, remote, runtime
 from latency_models.kernel import Kernel
 from latency_models.runtimes.onnxruntime import RUNTIME as ONNXRUNTIME
 from latency_models.target import Target
@@ -167,12 +168,14 @@ def test_without_adb_the_answer_is_clear(folder: Path, monkeypatch: pytest.Monke
         remote.measure_on(remote.Adb("x"), folder, lambda done, total: None)
 
 
-def test_a_kit_runs_from_its_own_folder_alone(folder: Path) -> None:
+@pytest.mark.parametrize("name", runtime.measurable())
+def test_a_kit_runs_from_its_own_folder_alone(name: str, tmp_path: Path) -> None:
     """As on a board by hand: nothing of this project can be imported there."""
+    kit.write(tmp_path, replace(BOARD, runtime=name), runtime.named(name), KERNELS)
     words = [sys.executable, "-I", kit.PROGRAM, "."]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == f"{len(KERNELS)} of {len(KERNELS)}"
-    assert measured(folder) == set(KERNELS)
+    assert measured(tmp_path) == set(KERNELS)
 
 
 def test_other_files_are_no_answers(tmp_path: Path) -> None:

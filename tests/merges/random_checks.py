@@ -38,7 +38,7 @@ def wrong_options(network: Network, model: nn.Module, images: Tensor, learned: b
     wanted = shapes_of(model, images)
     wrong = []
     for site in network.sites:
-        for option in site.options[1:] if site.exact or learned else ():
+        for option in site.names[1:] if site.exact or learned else ():
             merged = network.merged({site.id: option})
             if shapes_of(merged, images) != wanted:
                 wrong.append(f"{site.id} {option}: another shape")
@@ -49,7 +49,7 @@ def wrong_options(network: Network, model: nn.Module, images: Tensor, learned: b
 
 def random_plan(network: Network, r: Random) -> dict[str, str]:
     """An option at most of the sites."""
-    return {site.id: r.choice(site.options[1:]) for site in network.sites if r.random() < 0.7}
+    return {site.id: r.choice(site.names[1:]) for site in network.sites if r.random() < 0.7}
 
 
 def wrong_export(merged: nn.Module, images: Tensor, path: Path) -> list[str]:

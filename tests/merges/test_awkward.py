@@ -46,11 +46,11 @@ def test_what_an_awkward_network_offers_is_right(name: str, tmp_path: Path) -> N
     assert worst(answers_of(network.teacher, images), wanted) <= 1e-5
     assert worst(answers_of(network.skeleton(), images), wanted) <= 1e-5
     for site in network.sites:
-        for option in site.options[1:]:
+        for option in site.names[1:]:
             got = answers_of(network.merged({site.id: option}), images)
             assert [g.shape for g in got] == [w.shape for w in wanted]
             assert not site.exact or worst(got, wanted) <= 1e-4
-    everything = network.merged({site.id: site.options[-1] for site in network.sites})
+    everything = network.merged({site.id: site.names[-1] for site in network.sites})
     to_onnx(everything, SHAPE, tmp_path / "m.onnx")
     agreement = compare(everything, tmp_path / "m.onnx", images)
     assert agreement.max_abs_error <= 1e-4 * max(agreement.scale, 1)

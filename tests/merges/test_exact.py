@@ -55,7 +55,7 @@ def test_average_pooling_after_a_linear_convolution_merges_exactly() -> None:
     torch.manual_seed(0)
     body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AvgPool2d(2, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     network = analyse("average", body, (3, 16, 16))
-    options = {site.rule: site.options for site in network.sites}
+    options = {site.rule: site.names for site in network.sites}
     assert options["streamline"] == ("keep", "merge 3x3", "merge 4x4")
     assert options["compose"] == ("keep", "one convolution")
     wanted, got = outputs(network.teacher, 16), outputs(network.merged({"streamline:0": "merge 4x4"}), 16)
@@ -72,7 +72,7 @@ def assert_exact(model: nn.Module, channels: int, rule: str, size: int = 13) -> 
     x = torch.randn(2, channels, size, size + 2)
     with torch.no_grad():
         wanted = model(x)
-        for choices in ({}, *({s.id: o} for s in network.sites if s.exact for o in s.options[1:])):
+        for choices in ({}, *({s.id: o} for s in network.sites if s.exact for o in s.names[1:])):
             got = network.merged(choices)(x)
             assert (got - wanted).abs().max() <= 1e-4 * wanted.abs().max().clamp_min(1e-3), choices
     found = [s.rule for s in (*network.sites, *network.folded)] + [r.rule for r in network.refused]

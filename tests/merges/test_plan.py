@@ -10,7 +10,7 @@ from merges.plan import Plan, PlanError
 from tests import networks
 
 NETWORK = analyse("with_batch_norm", networks.with_batch_norm(), (3, 24, 24))
-CHOICES = st.fixed_dictionaries({site.id: st.sampled_from(site.options) for site in NETWORK.sites})
+CHOICES = st.fixed_dictionaries({site.id: st.sampled_from(site.names) for site in NETWORK.sites})
 
 
 @settings(max_examples=20)
@@ -60,7 +60,7 @@ def test_sites_can_be_restricted_by_pattern() -> None:
     rest = NETWORK.restricted(only=[], skip=["streamline:*"])
     assert {s.id for s in (*some.sites, *rest.sites)} == {s.id for s in NETWORK.sites}
     assert some.fingerprint == NETWORK.fingerprint
-    plan = Plan.make(some, {some.sites[0].id: some.sites[0].options[-1]})
+    plan = Plan.make(some, {some.sites[0].id: some.sites[0].names[-1]})
     assert Plan.make(NETWORK, plan).plan_id == plan.plan_id
     with pytest.raises(PatternError, match="'nowhere'"):
         NETWORK.restricted(only=["nowhere"], skip=[])

@@ -40,7 +40,7 @@ def test_a_network_is_read_and_merged_rightly(name: str) -> None:
     network = analyse(name, model, SHAPE)
     assert worst(answers_of(network.teacher, images), wanted) <= 1e-4
     for site in network.sites:
-        for option in site.options[1:]:
+        for option in site.names[1:]:
             got = answers_of(network.merged({site.id: option}), images)
             assert [g.shape for g in got] == [w.shape for w in wanted]
             assert not site.exact or worst(got, wanted) <= 1e-4, (site.id, option)

@@ -39,5 +39,5 @@ def test_a_target_of_every_kind_prices_the_default_network_or_says_why_not(
     except UnknownKernelError as error:
         assert "googlenet" in str(error) or "has no measurement" in str(error)
         return
-    fastest = {site.id: site.options[-1] for site in latencies.network.sites}
+    fastest = {site.id: site.names[-1] for site in latencies.network.sites}
     assert latencies.score(fastest).latency_ms > 0

@@ -60,7 +60,7 @@ def test_a_plans_score_is_the_sum_over_its_whole_lowered_network(network: Networ
     device = Device.named("arm-a57", Path("unused"))
     device.table = LatencyTable(device.table.rows.values())
     latencies = Latencies(network, device)
-    plan = Plan.make(network, {site.id: site.options[-1] for site in network.sites})
+    plan = Plan.make(network, {site.id: site.names[-1] for site in network.sites})
     merged = analyse("again", network.merged(plan), network.input_shape).teacher
     propagate_shapes(merged, (1, *network.input_shape))
     whole = [layer.kernel for layer in device.runtime.fuse(lower(merged))]
@@ -78,7 +78,7 @@ def test_the_sites_answer_has_every_option_with_its_own_latency(network: Network
     listed = {site["id"]: site for site in answer["sites"]}
     assert set(listed) == {site.id for site in (*network.sites, *network.folded)}
     for site in network.sites:
-        assert [o["name"] for o in listed[site.id]["options"]] == list(site.options)
+        assert [o["name"] for o in listed[site.id]["options"]] == list(site.names)
         assert listed[site.id]["options"][0]["speedup"] == pytest.approx(1)
     assert all(o["latency_ms"] > 0 for site in answer["sites"] for o in site["options"])
 

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from tests.photos import photos
+from training import source
 from training.data.loading import DataSpec, load
 from training.errors import BadInputError
 
@@ -62,7 +63,7 @@ def test_labels_give_the_outputs_of_the_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("photos", "expected 'digits', imagefolder:DIR"),
+        ("photos", "expected digits, imagefolder:DIR"),
         ("imagefolder:/nowhere", "/nowhere is no folder"),
         ("imagefolder:{empty}", "holds no"),
         ("imagefolder:{unreadable}", "no readable image"),
@@ -135,6 +136,18 @@ def test_a_dataset_of_the_users_own() -> None:
         load(DataSpec("nowhere:Nothing"))
     with pytest.raises(BadInputError, match="torchvision:NAME:DIR"):
         load(DataSpec("torchvision:NoSuchSet:/tmp"))
+
+
+@pytest.mark.parametrize("name", sorted(source.discover()))
+def test_every_source_says_what_it_is_and_refuses_what_it_has_not(name: str) -> None:
+    found = source.discover()[name]
+    assert found.form.startswith(name)
+    assert 0 < found.habits.held_out < 1
+    images = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    changed = found.habits.change(images)
+    assert (changed.shape, changed.dtype) == (images.shape, images.dtype)
+    with pytest.raises(BadInputError, match=r"expected|all there is"):
+        found.open(f"{name}:/nowhere")
 
 
 def test_a_torchvision_dataset(tmp_path: Path) -> None:

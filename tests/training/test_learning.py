@@ -30,14 +30,14 @@ def images(count: int = 80) -> Tensor:
 
 
 def everything(network: Network) -> dict[str, str]:
-    return {site.id: site.options[1] for site in network.sites}
+    return {site.id: site.names[1] for site in network.sites}
 
 
 def test_every_option_learns_and_beats_its_own_start(network: Network, tmp_path: Path) -> None:
     bank = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE)
     for block in network.blocks:
         for site in block.sites:
-            for option in site.options[1:]:
+            for option in site.names[1:]:
                 start, *_, end = bank.get(block, {site.id: option}).errors
                 assert end <= start, (site.id, option)
                 if start > 0.01:  # a start as good as exact has little to learn
@@ -70,9 +70,9 @@ def test_a_wide_stem_copies_a_maximum_better_than_a_narrow_one(tmp_path: Path) -
     stem = nn.Sequential(nn.Conv2d(3, 8, 5, 2, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
     network = analyse("stem", nn.Sequential(stem, nn.AdaptiveAvgPool2d(1), nn.Flatten()), (3, 24, 24))
     site = next(site for site in network.sites if site.rule == "streamline")
-    assert site.options[1:] == ("merge 5x5", "merge 9x9", "merge 7x7 2x wide", "merge 7x7 4x wide")
+    assert site.names[1:] == ("merge 5x5", "merge 9x9", "merge 7x7 2x wide", "merge 7x7 4x wide")
     bank = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE)
-    errors = [bank.get(network.blocks[0], {site.id: option}).errors[-1] for option in site.options[1:]]
+    errors = [bank.get(network.blocks[0], {site.id: option}).errors[-1] for option in site.names[1:]]
     assert errors[3] < 0.9 * min(errors[:2])
 
 
@@ -80,7 +80,7 @@ def test_the_bank_learns_an_entry_once_and_again_when_its_file_is_damaged(
     network: Network, tmp_path: Path
 ) -> None:
     block = network.blocks[-1]
-    choices = {block.sites[0].id: block.sites[0].options[1]}
+    choices = {block.sites[0].id: block.sites[0].names[1]}
     first = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE).get(block, choices)
     (path,) = tmp_path.rglob("*.safetensors")
     stamp = path.stat().st_mtime_ns

@@ -128,7 +128,7 @@ def test_an_onnx_file_is_read_as_the_network_it_came_from(tmp_path: Path) -> Non
     images = torch.randn(3, 3, 64, 64)
     with torch.no_grad():
         assert torch.allclose(again.teacher(images), original.teacher(images), atol=1e-4)
-    assert [(s.rule, s.options) for s in again.sites] == [(s.rule, s.options) for s in original.sites]
+    assert [(s.rule, s.names) for s in again.sites] == [(s.rule, s.names) for s in original.sites]
 
 
 def test_files_that_are_no_networks_are_refused(tmp_path: Path) -> None:

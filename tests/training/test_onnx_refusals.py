@@ -32,7 +32,7 @@ def refusal(made: onnx.ModelProto, folder: Path, size: int | tuple[int, int] | N
 
 def test_sizes_are_taken_from_the_file_or_asked_for(tmp_path: Path) -> None:
     free = model([RELU], {}, shape=(1, 3, None, 32))
-    assert "leaves the size of its image free (?x32); say it with --input-size HxW" in refusal(free, tmp_path)
+    assert "leaves the size of its image free (?x32); say it with `input_size` HxW" in refusal(free, tmp_path)
     assert onnx_input.read(saved(free, tmp_path), (16, 32))[1] == (16, 32)
     assert "takes images of ?x32" in refusal(free, tmp_path, 16)
     fixed = model([RELU], {}, shape=(1, 3, 32, 32))

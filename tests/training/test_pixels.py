@@ -141,7 +141,7 @@ def test_any_number_of_channels_comes_from_a_dataset(tmp_path: Path) -> None:
         handed(Image.new("RGB", (30, 30)), channels=5)
     with pytest.raises(BadInputError, match="1 or 3 channels and the network takes 5"):
         load(DataSpec(f"imagefolder:{photos(tmp_path / 'p')}", input_size=16, channels=5))
-    with pytest.raises(BadInputError, match="digits have 1 or 3 channels"):
+    with pytest.raises(BadInputError, match="digits gives images of 1 or 3 channels"):
         load(DataSpec(channels=5))
 
 

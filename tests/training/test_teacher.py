@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from tests import networks
-from training.data.augment import shifted
 from training.data.dataset import Data, Images
 from training.data.preprocess import IMAGENET
+from training.images.augment import shifted
 from training.metrics import evaluate
 from training.models.loading import LoadedModel
 from training.teacher import train_teacher

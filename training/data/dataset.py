@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from training.errors import BadInputError
-from training.sources import UNLABELLED
+from training.images.image_list import UNLABELLED
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,13 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from merges.sizes import sides
+from training.config import DEFAULT_DATA
 from training.data.dataset import Data, Images
 from training.data.labels import outputs_of
 from training.errors import BadInputError
+from training.images.image_list import UNLABELLED, UNREADABLE, ImageList, Sample
 from training.progress import Progress, quiet
-from training.sources import UNLABELLED, UNREADABLE, Sample, Source, folder_of, read_folder, source
-from training.sources.digits import digits
-from training.sources.folders import Splits, splits
-from training.sources.pixels import COLOURS, fitted, needed
+from training.source import Parts, discover, named
 
 NO_DATA = "none"
 _SEED_OFFSET = 20180202
@@ -31,7 +30,7 @@ _SEED_OFFSET = 20180202
 class DataSpec:
     """What the user asked for: see ``load``. `input_size` is a square's side or (height, width)."""
 
-    data: str = "digits"
+    data: str = DEFAULT_DATA
     eval_data: str | None = None
     labels: str | None = None
     input_size: int | tuple[int, int] = 64
@@ -41,13 +40,13 @@ class DataSpec:
 
 
 def load(spec: DataSpec, progress: Progress = quiet) -> Data:
-    """Load ``digits`` (scikit-learn's scans) or what ``sources`` knows, split with the seed.
+    """Load the images of a source, split with the seed.
 
-    A folder with ``train`` in it, and ``val`` or ``test`` or both beside it, is split as it says: ``val``
-    judges plans and ``test`` has the final word. Where there is only one of them it has the final word, and a
-    tenth of ``train`` becomes the proxy split. Other folders are split 70 / 15 / 15. With ``eval_data``,
-    all of ``data`` is learned on, which then needs no labels, and the evaluation images judge plans and give
-    the final accuracy.
+    A source that says which images are for what (``train``, and ``val`` or ``test`` or both) is split as it
+    says: ``val`` judges plans and ``test`` has the final word. Where there is only one of them it has the
+    final word, and a tenth of ``train`` becomes the proxy split. Others are split by their source's habit,
+    most of them 70 / 15 / 15. With ``eval_data``, all of ``data`` is learned on, which then needs no labels,
+    and the evaluation images judge plans and give the final accuracy.
     ``none`` has no images to learn on (nor any, without ``eval_data``).
 
     Evaluation images that are also among those to learn on are left out.
@@ -62,35 +61,46 @@ def load(spec: DataSpec, progress: Progress = quiet) -> Data:
 
 
 def _load(spec: DataSpec, progress: Progress) -> Data:
-    if spec.data == "digits":
-        return _of_digits(spec)
-    for data in (spec.data, spec.eval_data or ""):
-        if spec.channels not in COLOURS and folder_of(data):
-            raise BadInputError(
-                f"{data} gives images of 1 or 3 channels and the network takes {spec.channels}; "
-                "give package.module:factory of a dataset"
-            )
+    _check(spec)
     if spec.eval_data is not None:
         return _judged_by_others(spec, spec.eval_data, progress)
     if spec.data == NO_DATA:
         nothing = _no_images(spec)
         return Data(spec.data, nothing, nothing, nothing, (), test_is_proxy=True)
-    folder = folder_of(spec.data)
-    parts = splits(folder) if folder else None
+    source = named(spec.data)
+    parts = source.parts(spec.data)
     if parts:
         return _split_already(spec, parts, progress)
-    found = _labelled(source(spec.data), spec, progress)
-    train, rest = _split(found.images, 0.3, spec.seed)
+    found = _labelled(source.open(spec.data), spec, progress)
+    train, rest = _split(found.images, source.habits.held_out, spec.seed)
     proxy, test = _split(rest, 0.5, spec.seed)
     return Data(spec.data, train, proxy, test, found.classes, found.dropped, found.remarks)
 
 
+def _check(spec: DataSpec) -> None:
+    """Refuse images that do not go with what else was asked for, before any is read."""
+    given = [data for data in (spec.data, spec.eval_data) if data not in (None, NO_DATA)]
+    for option, value in (("`eval_data`", spec.eval_data), ("`labels`", spec.labels)):
+        if value is not None and spec.data in given and named(spec.data).complete:
+            raise BadInputError(
+                f"{option} {value} goes with images of your own, not with {spec.data}; give `data`"
+            )
+    for data in given:
+        channels = named(data).channels
+        if channels and spec.channels not in channels:
+            others = " or ".join(source.form for source in discover().values() if not source.channels)
+            raise BadInputError(
+                f"{data} gives images of {' or '.join(map(str, channels))} channels and the network takes "
+                f"{spec.channels}; give {others}"
+            )
+
+
 def _judged_by_others(spec: DataSpec, eval_data: str, progress: Progress) -> Data:
-    judged = _labelled(source(eval_data), spec, progress)
+    judged = _labelled(named(eval_data).open(eval_data), spec, progress)
     test, classes, train = judged.images, judged.classes, _no_images(spec)
     dropped, remarks = judged.dropped, judged.remarks
     if spec.data != NO_DATA:
-        learned = _read(source(spec.data), spec, progress)
+        learned = _read(named(spec.data).open(spec.data), spec, progress)
         if learned.images.labelled:
             test = judged.known_as(learned.classes) if spec.labels is None else test
             classes = learned.classes
@@ -103,13 +113,13 @@ def _judged_by_others(spec: DataSpec, eval_data: str, progress: Progress) -> Dat
     )
 
 
-def _split_already(spec: DataSpec, parts: Splits, progress: Progress) -> Data:
-    learned = _labelled(read_folder(parts.train), spec, progress)
+def _split_already(spec: DataSpec, parts: Parts, progress: Progress) -> Data:
+    learned = _labelled(parts.train, spec, progress)
     dropped, remarks = learned.dropped, parts.remarks + learned.remarks
     judging: list[Images] = []
-    for folder in (parts.val, parts.test):
-        if folder:
-            judged = _labelled(read_folder(folder), spec, progress)
+    for images in (parts.val, parts.test):
+        if images:
+            judged = _labelled(images, spec, progress)
             judging.append(judged.known_as(learned.classes))
             dropped, remarks = dropped + judged.dropped, remarks + judged.remarks
     train, proxy = learned.images, judging[0]
@@ -121,19 +131,6 @@ def _split_already(spec: DataSpec, parts: Splits, progress: Progress) -> Data:
 def _no_images(spec: DataSpec) -> Images:
     pixels = torch.empty(0, spec.channels, *sides(spec.input_size), dtype=torch.uint8)
     return Images(pixels, torch.empty(0).long())
-
-
-def _of_digits(spec: DataSpec) -> Data:
-    for option, value in (("`eval_data`", spec.eval_data), ("`labels`", spec.labels)):
-        if value is not None:
-            raise BadInputError(
-                f"{option} {value} goes with images of your own, not with digits; give `data`"
-            )
-    if spec.channels not in COLOURS:
-        raise BadInputError(f"digits have 1 or 3 channels and the network takes {spec.channels}; give `data`")
-    train, rest = _split(Images(*digits(spec.input_size, spec.channels)), 0.5, spec.seed)
-    proxy, test = _split(rest, 0.5, spec.seed)
-    return Data("digits", train, proxy, test, tuple(str(n) for n in range(10)))
 
 
 def _split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
@@ -156,7 +153,7 @@ def _split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a source gave: images, names of the outputs, and what was left out."""
+    """What a list of images gave: images, names of the outputs, and what was left out."""
 
     spec: str
     images: Images
@@ -176,7 +173,7 @@ class _Found:
         return Images(self.images.pixels, number[self.images.labels])
 
 
-def _labelled(images: Source, spec: DataSpec, progress: Progress) -> _Found:
+def _labelled(images: ImageList, spec: DataSpec, progress: Progress) -> _Found:
     """As `_read`; refuses images without labels, which cannot judge."""
     found = _read(images, spec, progress)
     if not found.images.labelled:
@@ -187,8 +184,8 @@ def _labelled(images: Source, spec: DataSpec, progress: Progress) -> _Found:
     return found
 
 
-def _read(images: Source, spec: DataSpec, progress: Progress) -> _Found:
-    """All images of a source that can be decoded, with the outputs that their classes are."""
+def _read(images: ImageList, spec: DataSpec, progress: Progress) -> _Found:
+    """All images of a list that can be decoded, with the outputs that their classes are."""
     chosen: Sequence[int] = range(len(images.samples))
     if len(chosen) > spec.max_images:
         chosen = sorted(np.random.default_rng(spec.seed).permutation(len(chosen))[: spec.max_images].tolist())
@@ -227,11 +224,10 @@ def _read(images: Source, spec: DataSpec, progress: Progress) -> _Found:
     return _Found(images.spec, found_all, names, dropped, (*images.remarks, *remarks))
 
 
-def _decode(sample: Sample, size: int | tuple[int, int], channels: int = 3) -> tuple[Tensor, int] | None:
+def _decode(sample: Sample, size: int | tuple[int, int], channels: int) -> tuple[Tensor, int] | None:
     """Bytes (channels, height, width) and class number; None where the image cannot be decoded."""
     try:
-        image, label = sample(max(needed(size)))
-        return fitted(image, size, channels), label
+        return sample(size, channels)
     except BadInputError:
         raise
     except UNREADABLE:

@@ -1,6 +1,10 @@
-"""Where images come from."""
+"""One file a source of images; each defines ``SOURCE``, a ``training.source.Source``. A new file is found by
+itself.
 
-from training.sources.opening import folder_of, read_folder, source
-from training.sources.source import UNLABELLED, UNREADABLE, Sample, Source
+Those of another folder are found too where it is appended to this package's ``__path__`` before the first
+images are read.
+"""
 
-__all__ = ["UNLABELLED", "UNREADABLE", "Sample", "Source", "folder_of", "read_folder", "source"]
+from training.sources.imagefolder import read_folder
+
+__all__ = ["read_folder"]

@@ -20,9 +20,8 @@ def steps(name: str, network: str) -> list[dict[str, Any]]:
     BadInputError
         There is no such preset, or it is not made for this network.
     """
-    names = dict.fromkeys(preset for preset, _ in known())
-    if name not in names:
-        raise BadInputError(f"unknown preset {name!r}; expected {', '.join(names)} or exact")
+    if name not in names():
+        raise BadInputError(f"unknown preset {name!r}; expected {', '.join(names())} or exact")
     plans = tomllib.loads((_FOLDER / f"{name}.toml").read_text())
     if network not in plans:
         raise BadInputError(
@@ -52,6 +51,11 @@ def preset(name: str, network: Network) -> dict[str, str]:
                 raise BadInputError(f"preset {base!r}: {network.name} has no site {pattern!r}")
             chosen |= {site.id: option for site in sites}
     return chosen
+
+
+def names() -> list[str]:
+    """Every preset."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
 def known() -> list[tuple[str, str]]:

@@ -4,24 +4,24 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
-
-from training.sources.pixels import Picture
+from torch import Tensor
 
 UNLABELLED = -1  # in the place of a class number
-Sample = Callable[[int], tuple[Picture, int]]
+Sample = Callable[[int | tuple[int, int], int], tuple[Tensor, int]]
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageList:
     """Images that are read one by one.
 
     Attributes
     ----------
-    spec : as the user calls it
-    classes : names; empty where the source does not say
-    names, samples : of every image a name for people, and what reads it with its class number (or
-        ``UNLABELLED``), given how many pixels its sides need at least
+    spec : as the user calls them
+    classes : names; empty where nobody says
+    names, samples : of every image a name for people, and what reads it: given the size (a square's side, or
+        height and width) and the channels that a network takes, bytes (channels, height, width) and the class
+        number (or ``UNLABELLED``); raises one of ``UNREADABLE`` where it cannot be decoded
     threads : how many may be read at once; None leaves it to the machine
     remarks : what was left out, in sentences
     labels : class number of every image, where it is known before the image is read

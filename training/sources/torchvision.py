@@ -1,0 +1,26 @@
+"""The datasets of torchvision, by name and folder; nothing is downloaded."""
+
+from pathlib import Path
+from typing import Any
+
+from torchvision import datasets
+
+from training.images.datasets import images_of
+from training.images.image_list import ImageList
+from training.source import Source, forms
+
+
+class Torchvision(Source):
+    name = "torchvision"
+    form = "torchvision:NAME:DIR"
+
+    def open(self, spec: str) -> ImageList:
+        _, name, root = (*spec.split(":", 2), "")[:3]
+
+        def made() -> Any:
+            return getattr(datasets, name)(str(Path(root).expanduser()))
+
+        return images_of(spec, made, forms())
+
+
+SOURCE = Torchvision()
