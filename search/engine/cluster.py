@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -156,8 +156,10 @@ def local(workers: int, note: Note) -> Iterator[Client]:
     try:
         yield client
     finally:
-        client.close(timeout=_CLOSING_SECONDS)
-        cluster.close(timeout=_CLOSING_SECONDS)
+        with suppress(TimeoutError):  # workers that are at work end with their nannies, or with this process
+            client.close(timeout=_CLOSING_SECONDS)
+        with suppress(TimeoutError):
+            cluster.close(timeout=_CLOSING_SECONDS)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import optuna
 import tenacity
-from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -57,15 +56,6 @@ _beside_others = tenacity.retry(
 def storage_of(url: str) -> optuna.storages.BaseStorage:
     """The database as Optuna uses it, once a process; its tables are made where they are missing."""
     return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=_options(url)))
-
-
-@functools.cache
-@_beside_others
-def engine_of(url: str, tables: MetaData) -> Engine:
-    """The database with some tables of ours, once a process; they are made where they are missing."""
-    engine = create_engine(url, **_options(url))
-    tables.create_all(engine)
-    return engine
 
 
 def _away(error: BaseException) -> bool:

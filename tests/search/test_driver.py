@@ -1,0 +1,123 @@
+"""The driver: no plan twice, none beyond the budget, nothing left running, whatever the pool does."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from merges.network import analyse
+from merges.plan import Plan
+from search.engine.driver import Driver
+from search.engine.pool import Judged
+from search.evaluation.evaluator import Evaluation
+from search.scoring.latency import Device, Latencies
+from search.space.bounds import Limits
+from search.space.plan_space import PlanSpace
+from search.study.records import TrialRecord, reason_of
+from search.study.storage import storage_of
+from tests.networks import mixed
+from tests.recorded import cost, record
+from training.errors import SearchFailedError
+from training.progress import quiet
+
+
+class Judges:
+    """Several at once, the last one first, each with a made-up accuracy."""
+
+    size = 3
+
+    def __init__(self) -> None:
+        self.plans: dict[int, Plan] = {}
+        self.most = 0
+
+    def submit(self, number: int, plan: Plan) -> None:
+        self.plans[number] = plan
+        self.most = max(self.most, len(self.plans))
+
+    def wait(self) -> list[tuple[int, Judged]]:
+        number = max(self.plans)
+        return [(number, self.judged(self.plans.pop(number)))]
+
+    def judged(self, plan: Plan) -> Judged:
+        return Evaluation(90.0 - len(plan), None, 0.1)
+
+
+class Failing(Judges):
+    def judged(self, plan: Plan) -> Judged:
+        return ValueError("no sense")
+
+
+class Interrupted(Judges):
+    def wait(self) -> list[tuple[int, Judged]]:
+        if len(self.plans) == self.size:
+            raise KeyboardInterrupt
+        return super().wait()
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> PlanSpace:
+    network = analyse("mixed", mixed(), (3, 24, 24))
+    return PlanSpace(Latencies(network, Device.named("arm-a57", tmp_path)), quiet)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> optuna.Study:
+    storage = storage_of(f"sqlite:///{tmp_path / 'studies.db'}")
+    made = optuna.create_study(storage=storage, study_name="s", directions=["minimize", "maximize"])
+    record(made, cost(1.0), 90.0)
+    return made
+
+
+def drive(study: optuna.Study, space: PlanSpace, pool: Judges, budget: int) -> None:
+    Driver(study, space, pool, 90.0, Limits()).run(budget, quiet)
+
+
+def check(study: optuna.Study, budget: int) -> None:
+    finished = study.get_trials(states=(TrialState.COMPLETE,))
+    assert len({TrialRecord.read(trial).plan_id for trial in finished}) == len(finished) == budget
+    assert not study.get_trials(states=(TrialState.RUNNING,))
+
+
+def test_the_budget_is_met_exactly_by_several_at_once(study: optuna.Study, space: PlanSpace) -> None:
+    pool = Judges()
+    drive(study, space, pool, 7)
+    check(study, 7)
+    assert pool.most == 3
+    drive(study, space, pool, 9)
+    check(study, 9)
+
+
+def test_a_sampler_that_repeats_itself_does_not_end_the_search(study: optuna.Study, space: PlanSpace) -> None:
+    kept = dict.fromkeys(space.parameters, "keep")
+    study.sampler = optuna.samplers.PartialFixedSampler(kept, optuna.samplers.RandomSampler(seed=0))
+    drive(study, space, Judges(), 4)
+    check(study, 4)
+
+
+def test_what_a_dead_driver_left_is_tried_again(study: optuna.Study, space: PlanSpace) -> None:
+    left = study.ask(space.parameters)
+    study.ask()  # died before it had its parameters
+    drive(study, space, Judges(), 3)
+    check(study, 3)
+    plans = {TrialRecord.read(trial).plan_id for trial in study.get_trials(states=(TrialState.COMPLETE,))}
+    assert space.plan(left.params).plan_id in plans
+
+
+def test_several_failures_in_a_row_end_the_search(study: optuna.Study, space: PlanSpace) -> None:
+    with pytest.raises(
+        SearchFailedError, match="3 trials in a row failed, .*: no sense"
+    ):
+        drive(study, space, Failing(), 5)
+    check(study, 0)
+
+
+def test_an_interruption_leaves_nothing_running_and_the_next_run_goes_on(
+    study: optuna.Study, space: PlanSpace
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        drive(study, space, Interrupted(), 6)
+    check(study, 0)
+    assert {reason_of(trial) for trial in study.get_trials(states=(TrialState.FAIL,))} == {"interrupted"}
+    drive(study, space, Judges(), 6)
+    check(study, 6)
