@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from search.proxy import Proxy
 from search.samplers import DEFAULT, names
@@ -41,6 +42,21 @@ class SearchConfig:
     bank: str | None = None
     goals: tuple[str, ...] = ()
     also_targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a scheduler that others can reach without TLS: what comes from it is unpickled.
+
+        Raises
+        ------
+        BadInputError
+            It is neither on this machine nor behind TLS.
+        """
+        where = urlsplit(self.scheduler or "tls:")
+        if where.scheme != "tls" and where.hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise BadInputError(
+                f"`scheduler` is {self.scheduler!r}; expected tcp://127.0.0.1:PORT, or tls://HOST:PORT with "
+                "the certificates of Dask's configuration: whoever reaches a scheduler can run code"
+            )
 
     @classmethod
     def of(

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import optuna
 import pytest
+from distributed import LocalCluster
 from optuna.trial import TrialState
 
 from search.study.records import TrialRecord
 from search.study.storage import storage_of
 from tests.dashboard import shown
 from tests.postgres import Postgres
-from tests.program import ROOT, answer
+from tests.program import ROOT, answer, run
 
 NAME = "crew"
 SMALL = ("--model", "tests.networks:mixed", "--input-size", "24", "--teacher-epochs", "1")
@@ -122,6 +123,32 @@ def test_a_lost_database_is_said_and_the_rest_is_kept(tmp_path: Path) -> None:
     assert answer("front", "--study", NAME, "--storage", storage, home=tmp_path)["trials"] >= 2
 
 
+def test_workers_of_a_cluster_that_runs_already_judge_plans(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'studies.db'}"
+    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+        where = ("--scheduler", cluster.scheduler_address, "--storage", storage)
+        done = run("search", *SMALL, *PROXY, "--study", NAME, "--budget", 6, *where, home=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "2 workers" in done.stderr
+        assert len(cluster.scheduler.workers) == 2, "they are not ours to end"
+    check_whole(storage, 6)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("tcp://10.1.2.3:8786", "expected tcp://127.0.0.1:PORT, or tls://"),
+        ("8786", "expected tcp://127.0.0.1:PORT"),
+    ],
+)
+def test_a_scheduler_that_others_reach_is_refused_at_once(address: str, said: str, tmp_path: Path) -> None:
+    done = run("search", *SMALL, "--scheduler", address, home=tmp_path)
+    assert done.returncode == 2
+    assert f"--scheduler is '{address}'" in done.stderr
+    assert said in done.stderr
+    assert "teacher" not in done.stderr
+
+
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
     programs = Postgres.programs_here()
@@ -142,7 +169,9 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
     assert "is being run by another process" in errors
     assert "--workers" in errors
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=20)
+    _, errors = first.communicate(timeout=20)
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
     assert not trials(storage, TrialState.RUNNING)
 
 

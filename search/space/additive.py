@@ -52,6 +52,7 @@ class _Problem:
         self.model = cp_model.CpModel()
         self.solver = cp_model.CpSolver()
         self.solver.parameters.num_workers = 1
+        self.solver.parameters.catch_sigint_signal = False  # it would leave none to hear Ctrl-C
         self.solver.parameters.random_seed = 0
         worth = {
             (site, option): worth for site, found in estimates.items() for option, worth in found.items()

@@ -1,6 +1,7 @@
 """The additive problem against trying everything."""
 
 import itertools
+import signal
 from dataclasses import replace
 from itertools import islice
 
@@ -65,3 +66,15 @@ def test_more_fractions_begin_with_the_fewer() -> None:
     assert list(islice(spread(100), 6)) == list(spread(6))
     assert len(set(spread(100))) == 100
     assert list(spread(0)) == []
+
+
+def test_the_solver_leaves_ctrl_c_to_python() -> None:
+    """Its own handler would be replaced by none at all: Ctrl-C then kills the process."""
+    heard: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        least_loss({"s": {"o": OptionEstimate(1.0, 0.1)}}, 1.0)
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert heard == [signal.SIGINT]

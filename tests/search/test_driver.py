@@ -105,9 +105,7 @@ def test_what_a_dead_driver_left_is_tried_again(study: optuna.Study, space: Plan
 
 
 def test_several_failures_in_a_row_end_the_search(study: optuna.Study, space: PlanSpace) -> None:
-    with pytest.raises(
-        SearchFailedError, match="3 trials in a row failed, .*: no sense"
-    ):
+    with pytest.raises(SearchFailedError, match=r"3 trials in a row failed, .*: no sense"):
         drive(study, space, Failing(), 5)
     check(study, 0)
 
