@@ -24,17 +24,18 @@ from search.study.records import TrialRecord
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from search.space.parameters import distributions, to_plan  # noqa: E402
 
 from merges.rule import KEEP  # noqa: E402
 from search.accuracy_model import AccuracyModel  # noqa: E402
 from search.commands import terminal  # noqa: E402
+from search.config import SearchConfig  # noqa: E402
 from search.deploy.train import Training, train  # noqa: E402
-from search.evaluation.evaluator import Evaluator  # noqa: E402
+from search.prepare import prepare  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
 from search.results import front  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
-from search.run import SearchConfig, evaluator_of, search  # noqa: E402
+from search.run import search  # noqa: E402
+from search.space.plan_space import PlanSpace  # noqa: E402
 from search.study.study import finished  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 from training.progress import silent  # noqa: E402
@@ -52,18 +53,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, terminal.bars() as watch:
         home = Path(folder)
         study = search(config, f"sqlite:///{home / 'studies.db'}", home, watch, terminal.note)
-        evaluator = evaluator_of(config, home, watch, terminal.note)
+        made = prepare(config, home, watch, terminal.note)
         start = time.perf_counter()
-        model = AccuracyModel(evaluator.estimates, evaluator.untouched()["accuracy"])
+        model = AccuracyModel(made.space.estimates, made.evaluator.baseline.percent)
         process = model.fitted([(trial.params, trial.values[1]) for trial in finished(study)])
-        plans = list(random_plans(evaluator))
+        plans = list(random_plans(made.space))
         predicted = [model.predict(process, plan) for plan in plans]
         cheap = (time.perf_counter() - start) / _RANDOM
         start, progress = time.perf_counter(), watch("random plans")
         measured: list[float] = []
         for done, params in enumerate(plans):
-            plan = to_plan(evaluator.bench.network, params, evaluator.exact)
-            measured.append(evaluator.judge(plan, evaluator.latencies.score(plan), 0).percent)
+            measured.append(made.evaluator.evaluate(made.space.plan(params)).percent)
             progress(done + 1, _RANDOM)
         dear = (time.perf_counter() - start) / _RANDOM
         figure = f"Spearman {spearmanr(predicted, measured)[0]:.2f}"
@@ -91,14 +91,14 @@ def main() -> None:
     Console().print(table)
 
 
-def random_plans(evaluator: Evaluator) -> Iterator[dict[str, str]]:
+def random_plans(space: PlanSpace) -> Iterator[dict[str, str]]:
     """Plans that merge at random, few sites or many."""
     dice = np.random.default_rng(_SEED)
     for _ in range(_RANDOM):
         share = dice.uniform()
         yield {
-            site: str(dice.choice(space.choices[1:])) if dice.random() < share else KEEP
-            for site, space in distributions(evaluator.bench.network).items()
+            site: str(dice.choice(options.choices[1:])) if dice.random() < share else KEEP
+            for site, options in space.parameters.items()
         }
 
 

@@ -28,36 +28,39 @@ from search.study.records import TrialRecord
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from search.engine.claims import Claims, open_engine  # noqa: E402
-from search.engine.trials import Worker  # noqa: E402
-from search.evaluation.bounds import Limits  # noqa: E402
-
 from merges.plan import Plan  # noqa: E402
 from search.commands import terminal  # noqa: E402
-from search.evaluation.evaluator import Evaluation, Evaluator  # noqa: E402
+from search.config import SearchConfig  # noqa: E402
+from search.engine.driver import Driver  # noqa: E402
+from search.engine.pool import Here  # noqa: E402
+from search.evaluation.evaluator import Evaluation  # noqa: E402
+from search.evaluation.fine_tuned import FineTuned  # noqa: E402
 from search.pareto import hypervolume_area  # noqa: E402
+from search.prepare import prepare  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
 from search.results import front  # noqa: E402
-from search.run import SearchConfig, evaluator_of  # noqa: E402
-from search.scoring.latency import Score  # noqa: E402
+from search.samplers import make_sampler  # noqa: E402
+from search.space.bounds import Limits  # noqa: E402
 from search.study import study as studies  # noqa: E402
+from search.study.recording import study_record  # noqa: E402
+from training.blocks.store import WeightStore  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 
 _TRIALS = (15, 25, 40, 60, 100)
 _SECONDS = (60, 120, 240, 360, 480)
 
 
-class Remembering(Evaluator):
+class Remembering(FineTuned):
     """Judges every plan once; a repeated plan has the answer, and the seconds, of the first time."""
 
     known: dict[str, tuple[float, float]]
 
-    def judge(self, plan: Plan, score: Score, peak_bytes: int) -> Evaluation:
+    def evaluate(self, plan: Plan) -> Evaluation:
         if plan.plan_id not in self.known:
-            made = super().judge(plan, score, peak_bytes)
+            made = super().evaluate(plan)
             self.known[plan.plan_id] = made.percent, made.seconds
         percent, seconds = self.known[plan.plan_id]
-        return Evaluation(score, None, percent, seconds, peak_bytes)
+        return Evaluation(percent, None, seconds)
 
 
 def known(storage: str) -> dict[str, tuple[float, float]]:
@@ -124,17 +127,21 @@ def main() -> None:
         home.mkdir(parents=True, exist_ok=True)
         storage = f"sqlite:///{home / 'studies.db'}"
         config = SearchConfig(ModelConfig(), Proxy(), "arm-a57", given.trials, "auto")
-        found = evaluator_of(config, home, watch, terminal.note)
-        evaluator = Remembering(found.bench, found.latencies, found.proxy, found.store)
-        evaluator.estimates = found.estimates
+        made = prepare(config, home, watch, terminal.note)
+        evaluator = Remembering(made.bench, config.proxy, WeightStore(home / "bank"))
+        untouched = evaluator.baseline
+        problem = made.space.problem(untouched.percent, Limits())
+        record = study_record(made.bench, made.space, untouched, config.proxy, config.arguments())
         for sampler in given.samplers.split(","):
             curves[sampler] = []
             for seed in range(given.seeds):
                 name, evaluator.known = f"{sampler}-{seed}", known(storage)
-                study = studies.start(name, storage, evaluator, given.trials, {})
-                study.sampler = evaluator.sampler(sampler, seed, Limits())
-                worker = Worker(study, evaluator, Claims(open_engine(storage), name), Limits())
-                worker.run(given.trials, watch(name))
+                study = studies.start(name, storage, record)
+                first = ((preset, made.space.params(plan)) for preset, plan in made.space.first_plans())
+                studies.enqueue(study, first)
+                study.sampler = make_sampler(sampler, seed, problem)
+                driver = Driver(study, made.space, Here(evaluator), untouched.percent, Limits())
+                driver.run(given.trials, watch(name))
                 curves[sampler].append(curve(study))
     Console().print(tabled(curves, "trials", [n for n in _TRIALS if n <= given.trials], after_trials))
     Console().print(tabled(curves, "seconds", _SECONDS, after_seconds))

@@ -78,7 +78,7 @@ def main() -> None:
             setup = ModelConfig(
                 model=given.model,
                 weights=given.weights,
-                labels=given.labels,
+                with_labels=given.labels,
                 data=given.data,
                 input_size=given.input_size,
                 teacher_epochs=given.teacher_epochs,
@@ -93,7 +93,7 @@ def main() -> None:
                 training = Training(
                     given.epochs,
                     recipe,
-                    labels=True,
+                    with_labels=True,
                     rate=given.rate,
                     augment=habits_of(given.data).augment,
                     joint=_JOINT if recipe == "paper" else (),

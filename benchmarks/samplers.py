@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from merges.blocks import Block  # noqa: E402
 from search.commands import terminal  # noqa: E402
-from search.evaluation.evaluator import Evaluator  # noqa: E402
+from search.evaluation.fine_tuned import FineTuned  # noqa: E402
 from search.pareto import hypervolume_area  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
 from search.samplers import make_sampler, names  # noqa: E402
@@ -59,7 +59,7 @@ def tabulate(home: Path) -> dict[str, object]:
     with terminal.bars() as watch:
         bench = workbench(ModelConfig(), home, watch)
         latencies = Latencies(bench.network, Device.named("arm-a57", home))
-        evaluator = Evaluator(bench, latencies, Proxy(), WeightStore(home / "bank"))
+        evaluator = FineTuned(bench, Proxy(), WeightStore(home / "bank"))
         blocks = [b for b in bench.network.blocks if any(s.rule == "branch" for s in b.sites)]
         learned = {}
         for block, option in itertools.product(blocks, _OPTIONS):
