@@ -78,7 +78,7 @@ def main() -> None:
             setup = ModelConfig(
                 model=given.model,
                 weights=given.weights,
-                with_labels=given.labels,
+                labels=given.labels,
                 data=given.data,
                 input_size=given.input_size,
                 teacher_epochs=given.teacher_epochs,

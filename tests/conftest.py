@@ -15,8 +15,20 @@ from tests.program import search
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 BUILDERS = {name: getattr(networks, name) for name in ("with_batch_norm", "with_lrn", "fire", "mixed")}
 
+SLOW = (  # files whose tests start the program, a server or a browser, or learn for long
+    *("test_cli", "test_page", "test_wheel", "test_plugins", "test_boards", "test_random_networks"),
+    *("test_learning", "test_onnx_export", "test_runtimes"),
+)
+
 settings.register_profile("untimed", deadline=None)  # the first example may import a library
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``-m "not slow"`` leaves out."""
+    for item in items:
+        if item.path.name.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)
