@@ -15,9 +15,10 @@ from tests.program import search
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 BUILDERS = {name: getattr(networks, name) for name in ("with_batch_norm", "with_lrn", "fire", "mixed")}
 
-SLOW = (  # files whose tests start the program, a server or a browser, or learn for long
+SLOW = (  # files whose tests start the program, a server or a browser, or compute for long
     *("test_cli", "test_page", "test_wheel", "test_plugins", "test_boards", "test_random_networks"),
-    *("test_learning", "test_onnx_export", "test_runtimes"),
+    *("test_learning", "test_onnx_export", "test_runtimes", "test_warmstart"),
+    *("test_availability", "test_fit"),
 )
 
 settings.register_profile("untimed", deadline=None)  # the first example may import a library

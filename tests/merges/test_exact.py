@@ -1,5 +1,6 @@
 """Exact rules keep the outputs of random layers; the arithmetic behind them."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,6 +80,7 @@ def assert_exact(model: nn.Module, channels: int, rule: str, size: int = 13) -> 
     assert rule in found
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     kernels=st.tuples(st.sampled_from([1, 2, 3]), st.sampled_from([1, 3])),
@@ -115,6 +117,7 @@ class Sum(nn.Module):
         return total
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     kernels=st.lists(st.sampled_from([1, 3, 5]), min_size=1, max_size=3),
@@ -152,6 +155,7 @@ class Affine(nn.Module):
         return forms[self.order]
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     scale=st.floats(-2, 2).filter(lambda v: abs(v) > 0.1),
@@ -224,6 +228,7 @@ class Joined(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     widths=st.lists(st.integers(1, 6), min_size=2, max_size=4),

@@ -72,6 +72,7 @@ def test_the_outline_of_a_block_is_the_rebuilt_block_without_weights(network: Ne
                 }
 
 
+@pytest.mark.slow
 def test_merged_networks_answer_alike_in_onnx(network: Network, tmp_path: Path) -> None:
     images = torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
     for number in (1, -1):
@@ -102,6 +103,7 @@ def test_shared_layers_are_refused(name: str) -> None:
         assert any(isinstance(r, Refusal) and "shared" in r.reason for r in found)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     size=st.integers(16, 40),

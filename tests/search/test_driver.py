@@ -88,6 +88,7 @@ def test_the_budget_is_met_exactly_by_several_at_once(study: optuna.Study, space
     check(study, 9)
 
 
+@pytest.mark.slow
 def test_a_sampler_that_repeats_itself_does_not_end_the_search(study: optuna.Study, space: PlanSpace) -> None:
     kept = dict.fromkeys(space.parameters, "keep")
     study.sampler = optuna.samplers.PartialFixedSampler(kept, optuna.samplers.RandomSampler(seed=0))

@@ -93,6 +93,7 @@ def test_a_host_table_is_measured_once_kept_and_reused(tmp_path: Path) -> None:
     assert again.score({}).total.kind == "measured"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "network"), presets.known())
 def test_every_step_of_every_preset_fits_its_network_and_makes_it_faster(name: str, network: str) -> None:
     latencies = Latencies(structure(network, low_rank=True), Device.named("arm-a57", Path("unused")))
