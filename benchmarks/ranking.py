@@ -19,8 +19,6 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import kendalltau, spearmanr
 
-from search.study.records import TrialRecord
-
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -36,6 +34,7 @@ from search.results import front  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
 from search.run import search  # noqa: E402
 from search.space.plan_space import PlanSpace  # noqa: E402
+from search.study.records import TrialRecord  # noqa: E402
 from search.study.study import finished  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 from training.progress import silent  # noqa: E402

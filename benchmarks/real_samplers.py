@@ -23,8 +23,6 @@ from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
 
-from search.study.records import TrialRecord
-
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -43,6 +41,7 @@ from search.samplers import make_sampler  # noqa: E402
 from search.space.bounds import Limits  # noqa: E402
 from search.study import study as studies  # noqa: E402
 from search.study.recording import study_record  # noqa: E402
+from search.study.records import TrialRecord  # noqa: E402
 from training.blocks.store import WeightStore  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.space.problem import searched  # noqa: E402
 from training.workbench import structure  # noqa: E402
 
 _PLANS = 20_000
@@ -34,7 +35,7 @@ def main() -> None:
             listed = time.perf_counter()
             latencies.learn(kernels)
             measured = time.perf_counter()
-            sites = [site for site in latencies.network.sites if not site.exact]  # what a search explores
+            sites = searched(latencies.network)
             plans = [{site.id: rng.choice(site.names) for site in sites} for _ in range(_PLANS)]
             for block in latencies.network.blocks:  # every block's choices once: what a search soon knows
                 for choices in block.all_choices():

@@ -3,13 +3,17 @@
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 
 from torch import fx
 
+from merges.graph import label, layer, shared_layers
+
 KEEP = "keep"
+_SHARED = "a layer is called more than once (shared)"
 
 
 class MergeError(RuntimeError):
@@ -105,6 +109,27 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a rule applies, or nearly does.
+
+    Attributes
+    ----------
+    nodes : the graph's nodes that the rule may change, in order
+    options : without ``keep``; where there are none, the place is refused for the `reason`
+    name : in the site's id after the rule's name; the first node's label where empty
+    entry, exit : names of the nodes between which the network changes; where empty, what the first node
+        reads, and the last node
+    """
+
+    nodes: Sequence[fx.Node]
+    options: Sequence[Option]
+    reason: str = ""
+    name: str = ""
+    entry: str = ""
+    exit: str = ""
+
+
 class MergeRule(ABC):
     """One way to rewrite a place in a network. Rules hold no state.
 
@@ -125,8 +150,30 @@ class MergeRule(ABC):
     on_request: bool = False
 
     @abstractmethod
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         """All places of the rule; node shapes are in ``node.meta["shape"]``."""
+
+    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
+        """Sites at the rule's places; refusals where it has no options or a layer is shared."""
+        shared = shared_layers(graph_module)
+        return [self._site(graph_module, place, shared) for place in self.places(graph_module)]
+
+    def _site(self, graph_module: fx.GraphModule, place: Place, shared: set[str]) -> Site | Refusal:
+        nodes = place.nodes
+        labels = tuple(label(node) for node in nodes)
+        if shared & {node.name for node in nodes if layer(graph_module, node) is not None}:
+            return Refusal(self.name, labels, _SHARED)
+        if not place.options:
+            return Refusal(self.name, labels, place.reason)
+        return Site(
+            id=f"{self.name}:{place.name or labels[0]}",
+            rule=self.name,
+            nodes=tuple(node.name for node in nodes),
+            labels=labels,
+            entry=place.entry or nodes[0].all_input_nodes[0].name,
+            exit=place.exit or nodes[-1].name,
+            options=(Option(KEEP), *place.options),
+        )
 
     @abstractmethod
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:

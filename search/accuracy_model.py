@@ -1,9 +1,10 @@
-"""The accuracy of plans that are not tried yet: an additive Gaussian process over those that are.
+"""Predicts the accuracy of untried plans: an additive Gaussian process over the tried ones.
 
-The logarithm of the accuracy that a plan keeps is the sum of its options' losses, each with a prior mean in
-proportion to what is known of it before any trial, and of a part that does not add up: in size a share of
-that sum, and alike for plans that are alike. Both are Gaussian, so every trial teaches about both (Rasmussen
-and Williams, Gaussian Processes for Machine Learning, 2006, sections 2.7 and 5.4).
+A plan's loss, minus the logarithm of the share of accuracy that it keeps, is the sum of its options' losses
+and an interaction term. Each option's prior mean is proportional to its estimate before any trial; the
+interaction is proportional to the sum and correlated between similar plans. Both are Gaussian, so every
+trial teaches about both (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, sections 2.7
+and 5.4).
 """
 
 import itertools
@@ -35,7 +36,7 @@ one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 @dataclass(frozen=True)
 class _Kernel:
-    """How the losses of plans vary together; plans are rows with a one for the option of every site."""
+    """Covariance of the losses of plans; a plan is a row with a one for each site's option."""
 
     variances: np.ndarray  # of the options' losses
     rough: np.ndarray  # the options' losses as far as they add up
@@ -58,7 +59,7 @@ class _Kernel:
 
 
 class GaussianProcess:
-    """What trials teach, with one kernel and noise; the evidence says how well these explain the trials."""
+    """The posterior after some trials, for one kernel and noise, with the log evidence of the trials."""
 
     def __init__(
         self, prior: np.ndarray, kernel: _Kernel, noise: float, tried: np.ndarray, losses: np.ndarray
@@ -74,7 +75,7 @@ class GaussianProcess:
     def of(cls, prior: np.ndarray, sites: int, tried: np.ndarray, losses: np.ndarray) -> "GaussianProcess":
         """From prior means up to a common scale (options,), tried plans (trials, options) and their losses.
 
-        The part that does not add up and the noise are those with the largest evidence.
+        The size of the interaction and of the noise are those with the largest evidence.
         """
         expected = tried @ prior
         power = float(expected @ expected)
@@ -98,7 +99,7 @@ class GaussianProcess:
         return plans @ self.prior + shared @ self.weights, np.sqrt(variances)
 
     def draw(self, random: np.random.Generator, boldness: float) -> np.ndarray:
-        """Harms of the options that could be true, as far as they add up (Thompson 1933); none below 0."""
+        """A sample of the options' additive losses (Thompson sampling, 1933), at least 0."""
         taught = self.tried * self.kernel.variances
         mean = self.prior + taught.T @ self.weights
         covariance = np.diag(self.kernel.variances) - taught.T @ cho_solve(self.factor, taught)
@@ -108,7 +109,7 @@ class GaussianProcess:
         return np.maximum(drawn, 0.0)
 
     def left_out(self) -> np.ndarray:
-        """The loss of every tried plan as all the others predict it (Rasmussen and Williams, eq. 5.12)."""
+        """The loss of every tried plan, predicted from all the others (Rasmussen and Williams, eq. 5.12)."""
         inverse = cho_solve(self.factor, np.eye(len(self.tried)))
         return np.asarray(self.measured - self.weights / np.diag(inverse))
 
@@ -116,7 +117,7 @@ class GaussianProcess:
 def _added_up(
     variances: np.ndarray, tried: np.ndarray, surprise: np.ndarray, losses: np.ndarray
 ) -> np.ndarray:
-    """By how much the options' losses differ from their prior means, did they add up."""
+    """Posterior of the additive part: the options' losses minus their prior means."""
     noise = _ROUGH_NOISE**2 + (_ROUGH_SHARE * losses) ** 2
     shared = variances * tried
     return np.asarray(shared.T @ np.linalg.solve(shared @ tried.T + np.diag(noise), surprise))
@@ -135,7 +136,7 @@ class AccuracyModel:
         self._columns = {item: column for column, item in enumerate(self.items)}
 
     def rows(self, plans: Sequence[Mapping[str, str]]) -> np.ndarray:
-        """Plans with ones where they take an option (plans, options); one without worth counts as kept."""
+        """Plans as rows of ones where an option is taken (plans, options); others count as kept."""
         rows = np.zeros((len(plans), len(self.items)))
         for row, plan in zip(rows, plans, strict=True):
             for site in self._sites:
@@ -145,7 +146,7 @@ class AccuracyModel:
 
     @one_thread
     def fitted(self, tried: Sequence[tuple[Mapping[str, str], float]]) -> GaussianProcess:
-        """What plans with their accuracies (percent) teach; the untouched network loses nothing."""
+        """The posterior after plans with these accuracies (percent); the untouched network loses nothing."""
         rows = self.rows([{}, *(plan for plan, _ in tried)])
         kept = np.clip([1.0, *(accuracy / self.accuracy for _, accuracy in tried)], 1e-9, None)
         return GaussianProcess.of(
@@ -153,16 +154,16 @@ class AccuracyModel:
         )
 
     def predict(self, process: GaussianProcess, plan: Mapping[str, str]) -> float:
-        """Accuracy to expect of a plan, in percent."""
+        """Expected accuracy of a plan, in percent."""
         return self.at_best(process, plan, 0.0)
 
     def at_best(self, process: GaussianProcess, plan: Mapping[str, str], deviations: float) -> float:
-        """Accuracy of a plan whose loss is so many standard deviations below the mean, in percent."""
+        """Accuracy (percent) of a plan if its loss is this many standard deviations below the mean."""
         (loss,), (deviation,) = process.losses(self.rows([plan]))
         least = loss - deviations * np.hypot(deviation, process.noise)
         return self.accuracy * float(np.exp(-max(least, 0.0)))
 
     def left_out(self, tried: Sequence[tuple[Mapping[str, str], float]]) -> list[float]:
-        """The accuracy that is predicted for every plan from all the others."""
+        """The accuracy of every plan, predicted from all the others (percent)."""
         _, *losses = self.fitted(tried).left_out()
         return [self.accuracy * float(np.exp(-loss)) for loss in losses]

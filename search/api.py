@@ -1,4 +1,4 @@
-"""What the commands do, for Python: search, front, plan, merged, train, export.
+"""The commands as Python functions: search, front, plan, merged, train, export.
 
 Fields have the names of the commands' flags (``max_latency`` is ``--max-latency``) and their defaults.
 """
@@ -23,23 +23,19 @@ from search.study import study as studies
 from search.study.records import StudyRecord
 from search.study.storage import database
 from training.blocks.store import WeightStore
-from training.progress import Note, Watch, silent
+from training.progress import Note, Watch, silent, unsaid
 from training.workbench import workbench
 
 _HOME = Path("studies")
 
 
-def _unsaid(text: str) -> None:
-    """Tell nobody."""
-
-
 @dataclass(frozen=True)
 class Study:
-    """A study that ``search`` made or continued; one of earlier is opened by its name.
+    """A study made by ``search``, or an existing one given by its name.
 
     Attributes
     ----------
-    name : as ``front --study`` takes it
+    name : the study's name, as for ``front --study``
     home : folder of studies, teachers and learned layers
     storage : URL of the database; None for SQLite in `home`
     """
@@ -50,7 +46,7 @@ class Study:
 
     @property
     def url(self) -> str:
-        """Of the database."""
+        """URL of the database."""
         return database(self.storage, self.home)
 
 
@@ -58,24 +54,24 @@ def search(
     home: str | Path = _HOME,
     storage: str | None = None,
     watch: Watch = silent,
-    note: Note = _unsaid,
+    note: Note = unsaid,
     **fields: Any,
 ) -> Study:
-    """Search the merges of a network that are fast on a target and keep its accuracy.
+    """Search for merges that make a network fast on a target and keep its accuracy.
 
     Parameters
     ----------
     home : folder of studies, teachers and learned layers
     storage : URL of the study database; None for SQLite in `home`
-    watch, note : hear how far the work is, and what is to be said
-    fields : of the command ``search``: model="resnet18", data="imagefolder:photos", budget=50 ...
+    watch, note : called with progress, and with messages
+    fields : options of the command ``search``: model="resnet18", data="imagefolder:photos", budget=50 ...
 
     Raises
     ------
     BadInputError, TargetError, UnknownKernelError
-        Something that was asked for cannot be had; nothing was trained.
+        The request cannot be met; nothing was trained.
     SearchFailedError
-        Trials fail again and again, none finished, or the database was lost.
+        Trials kept failing, none finished, or the database was lost.
     """
     home = Path(home)
     found = run.search(SearchConfig.of(**fields), database(storage, home), home, watch, note)
@@ -110,15 +106,15 @@ def plan(
     Raises
     ------
     BadInputError
-        Not exactly one of the four was given, or no plan fulfils it.
+        Not exactly one of the four is given, or no plan meets it.
     """
     opened = studies.open_study(study.name, study.url)
     point = fronts.select(fronts.read(opened), trial, max_drop, max_latency, speedup)
     return PlanFile.of_trial(opened, point)
 
 
-def merged(study: Study, plan: PlanFile, watch: Watch = silent, note: Note = _unsaid) -> fx.GraphModule:
-    """A plan's network with the weights that the study judged it with: learned layers, shortly fine-tuned.
+def merged(study: Study, plan: PlanFile, watch: Watch = silent, note: Note = unsaid) -> fx.GraphModule:
+    """A plan's network with the weights that the study judged: learned layers after a short fine-tune.
 
     Returns
     -------
@@ -142,15 +138,15 @@ def train(
     out: str | Path,
     home: str | Path = _HOME,
     watch: Watch = silent,
-    note: Note = _unsaid,
+    note: Note = unsaid,
     **fields: Any,
 ) -> Trained:
-    """Train a plan's network fully; the same call again goes on after the last finished epoch.
+    """Train a plan's network fully; the same call resumes after the last finished epoch.
 
     Parameters
     ----------
     out : folder of the run: checkpoints, weights, result
-    fields : of the command ``train``: epochs=10, recipe="ours", data="imagefolder:photos" ...
+    fields : options of the command ``train``: epochs=10, recipe="ours", data="imagefolder:photos" ...
 
     Raises
     ------
@@ -167,7 +163,7 @@ def export(
     threads: int = 1,
     home: str | Path = _HOME,
     watch: Watch = silent,
-    note: Note = _unsaid,
+    note: Note = unsaid,
 ) -> Exported:
     """Write a trained run as ONNX, check its answers, and time it beside the original on this machine.
 

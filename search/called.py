@@ -1,4 +1,4 @@
-"""How the program was called: as people shall call it again."""
+"""The name under which the program was called, for commands that it prints."""
 
 import sys
 from pathlib import Path
@@ -11,10 +11,10 @@ def called() -> str:
 
 
 def example(*commands: str) -> str:
-    """Commands that show how something is used, as the end of its help."""
+    """The example at the end of a command's help."""
     return "Example: " + "; ".join(f"{called()} {command}" for command in commands)
 
 
 def next_steps(*commands: str) -> str:
-    """Commands to go on with, for people."""
+    """The commands that come next, to be printed."""
     return "\n".join(("Next:", *(f"  {called()} {command}" for command in commands)))

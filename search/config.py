@@ -1,4 +1,4 @@
-"""What a search is asked for."""
+"""The settings of a search."""
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,12 +20,18 @@ from training.sizes import Shape, written
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """A network, a target, and what may be spent on the search.
+    """A network, a target, and the budget of the search.
 
-    With `proxy_seconds`, the proxy takes as many steps as fit into them. `scheduler` is the address of
-    a Dask cluster whose workers judge plans. `bank` is the address of learned
-    layers, elsewhere than in the program's home. `goals` are objectives beside latency and accuracy, and
-    `also_targets` targets whose latencies are objectives too.
+    Attributes
+    ----------
+    setup : the network, its weights and images
+    proxy : how a plan is judged
+    budget : finished trials
+    scheduler : address of a Dask cluster whose workers judge plans
+    proxy_seconds : a trial's time; the proxy takes as many steps as fit into it
+    bank : where learned layers are kept, if not in the program's home
+    goals : objectives beside latency and accuracy
+    also_targets : targets whose latencies are objectives too
     """
 
     setup: ModelConfig
@@ -49,7 +55,7 @@ class SearchConfig:
         Raises
         ------
         BadInputError
-            It is neither on this machine nor behind TLS.
+            The address is neither on this machine nor behind TLS.
         """
         where = urlsplit(self.scheduler or "tls:")
         if where.scheme != "tls" and where.hostname not in ("127.0.0.1", "localhost", "::1"):
@@ -73,12 +79,12 @@ class SearchConfig:
         max_params: float | None = None,
         **more: Any,
     ) -> "SearchConfig":
-        """From fields named as the flags of ``search``, with their defaults.
+        """Make a config from fields named like the flags of ``search``, with the same defaults.
 
         Raises
         ------
         BadInputError
-            A field is unknown, its value is not possible, or two of them exclude each other.
+            A field is unknown, has an impossible value, or excludes another.
         """
         targets = list(dict.fromkeys([target] if isinstance(target, str) else target))
         setup, rest = _split(more, ModelConfig.model_fields)
@@ -108,12 +114,12 @@ class SearchConfig:
         )
 
     def arguments(self) -> dict[str, Any]:
-        """What a study records of them beside its setup."""
+        """The settings that a study records beside its setup."""
         recorded = ("proxy_seconds", "budget", "sampler", "target", "proxy", "limits")
         return {name: value for name, value in asdict(self).items() if name in recorded}
 
     def study_name(self, shape: Shape) -> str:
-        """The study's name: the one given, or one of network, targets, data and the input's `shape`."""
+        """The study's name: as given, or made of network, targets, data and input `shape`."""
         if self.name:
             return self.name
         data = self.setup.data if self.setup.data != NO_DATA else self.setup.eval_data or "zero-shot"
@@ -125,6 +131,6 @@ class SearchConfig:
 
 
 def _split(given: Mapping[str, Any], names: Container[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fields of some names, None left out (their own default counts), and the others."""
+    """Fields with these names (those that are None left out), and the other fields."""
     named = {name: value for name, value in given.items() if name in names and value is not None}
     return named, {name: value for name, value in given.items() if name not in names}

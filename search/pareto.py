@@ -1,4 +1,4 @@
-"""What plans dominate: one another, and the area between their front, the slowest latency and no accuracy."""
+"""Pareto fronts of latency and accuracy, their hypervolume, and expected improvements of it."""
 
 from collections.abc import Iterable, Sequence
 from statistics import NormalDist
@@ -9,7 +9,7 @@ _QUANTILES = NormalDist().quantiles(65)
 
 
 def hypervolume_area(plans: Iterable[tuple[float, float]], slowest_ms: float) -> float:
-    """Area that some (latency ms, accuracy) dominate, in milliseconds times percent."""
+    """Area dominated by points (latency ms, accuracy), in milliseconds times percent."""
     area, floor = 0.0, 0.0
     for latency_ms, accuracy in pareto_front(plans):
         area += max(slowest_ms - latency_ms, 0.0) * (accuracy - floor)
@@ -18,7 +18,7 @@ def hypervolume_area(plans: Iterable[tuple[float, float]], slowest_ms: float) ->
 
 
 def pareto_front(plans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The (latency ms, accuracy) that no other dominates, fastest first."""
+    """The points (latency ms, accuracy) that no other dominates, fastest first."""
     front: list[tuple[float, float]] = []
     for latency_ms, accuracy in sorted(plans, key=lambda plan: (plan[0], -plan[1])):
         if not front or accuracy > front[-1][1]:
@@ -35,10 +35,10 @@ def expected_gains(
     accuracy: float,
     least_accuracy: float,
 ) -> np.ndarray:
-    """What plans are expected to add to the area that a front dominates, in milliseconds times percent.
+    """Expected growth of the area that a front dominates, for each plan (milliseconds times percent).
 
-    Their latencies (plans,) are known; of `accuracy` they keep exp(-loss), a normal with such means and
-    deviations (plans,). Less than `least_accuracy` counts for nothing.
+    Latencies (plans,) are known; accuracies are `accuracy` times exp(-loss), where losses are normal with
+    these means and deviations (plans,). Accuracy below `least_accuracy` counts for nothing.
     """
     floors = np.array([0.0, *(reached for _, reached in front)])
     ends = np.array([*(latency_ms for latency_ms, _ in front), slowest_ms])
@@ -53,10 +53,10 @@ def expected_gains(
 
 
 def costs_of(values: Sequence[float]) -> list[float]:
-    """Of a trial's values, those that shall be small: latency, then its goals."""
+    """Those of a trial's values that are minimised: latency, then its goals."""
     return [values[0], *values[2:]]
 
 
 def no_more(ours: Sequence[float], theirs: Sequence[float]) -> bool:
-    """Whether no cost is larger than the other's."""
+    """Whether every cost is at most the other's."""
     return all(a <= b for a, b in zip(ours, theirs, strict=True))

@@ -1,4 +1,4 @@
-"""What a search works with: a teacher with its images, the plans of its network, and what judges them."""
+"""Prepares a search: the teacher and its images, the space of plans, and their evaluator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from training.workbench import Workbench, workbench
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that a search needs beside its study."""
+    """Everything a search needs besides its study."""
 
     bench: Workbench
     space: PlanSpace
@@ -37,14 +37,14 @@ def prepare(
     note: Note,
     trained: Mapping[str, Tensor] | None = None,
 ) -> Prepared:
-    """Load the network and its images, train a teacher where there is none, and measure what is not known.
+    """Load the network and images, train a teacher if it has no weights, and measure unknown kernels.
 
-    `trained` are the teacher's weights where another process has trained it.
+    `trained` are the teacher's weights, if another process has trained it.
 
     Raises
     ------
     BadInputError, TargetError, UnknownKernelError
-        Something that was asked for cannot be had; nothing was trained.
+        The request cannot be met; nothing was trained.
     """
     store = WeightStore(config.bank or home / "bank")
     store.check()

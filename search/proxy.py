@@ -1,18 +1,18 @@
-"""What judging a plan costs, and which accuracy counts."""
+"""The proxy: how a plan is judged, and which accuracy counts."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """The stated, fixed cost of judging one plan.
+    """The fixed effort spent on judging one plan.
 
     Attributes
     ----------
-    bank_images, bank_steps : images and steps with which each block is learned once
-    relearn_steps : steps a block in the pass from bottom to top
-    finetune_steps, batch, rate : of the whole network towards the teacher's answers
-    metric : accuracy that counts, an attribute of ``Accuracy``
+    bank_images, bank_steps : images and steps for learning each block once
+    relearn_steps : steps per block in a trial's pass from bottom to top
+    finetune_steps, batch, rate : of fine-tuning the whole network towards the teacher's answers
+    metric : the accuracy to maximise, an attribute of ``Accuracy``
     """
 
     bank_images: int = 96
@@ -24,9 +24,9 @@ class Proxy:
     metric: str = "expected"
 
     def describe(self) -> str:
-        """One sentence for people."""
+        """The proxy in one sentence."""
         return (
             f"blocks learned once on {self.bank_images} images x {self.bank_steps} steps; "
-            f"a trial relearns them from bottom to top ({self.relearn_steps} steps a block), "
+            f"a trial relearns them from bottom to top ({self.relearn_steps} steps per block), "
             f"then fine-tunes the whole network for {self.finetune_steps} steps of {self.batch} images"
         )

@@ -1,4 +1,4 @@
-"""The main job: load, measure, search. Reads top to bottom."""
+"""The main job, from top to bottom: load, measure, search."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,14 +32,14 @@ _GUESSING = 1.5
 
 
 def search(config: SearchConfig, storage: str, home: Path, watch: Watch, note: Note) -> optuna.Study:
-    """Run or continue a study until it has as many finished trials as the budget says.
+    """Run or continue a study until it has `config.budget` finished trials.
 
     Raises
     ------
     BadInputError, TargetError, UnknownKernelError
-        Something that was asked for cannot be had; nothing was trained.
+        The request cannot be met; nothing was trained.
     SearchFailedError
-        Trials fail again and again, none finished, or the database was lost.
+        Trials kept failing, none finished, or the database was lost.
     """
     study.check_storage(storage)
     if config.name:
@@ -66,14 +66,14 @@ def search(config: SearchConfig, storage: str, home: Path, watch: Watch, note: N
         with _pool(config, made, home, note) as pool:
             _driver(running, made, pool, config, lock).run(config.budget, watch("trials"))
         _account_for(running, config.budget, note)
-        _foretell(running, made)
+        _record_accuracy_model(running, made)
     return running
 
 
 def _driver(
     running: optuna.Study, made: Prepared, pool: Pool, config: SearchConfig, lock: OnlyDriver
 ) -> Driver:
-    """Another seed every time that a study is continued: the same plans need not be drawn again."""
+    """The driver; its sampler gets a new seed each time the study is continued, so as not to repeat plans."""
     untouched = made.evaluator.baseline.percent
     problem = made.space.problem(untouched, config.limits)
     running.sampler = make_sampler(config.sampler, config.setup.seed + len(running.trials), problem)
@@ -83,7 +83,7 @@ def _driver(
 
 @contextmanager
 def _pool(config: SearchConfig, made: Prepared, home: Path, note: Note) -> Iterator[Pool]:
-    """Where plans are judged."""
+    """The pool that judges plans: this process, or many workers."""
     if config.setup.zero_shot or (config.workers == 1 and not config.scheduler):
         yield Here(made.evaluator)
         return
@@ -101,7 +101,7 @@ def _pool(config: SearchConfig, made: Prepared, home: Path, note: Note) -> Itera
 def _proxy(
     seconds: float, evaluator: FineTuned, made: Prepared, begun: StudyRecord | None, note: Note
 ) -> Proxy:
-    """The proxy with as many steps as fit into `seconds`, or as the study that is continued has."""
+    """The proxy with as many steps as fit into `seconds`, or as many as the continued study used."""
     if not begun:
         return paced(evaluator, made.space.estimates, seconds, note)
     earlier = begun.arguments["proxy_seconds"], begun.proxy.finetune_steps
@@ -109,7 +109,7 @@ def _proxy(
 
 
 def _first_plans(config: SearchConfig, made: Prepared) -> list[tuple[str, dict[str, str]]]:
-    """What a study's first trials are, each with its preset's name or an empty one."""
+    """A study's first plans, each with the name of its preset (empty for none)."""
     found = made.space.first_plans()
     if config.setup.zero_shot:
         found = zero_shot.plans(made.space.estimates, config.budget)
@@ -117,35 +117,35 @@ def _first_plans(config: SearchConfig, made: Prepared) -> list[tuple[str, dict[s
 
 
 def _account_for(running: optuna.Study, budget: int, note: Note) -> None:
-    """Say so where a search ended before its budget was met.
+    """Say why a search ended before its budget was met.
 
     Raises
     ------
     SearchFailedError
-        It has no finished trial at all.
+        No trial finished.
     """
     count = len(study.finished(running))
     if count >= budget:
         return
     refused = running.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
     why = f", the last: {reason_of(refused[-1])}" if refused else ""
-    text = f"ended after {count} of {budget} trials: no other plan was found that is worth training{why}"
+    text = f"ended after {count} of {budget} trials: found no other plan worth training{why}"
     if not count:
         raise SearchFailedError(f"{text}; widen the limits, or offer more sites")
     note(text)
 
 
-def _foretell(running: optuna.Study, made: Prepared) -> None:
-    """Record how well the accuracy model ranks plans that it has not seen, where there are enough."""
+def _record_accuracy_model(running: optuna.Study, made: Prepared) -> None:
+    """Record how well the accuracy model ranks plans that it has not seen, given enough trials."""
     tried = [(trial.params, trial.values[1]) for trial in study.finished(running)]
     if len(tried) >= ENOUGH_PLANS:
-        foretold = AccuracyModel(made.space.estimates, made.evaluator.baseline.percent).left_out(tried)
-        spearman = float(spearmanr(foretold, [reached for _, reached in tried])[0])
+        predicted = AccuracyModel(made.space.estimates, made.evaluator.baseline.percent).left_out(tried)
+        spearman = float(spearmanr(predicted, [reached for _, reached in tried])[0])
         write_accuracy_model(running, spearman, len(tried))
 
 
 def warn_of_guessing(record: StudyRecord, note: Note) -> None:
-    """Say so where the untouched network answers no better than chance: what is judged then means nothing."""
+    """Warn if the untouched network is no better than chance: accuracies of plans then mean nothing."""
     right = record.baseline.accuracies.top1 if record.baseline.accuracies else 100.0
     if right <= _GUESSING * 100 / record.classes:
         note(

@@ -1,4 +1,4 @@
-"""What accuracies and goals are called in tables, and how values are written."""
+"""How accuracies and goals are titled in tables, and how values are written."""
 
 METRICS = {"expected": "expected top-1", "top1": "top-1", "top5": "top-5"}
 KEPT = "kept"  # what judges where no image does
@@ -7,5 +7,5 @@ PARAMETERS = "parameters (M)"
 
 
 def readable(value: float) -> str:
-    """Two decimals, or three digits of what is smaller than a tenth."""
+    """Two decimals, or three digits below a tenth."""
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3g}"

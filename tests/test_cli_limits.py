@@ -23,7 +23,7 @@ def test_no_plan_beyond_a_limit_is_trained(tmp_path: Path) -> None:
     assert len(finished) == 6
     assert all(trial.values[0] <= 0.6 * untouched for trial in finished)
     pruned = study.get_trials(states=(TrialState.PRUNED,))
-    assert any("more than `max_latency` 60%" in reason_of(trial) for trial in pruned)
+    assert any("exceeds `max_latency` 60%" in reason_of(trial) for trial in pruned)
 
 
 def test_a_search_that_runs_out_of_plans_says_so(tmp_path: Path) -> None:

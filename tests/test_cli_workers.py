@@ -14,7 +14,9 @@ import optuna
 import pytest
 from distributed import LocalCluster
 from optuna.trial import TrialState
+from sqlalchemy import create_engine, text
 
+from search.engine.one_driver import OnlyDriver
 from search.study.records import TrialRecord
 from search.study.storage import storage_of
 from tests.dashboard import shown
@@ -46,10 +48,14 @@ def trials(storage: str, *states: TrialState) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=states or None)
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 240) -> None:
+def wait_for(
+    what: Callable[[], bool], program: subprocess.Popen[str] | None = None, seconds: float = 240
+) -> None:
+    """Until it is so, while the program runs."""
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "it took too long"
+        assert program is None or program.poll() is None, program.communicate()[1]
         time.sleep(0.2)
 
 
@@ -84,7 +90,7 @@ def ended(programs: list[subprocess.Popen[str]]) -> None:
 def test_sqlite_serves_four_workers(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
     program = start(tmp_path, 16, 4, storage)
-    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 3)
+    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 3, program)
     os.kill(workers_of(program)[0], signal.SIGKILL)
     ended([program])
     check_whole(storage, 16)
@@ -93,14 +99,14 @@ def test_sqlite_serves_four_workers(tmp_path: Path) -> None:
 def test_ctrl_c_stops_all_workers_soon(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
     program = start(tmp_path, 500, 2, storage)
-    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 2)
+    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 2, program)
     workers = workers_of(program)
     start_of_end = time.monotonic()
     for pid in (program.pid, *workers):  # a terminal sends it to all of them
         os.kill(pid, signal.SIGINT)
     _, errors = program.communicate(timeout=20)
     assert time.monotonic() - start_of_end < 10  # three seconds, on cores that nobody else loads
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), seconds=10)
     assert program.returncode == 1
     assert "interrupted" in errors
     assert "Traceback" not in errors
@@ -111,7 +117,7 @@ def test_a_lost_database_is_said_and_the_rest_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "studies.db"
     storage = f"sqlite:///{path}"
     program = start(tmp_path, 500, 1, storage)
-    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 2)
+    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 2, program)
     shutil.copy(path, tmp_path / "copy.db")
     path.write_bytes(b"no database any more" * 1000)
     _, errors = program.communicate(timeout=120)
@@ -159,10 +165,20 @@ def postgres() -> Iterator[Postgres]:
     server.remove()
 
 
+def test_a_process_takes_few_connections_of_a_server(postgres: Postgres) -> None:
+    with OnlyDriver(NAME, postgres.url) as lock, create_engine(postgres.url).connect() as looking:
+        for _ in range(30):
+            trials(postgres.url)
+            lock.renew()
+        ours = "backend_type = 'client backend' and pid <> pg_backend_pid()"  # not the one that looks
+        count = text(f"select count(*) from pg_stat_activity where {ours}")
+        assert looking.execute(count).scalar_one() <= 3
+
+
 def test_a_second_driver_is_refused(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
     first = start(tmp_path, 500, 1, storage)
-    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 1)
+    wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 1, first)
     second = start(tmp_path, 500, 1, storage)
     _, errors = second.communicate(timeout=120)
     assert second.returncode == 2
@@ -180,18 +196,18 @@ def test_postgres_serves_a_search_through_deaths_of_workers_server_and_driver(
 ) -> None:
     budget, dice = 40, random.Random(0)
     program = start(tmp_path, budget, 8, postgres.url)
-    wait_for(lambda: len(trials(postgres.url, TrialState.COMPLETE)) >= 1)
+    wait_for(lambda: len(trials(postgres.url, TrialState.COMPLETE)) >= 1, program)
     for pid in dice.sample(workers_of(program), 3):
         time.sleep(dice.uniform(0.2, 1))
         os.kill(pid, signal.SIGKILL)
     postgres.stop()
     time.sleep(2)
     postgres.start()
-    wait_for(lambda: len(trials(postgres.url, TrialState.COMPLETE)) >= 12)
+    wait_for(lambda: len(trials(postgres.url, TrialState.COMPLETE)) >= 12, program)
     workers = workers_of(program)
     program.kill()
     program.communicate(timeout=20)
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 30)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), seconds=30)
     before = {trial.number for trial in trials(postgres.url, TrialState.COMPLETE)}
     ended([start(tmp_path, budget, 2, postgres.url)])
     check_whole(postgres.url, budget)

@@ -23,18 +23,8 @@ ROOMS = {  # each imports those before it
     ),
     "search": (
         *("called", "pareto", "titles", "proxy", "scoring", "space", "accuracy_model", "samplers"),
-        *(
-            "evaluation",
-            "config",
-            "prepare",
-            "study",
-            "results",
-            "deploy",
-            "engine",
-            "run",
-            "api",
-            "commands",
-        ),
+        *("evaluation", "config", "prepare", "study", "results", "deploy", "engine"),
+        *("run", "api", "commands"),
     ),
 }
 

@@ -11,6 +11,10 @@ def quiet(done: int, total: int) -> None:
     """A progress that shows nothing."""
 
 
+def unsaid(text: str) -> None:
+    """A note that nobody reads."""
+
+
 def silent(what: str) -> Progress:
     """A watch that shows nothing."""
     return quiet

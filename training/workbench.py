@@ -21,7 +21,7 @@ from training.data.preprocess import Preprocess
 from training.errors import BadInputError
 from training.images.augment import changed
 from training.metrics import Accuracy, evaluate
-from training.progress import Progress, Watch
+from training.progress import Note, Progress, Watch, unsaid
 from training.sizes import Shape, Size, plane
 from training.source import habits_of
 
@@ -115,7 +115,7 @@ def workbench(
     home: Path,
     watch: Watch,
     check: Callable[[Network], object] = lambda network: None,
-    note: Callable[[str], None] = lambda text: None,
+    note: Note = unsaid,
     trained: Mapping[str, Tensor] | None = None,
 ) -> Workbench:
     """Load the images and the teacher (trained on first use where it has no weights).
@@ -162,9 +162,7 @@ def workbench(
     return Workbench(setup, network, images, loaded.preprocess, loaded.model, loaded.free)
 
 
-def _images(
-    setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, note: Callable[[str], None]
-) -> Data:
+def _images(setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, note: Note) -> Data:
     """The images, and a word about them before anything begins."""
     images = load_images(_data_spec(setup, loaded.input_shape), progress)
     if len(images.train) or len(images.test):

@@ -49,7 +49,7 @@ def canonical(
     simplify(made)
     label_nodes(made, model)
     tidy(made)
-    return made.to(precision).eval()
+    return made.eval()
 
 
 def _returned(program: ExportedProgram) -> list[Any]:

@@ -91,7 +91,7 @@ class Reading:
         """
         images = example_images(self.input_shape, 2)
         wanted = in_double(self.model, images)
-        exact = self.graph(torch.float64)
+        exact = self.graph(torch.float64).double()
         fold(exact, self.input_shape)
         got = None if wanted is None else in_double(exact, images)
         return float("inf") if wanted is None or got is None else worst(got, wanted)

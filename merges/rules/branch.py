@@ -12,6 +12,7 @@ Formula     branch merging, DeepRebirth section 3.2. Each remaining branch makes
 """
 
 import itertools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, fx, nn
@@ -24,22 +25,20 @@ from merges.graph import (
     find,
     label,
     layer,
-    shared_layers,
     tidy,
 )
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site
+from merges.rule import MergeRule, Option, Place, Site
 
 
 class Branch(MergeRule):
     name = "branch"
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        nodes = (node for node in graph_module.graph.nodes if len(concatenated(node) or []) > 1)
-        return [self._site(graph_module, node, shared) for node in nodes]
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
+        for cat in graph_module.graph.nodes:
+            if len(concatenated(cat) or []) > 1:
+                yield self._place(graph_module, cat)
 
-    def _site(self, graph_module: fx.GraphModule, cat: fx.Node, shared: set[str]) -> Site | Refusal:
+    def _place(self, graph_module: fx.GraphModule, cat: fx.Node) -> Place:
         chains = [chain_back(part) for part in concatenated(cat) or []]
         fork = chains[0][1]
         members = [node for nodes, _ in chains for node in nodes]
@@ -55,8 +54,7 @@ class Branch(MergeRule):
             options = groupings(arms_of(graph_module, cat))
         convs = [label(n) for n in members if isinstance(layer(graph_module, n), nn.Conv2d)]
         start = _common_start([name.replace("/", ".").split(".") for name in convs])
-        nodes, name = (*members, cat), ".".join(start) or cat.name
-        return place(graph_module, self.name, nodes, options, shared, name=name, entry=fork, reason=reason)
+        return Place((*members, cat), options, reason, name=".".join(start) or cat.name, entry=fork.name)
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         assert isinstance(option, Grouping)

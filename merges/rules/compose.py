@@ -9,12 +9,13 @@ Formula     W[o, i, q s + t] = sum over m of W2[o, m, q] W1[m, i, t], b = b2 + s
             padding p1 + p2 s1. A mean and a 1x1 convolution commute
 """
 
+from collections.abc import Iterator
+
 from torch import fx, nn
 
 from merges.convs import composed, composed_weights, pooling_as_conv, why_not_composed
-from merges.graph import bypass, find, label, layer, shared_layers, tidy
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site, Stage
+from merges.graph import bypass, find, label, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site, Stage
 from merges.sizes import sides
 
 _ONE, _SWAP = Option("one convolution"), Option("pool first")
@@ -28,19 +29,14 @@ class Compose(MergeRule):
     exact = True
     stage = Stage.EXACT
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for node in graph_module.graph.nodes:
             pair = _pair(graph_module, node)
             if pair is None:
                 continue
             first = node.all_input_nodes[0]
-            options, name = _options(first, node, *pair), label(node)
-            nodes = (first, node)
-            reason = "" if options else _reason(*pair)
-            found.append(place(graph_module, self.name, nodes, options, shared, name=name, reason=reason))
-        return found
+            options = _options(first, node, *pair)
+            yield Place((first, node), options, "" if options else _reason(*pair), name=label(node))
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node = find(block, site.nodes[1])

@@ -7,11 +7,13 @@ Conditions  the convolution feeds the norm alone; neither layer is called twice;
 Formula     W' = g W, b' = g (b - mean) + beta with g = gamma / sqrt(var + eps), eps the layer's own
 """
 
+from collections.abc import Iterator
+
 from torch import fx, nn
 
 from merges.algebra import fold_norm
-from merges.graph import bypass, find, label, layer, shared_layers, tidy
-from merges.rule import KEEP, MergeRule, Option, Refusal, Site, Stage
+from merges.graph import bypass, find, label, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site, Stage
 
 
 class FoldNorm(MergeRule):
@@ -19,42 +21,23 @@ class FoldNorm(MergeRule):
     exact = True
     stage = Stage.ALWAYS
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for norm in graph_module.graph.nodes:
             if not isinstance(layer(graph_module, norm), nn.BatchNorm2d):
                 continue
             conv = norm.all_input_nodes[0]
-            reason = self._refuse(graph_module, conv, norm, shared)
-            if reason:
-                found.append(Refusal(self.name, (label(norm),), reason))
-                continue
-            found.append(
-                Site(
-                    id=f"{self.name}:{label(norm)}",
-                    rule=self.name,
-                    nodes=(conv.name, norm.name),
-                    labels=(label(conv), label(norm)),
-                    entry=conv.all_input_nodes[0].name,
-                    exit=norm.name,
-                    options=(Option(KEEP), Option("fold")),
-                )
-            )
-        return found
+            reason = self._refused(graph_module, conv, norm)
+            nodes = (norm,) if reason else (conv, norm)
+            yield Place(nodes, [] if reason else [Option("fold")], reason, name=label(norm))
 
-    def _refuse(
-        self, graph_module: fx.GraphModule, conv: fx.Node, norm: fx.Node, shared: set[str]
-    ) -> str | None:
+    def _refused(self, graph_module: fx.GraphModule, conv: fx.Node, norm: fx.Node) -> str:
         if not isinstance(layer(graph_module, conv), nn.Conv2d):
             return f"{label(conv)} before it is no convolution"
         if len(conv.users) > 1:
             return f"{label(conv)} before it also feeds another layer"
-        if {conv.name, norm.name} & shared:
-            return "the layer is called more than once (shared)"
         if getattr(layer(graph_module, norm), "running_var", None) is None:
             return "the norm keeps no running statistics"
-        return None
+        return ""
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         conv_node, norm_node = (find(block, name) for name in site.nodes)

@@ -8,12 +8,13 @@ Formula     LayerMerge (Kim et al. 2024): without the activation the two are one
             moves to the input (p1 + p2 s1), which changes the border only. It starts as the composed kernel
 """
 
+from collections.abc import Iterator
+
 from torch import fx, nn
 
 from merges.convs import composed, composed_weights, is_plain
-from merges.graph import bypass, find, layer, shared_layers, tidy
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site
+from merges.graph import bypass, find, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site
 
 _DROP = Option("drop activation")
 
@@ -21,14 +22,11 @@ _DROP = Option("drop activation")
 class Linearise(MergeRule):
     name = "linearise"
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for node in graph_module.graph.nodes:
             chain = _chain(graph_module, node)
             if chain is not None and _pays(graph_module, chain):
-                found.append(place(graph_module, self.name, chain, [_DROP], shared))
-        return found
+                yield Place(chain, [_DROP])
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node = find(block, site.nodes[0])

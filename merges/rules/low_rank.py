@@ -9,15 +9,15 @@ Formula     Tucker-2 of the kernel (Kim et al. 2016), the paper's ``-Tucker`` va
             multiples of 4. Factors whatever stands there after all other rules of a plan
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
 
 from merges.algebra import truncated_svd, tucker2
 from merges.convs import make_conv
-from merges.graph import bypass, find, insert_after, layer, shared_layers, tidy
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site, Stage
+from merges.graph import bypass, find, insert_after, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site, Stage
 
 _SHARES = (0.75, 0.5, 0.25)
 _MULTIPLE = 4
@@ -37,16 +37,13 @@ class LowRank(MergeRule):
     inherits = True
     on_request = True
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for node in graph_module.graph.nodes:
             module = layer(graph_module, node)
             if not isinstance(module, nn.Linear) and not _is_spatial(module):
                 continue
             options = [_Rank(f"rank {share}", share) for share in _SHARES if _ranks(module, share)]
-            found.append(place(graph_module, self.name, (node,), options, shared, reason=_TOO_DEAR))
-        return found
+            yield Place((node,), options, _TOO_DEAR)
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         assert isinstance(option, _Rank)

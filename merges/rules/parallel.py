@@ -9,6 +9,7 @@ Formula     rows of a matrix product are independent (horizontal fusion, as in T
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import networkx
 import torch
@@ -16,9 +17,8 @@ from torch import fx, nn
 
 from merges.convs import is_plain, make_conv
 from merges.functions import cut
-from merges.graph import find, fresh_name, label, layer, shared_layers, tidy, with_activation
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site, Stage
+from merges.graph import find, fresh_name, label, layer, tidy, with_activation
+from merges.rule import MergeRule, Option, Place, Site, Stage
 
 _ONE = Option("one convolution, split")
 
@@ -28,13 +28,9 @@ class Parallel(MergeRule):
     exact = True
     stage = Stage.LAST
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for members in _alike(graph_module, list(graph_module.graph.nodes)):
-            end = _meeting_point(graph_module.graph, members)
-            found.append(place(graph_module, self.name, members, [_ONE], shared, exit_=end))
-        return found
+            yield Place(members, [_ONE], exit=_meeting_point(graph_module.graph, members))
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         left = [node for node in (find(block, name) for name in site.nodes) if node is not None]

@@ -9,14 +9,15 @@ Formula     streamline merging (DeepRebirth section 3.1) turned round, for the p
             window
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import fx, nn
 
 from merges.convs import make_conv
 from merges.geometry import padding_for, window_of
-from merges.graph import bypass, find, insert_after, layer, shared_layers, tidy
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site
+from merges.graph import bypass, find, insert_after, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site
 
 _NO_SIZE = "no square, undilated convolution with symmetric padding has its output size"
 
@@ -24,17 +25,14 @@ _NO_SIZE = "no square, undilated convolution with symmetric padding has its outp
 class Project(MergeRule):
     name = "project"
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for pool in graph_module.graph.nodes:
             conv = _projection(graph_module, pool)
             if conv is not None:
                 after = _pooling_conv(graph_module, pool, conv)
                 size = "x".join(map(str, after.kernel_size)) if after else ""
                 options = [Option(f"1x1, then {size}")] if after else []
-                found.append(place(graph_module, self.name, (pool, conv), options, shared, reason=_NO_SIZE))
-        return found
+                yield Place((pool, conv), options, _NO_SIZE)
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         pool, conv = (find(block, name) for name in site.nodes)

@@ -9,14 +9,14 @@ Formula     branch merging, DeepRebirth section 3.2 (the reducers are slimmed). 
             weights that read them. Widths are multiples of 4, which vector units fill
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
 
-from merges.graph import find, label, layer, shared_layers, tidy
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site
+from merges.graph import find, label, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site
 
 _FRACTIONS = (0.75, 0.5, 0.25)
 _MULTIPLE = 4
@@ -32,16 +32,14 @@ class _Width(Option):
 class Reducer(MergeRule):
     name = "reducer"
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for node in graph_module.graph.nodes:
             conv = layer(graph_module, node)
             if not (isinstance(conv, nn.Conv2d) and _pointwise(conv)):
                 continue
             path = self._path(graph_module, node)
             if path is None:
-                found += self._refuse_readers(graph_module, node)
+                yield from self._refused(graph_module, node)
                 continue
             consumer = layer(graph_module, path[-1])
             assert isinstance(consumer, nn.Conv2d)
@@ -49,9 +47,7 @@ class Reducer(MergeRule):
             reason = f"{conv.out_channels} channels are too few to cut"
             if conv.groups > 1 or consumer.groups > 1:
                 options, reason = [], "a grouped convolution ties its channels together"
-            ends = (path[0], path[-1])
-            found.append(place(graph_module, self.name, ends, options, shared, reason=reason))
-        return found
+            yield Place((path[0], path[-1]), options, reason)
 
     def _path(self, graph_module: fx.GraphModule, conv: fx.Node) -> list[fx.Node] | None:
         """The reducer, its activation and its reader; None where this is no reducer."""
@@ -66,14 +62,13 @@ class Reducer(MergeRule):
             path.append(node)
         return None
 
-    def _refuse_readers(self, graph_module: fx.GraphModule, conv: fx.Node) -> list[Site | Refusal]:
+    def _refused(self, graph_module: fx.GraphModule, conv: fx.Node) -> Iterator[Place]:
         """A refusal where several convolutions read the reduced maps (a fire module's squeeze)."""
         node = next(iter(conv.users)) if len(conv.users) == 1 else conv
         readers = [user for user in node.users if isinstance(layer(graph_module, user), nn.Conv2d)]
-        if len(readers) < 2 or node.all_input_nodes != [conv]:
-            return []
-        names = ", ".join(label(reader) for reader in readers)
-        return [Refusal(self.name, (label(conv),), f"several layers read its maps: {names}")]
+        if len(readers) > 1 and node.all_input_nodes == [conv]:
+            names = ", ".join(label(reader) for reader in readers)
+            yield Place((conv,), [], f"several layers read its maps: {names}")
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         assert isinstance(option, _Width)

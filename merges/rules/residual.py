@@ -8,6 +8,7 @@ Formula     DeepRebirth section 4.5 (res2a of ResNet-50); LayerMerge (Kim et al.
             starts as the branch without its activations, cut to the new kernel
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -16,9 +17,8 @@ from torch import fx, nn
 from merges.algebra import dense_kernel, embed_kernel
 from merges.convs import composed, identity_conv, is_plain, make_conv, summed
 from merges.geometry import padding_for, window_of
-from merges.graph import chain_back, find, is_addition, label, layer, shared_layers, tidy
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site
+from merges.graph import chain_back, find, is_addition, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site
 from merges.sizes import sides
 
 _KERNELS = (7, 5, 3, 1)
@@ -50,19 +50,15 @@ class _Residual:
 class Residual(MergeRule):
     name = "residual"
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for node in graph_module.graph.nodes:
             if not (is_addition(node) and len(node.all_input_nodes) == 2):
                 continue
             block = _residual(graph_module, node)
             if block is None:
-                found.append(Refusal(self.name, (label(node),), _NO_CHAIN))
-                continue
-            nodes, options = (*block.branch, node), _options(block, node)
-            found.append(place(graph_module, self.name, nodes, options, shared, reason=_TOO_DEAR))
-        return found
+                yield Place((node,), [], _NO_CHAIN)
+            else:
+                yield Place((*block.branch, node), _options(block, node), _TOO_DEAR)
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         assert isinstance(option, _One)

@@ -9,12 +9,13 @@ Formula     g (W x + b) + c = (g W) x + (g b + c); W (g x + c) + b = (W g) x + (
             since padded zeros would be shifted too
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, fx, nn
 
-from merges.graph import bypass, find, layer, shared_layers, tidy
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site, Stage
+from merges.graph import bypass, find, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site, Stage
 
 _Affine = tuple[Tensor | float, Tensor | float]  # scale and shift, a number or one a channel
 
@@ -24,19 +25,14 @@ class Scale(MergeRule):
     exact = True
     stage = Stage.ALWAYS
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for node in graph_module.graph.nodes:
             backwards, forwards = _affine(graph_module, node), _into_next(graph_module, node)
             if backwards is None and forwards is None:
                 continue
             way = [forwards] if forwards else _way_back(graph_module, node)
-            if way is None:
-                continue
-            site = place(graph_module, self.name, (node, *way), [Option("fold")], shared, exit_=node.name)
-            found.append(site)
-        return found
+            if way is not None:
+                yield Place((node, *way), [Option("fold")], exit=node.name)
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node, partner = find(block, site.nodes[0]), find(block, site.nodes[-1])

@@ -8,13 +8,14 @@ Formula     a sum of linear maps is linear: kernels are laid over each other whe
             (RepVGG, Ding et al. 2021, section 3.3); the identity is a 1x1 of ones on the diagonal
 """
 
+from collections.abc import Iterator
+
 from torch import fx, nn
 
 from merges.algebra import fold_norm
 from merges.convs import identity_conv, is_plain, make_conv, summed
-from merges.graph import find, is_addition, label, layer, shared_layers, tidy
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site, Stage
+from merges.graph import find, is_addition, label, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site, Stage
 from merges.sizes import sides
 
 _ONE = Option("one convolution")
@@ -25,9 +26,7 @@ class Shortcut(MergeRule):
     exact = True
     stage = Stage.EXACT
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for node in graph_module.graph.nodes:
             source = _common_source(graph_module, node)
             if source is None or _is_inner(node):
@@ -36,20 +35,8 @@ class Shortcut(MergeRule):
             linear = [addend for addend in addends if addend is not source]
             if any(isinstance(layer(graph_module, addend), nn.Conv2d) for addend in linear):
                 why = _reason(graph_module, addends, source, node)
-                nodes, options, name = (*linear, node), [] if why else [_ONE], label(node)
-                found.append(
-                    place(
-                        graph_module,
-                        self.name,
-                        nodes,
-                        options,
-                        shared,
-                        name=name,
-                        entry=source,
-                        reason=why,
-                    )
-                )
-        return found
+                options = [] if why else [_ONE]
+                yield Place((*linear, node), options, why, name=label(node), entry=source.name)
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node = find(block, site.nodes[-1])

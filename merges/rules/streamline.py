@@ -14,6 +14,7 @@ Formula     streamline merging, DeepRebirth section 3.1. The new kernel starts a
             from them
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,9 +23,8 @@ from torch import fx, nn
 from merges.algebra import embed_kernel, spread_kernel
 from merges.convs import make_conv
 from merges.geometry import POOLS, Window, padding_for, window_of
-from merges.graph import bypass, find, insert_after, label, layer, shared_layers, tidy
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site
+from merges.graph import bypass, find, insert_after, label, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site
 from merges.sizes import sides
 
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6)
@@ -51,18 +51,14 @@ class _Merge(Option):
 class Streamline(MergeRule):
     name = "streamline"
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for node in graph_module.graph.nodes:
             if isinstance(layer(graph_module, node), nn.Conv2d):
                 chain, blocker = self._chain(graph_module, node)
                 if blocker is not None:
-                    found.append(Refusal(self.name, tuple(label(n) for n in chain), blocker))
+                    yield Place(chain, [], blocker)
                 elif len(chain) > 1:
-                    options = self._options(graph_module, chain)
-                    found.append(place(graph_module, self.name, chain, options, shared, reason=_NO_SIZE))
-        return found
+                    yield Place(chain, self._options(graph_module, chain), _NO_SIZE)
 
     def _chain(self, graph_module: fx.GraphModule, conv: fx.Node) -> tuple[list[fx.Node], str | None]:
         """The layers after `conv` up to the last norm or pooling, or why they cannot be merged."""

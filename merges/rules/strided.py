@@ -7,6 +7,8 @@ Conditions  only the pooling reads the concatenation; every branch ends in a con
 Formula     streamline merging (DeepRebirth section 3.1) through a concatenation, which keeps maps apart
 """
 
+from collections.abc import Iterator
+
 from torch import fx, nn
 
 from merges.convs import make_conv
@@ -19,11 +21,9 @@ from merges.graph import (
     find,
     label,
     layer,
-    shared_layers,
     tidy,
 )
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site
+from merges.rule import MergeRule, Option, Place, Site
 
 _MOVE = Option("stride into branches")
 
@@ -31,9 +31,7 @@ _MOVE = Option("stride into branches")
 class Strided(MergeRule):
     name = "strided"
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        found: list[Site | Refusal] = []
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for pool in graph_module.graph.nodes:
             if not isinstance(layer(graph_module, pool), POOLS):
                 continue
@@ -54,11 +52,7 @@ class Strided(MergeRule):
             elif ends is None:
                 reason = "not every branch ends in a convolution that keeps the size with a larger stride"
             nodes, options = (*(ends or ()), cat, pool), [] if reason else [_MOVE]
-            name, entry = label(pool), forks.pop()
-            found.append(
-                place(graph_module, self.name, nodes, options, shared, name=name, entry=entry, reason=reason)
-            )
-        return found
+            yield Place(nodes, options, reason, name=label(pool), entry=forks.pop().name)
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         pool = find(block, site.nodes[-1])

@@ -1,1 +1,1 @@
-"""One file a command of ``cli.py``; each defines ``command``, which only parses, delegates and prints."""
+"""One file per command; each defines ``command``, which parses, delegates and prints."""

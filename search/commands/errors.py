@@ -1,4 +1,4 @@
-"""Which errors a user can mend (exit code 2), and which say that the work itself failed (1)."""
+"""Errors that a user can mend (exit code 2), and errors of the work itself (exit code 1)."""
 
 from latency_models.kit import AnswerError, NotMeasurableError
 from latency_models.predict import UnknownKernelError

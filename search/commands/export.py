@@ -15,26 +15,26 @@ from training.errors import BadInputError
 
 
 @click.command("export", epilog=example("export --run runs/merged --out model.onnx"))
-@options.folder("--run", text="Folder of a finished run, as 'train --out' made it.")
-@options.file("--plan", text="Instead of a run: a plan that needs no training (exact, or of --zero-shot).")
+@options.folder("--run", text="Folder of a finished run, made by 'train --out'.")
+@options.file("--plan", text="Instead of a run, a plan that needs no training (exact, or of --zero-shot).")
 @options.file("--out", required=True, text="ONNX file to write.")
-@options.number("--threads", 1, "Threads for the timing.", default=1)
+@options.number("--threads", 1, "Threads to time with.", default=1)
 @options.learning
 @options.home
 @options.as_json
 def command(
     run: Path | None, plan: Path | None, out: Path, threads: int, home: Path, as_json: bool, **given: Any
 ) -> None:
-    """Write a network as ONNX, check its answers, time it beside the original on this machine.
+    """Write a network as ONNX, check its answers, and time it beside the original on this machine.
 
-    Answers are checked on the run's test images; on noise where a plan names no images. A preset's plan
+    Answers are checked on the run's test images, or on noise if the plan names no images. A preset's plan
     needs --weights.
     """
     if (run is None) == (plan is None):
         raise BadInputError("give either --run FOLDER or --plan FILE")
     if run and any(value is not None for value in given.values()):
         raise BadInputError(
-            "--weights, --data, --eval-data, --labels and --preprocess go with --plan; a run knows its own"
+            "--weights, --data, --eval-data, --labels and --preprocess go with --plan; a run has its own"
         )
     with terminal.bars() as watch:
         if run:

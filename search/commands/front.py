@@ -13,9 +13,9 @@ from search.study.storage import database
 
 
 @click.command("front", epilog=example("front --study googlenet-arm-a57-digits-64 --html front.html"))
-@click.option("--study", "name", required=True, help="Name of the study, as 'search' printed it.")
+@click.option("--study", "name", required=True, help="Name of the study, as printed by 'search'.")
 @options.file("--csv", text="Write the front's points to a CSV file.")
-@options.file("--html", text="Write a page that works offline.")
+@options.file("--html", text="Write a web page that works offline.")
 @options.storage
 @options.as_json
 def command(

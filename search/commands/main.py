@@ -1,4 +1,4 @@
-"""The program: its commands, and what becomes of their errors."""
+"""The program: its commands, and how their errors are reported."""
 
 import importlib
 import sys
@@ -9,19 +9,19 @@ from search.called import example
 from search.commands.named import flags
 
 COMMANDS = {
-    "search": "Search the merges of a network that are fast on a target and keep its accuracy.",
+    "search": "Search for merges that make a network fast on a target and keep its accuracy.",
     "front": "Show the Pareto front of a study, from its database alone.",
-    "plan": "Select a plan from a study, or a preset, and say what it merges where.",
-    "train": "Fine-tune a plan's network fully against its teacher.",
-    "export": "Write a trained network as ONNX, check its answers, time it beside the original.",
-    "sites": "List what can be merged in a network, and what each option does to its latency.",
-    "targets": "List the targets and what their latencies rest on.",
-    "profile": "Latency of a network, layer by layer; measure this machine.",
+    "plan": "Select a plan from a study or a preset, and show what it merges.",
+    "train": "Train a plan's network fully, with the original as its teacher.",
+    "export": "Write a trained network as ONNX, check its answers, and time it beside the original.",
+    "sites": "List what can be merged in a network, and how each option changes its latency.",
+    "targets": "List the targets and what their latencies are based on.",
+    "profile": "Show a network's latency layer by layer; measure this machine or a board.",
 }
 
 
 class Commands(click.Group):
-    """Loads a command's module when it is asked for: help and small commands need no torch."""
+    """Imports a command's module only when it is called: help and small commands need no torch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -44,7 +44,7 @@ class Commands(click.Group):
 def cli() -> None:
     """Make a trained CNN fast on a given CPU by merging its layers, found by search.
 
-    The way: search -> front -> plan -> train -> export.
+    In order: search -> front -> plan -> train -> export.
     """
 
 

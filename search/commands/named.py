@@ -1,4 +1,4 @@
-"""What the library calls fields, people at a terminal know as flags."""
+"""Field names in the library's messages, as the flags of the command line."""
 
 import re
 

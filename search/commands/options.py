@@ -28,7 +28,7 @@ def combine(*decorators: Decorator) -> Decorator:
 
 
 def file(*names: str, text: str, **more: Any) -> Decorator:
-    """An option that names a file to write."""
+    """An option that names a file."""
     return click.option(*names, type=click.Path(dir_okay=False, path_type=Path), help=text, **more)
 
 
@@ -38,13 +38,13 @@ def folder(*names: str, text: str, **more: Any) -> Decorator:
 
 
 def number(name: str, least: int, text: str, **more: Any) -> Decorator:
-    """A whole number with a least value."""
+    """An option that takes a whole number of at least `least`."""
     more.setdefault("show_default", "default" in more)
     return click.option(name, type=click.IntRange(least), help=text, **more)
 
 
 class _Late(click.Option):
-    """Says in its help what there is to choose from, and finds it out only when help is shown."""
+    """An option whose help text is made only when help is shown."""
 
     def __init__(self, *names: Any, text: Callable[[], str], **more: Any) -> None:
         super().__init__(*names, **more)
@@ -56,12 +56,12 @@ class _Late(click.Option):
 
 
 def late(*names: str, text: Callable[[], str], **more: Any) -> Decorator:
-    """An option whose help takes a while to put together."""
+    """An option whose help text is slow to make."""
     return click.option(*names, cls=_Late, text=text, **more)
 
 
 def by_source(usual: object, others: Mapping[str, object], how: str) -> str:
-    """What most sources of images have by default, and the others."""
+    """The default for most sources of images, and for those that differ."""
     return "; ".join([str(usual), *(f"{value} {how} {name}" for name, value in others.items())])
 
 
@@ -69,7 +69,7 @@ def _input_size() -> str:
     from training.source import unusual
 
     usual = by_source("the model's own", unusual("input_size"), "for")
-    return f"Of the images: 64, 48x192 (height x width) or 1x28x28 (channels first).  [default: {usual}]"
+    return f"Size of the images: 64, 48x192 (height x width) or 1x28x28 (channels first).  [default: {usual}]"
 
 
 def _model() -> str:
@@ -96,7 +96,7 @@ class _Size(click.ParamType):
 
 model = late("--model", default="googlenet", show_default=True, text=_model)
 target = click.option(
-    "--target", default="arm-a57", show_default=True, help="CPU to be fast on; 'targets' lists them."
+    "--target", default="arm-a57", show_default=True, help="CPU to be fast on; see 'targets'."
 )
 targets = click.option(
     "--target",
@@ -104,9 +104,11 @@ targets = click.option(
     multiple=True,
     default=("arm-a57",),
     show_default=True,
-    help="CPU to be fast on; repeated, the latencies on the others are objectives too.",
+    help="CPU to be fast on; repeat it to add the latencies on other CPUs as objectives.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Standard output holds JSON alone.")
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, and nothing else, to standard output."
+)
 home = folder(
     "--home",
     default=Path("studies"),
@@ -116,7 +118,12 @@ home = folder(
 )
 input_size = late("--input-size", type=_Size(), text=_input_size)
 structure = combine(
-    model, input_size, number("--classes", 1, "Outputs.  [default: the model's own]"), target, home, as_json
+    model,
+    input_size,
+    number("--classes", 1, "Number of outputs.  [default: the model's own]"),
+    target,
+    home,
+    as_json,
 )
 learning = combine(
     click.option(
@@ -125,19 +132,21 @@ learning = combine(
     click.option(
         "--preprocess",
         type=click.Choice(["imagenet", "caffe"]),
-        help="imagenet: RGB, 0-1, standardised; caffe: BGR, 0-255, less the mean.  [default: the model's]",
+        help="imagenet: RGB, 0-1, standardised; caffe: BGR, 0-255, minus the mean.  [default: the model's]",
     ),
     late("--data", text=_data),
     click.option(
         "--eval-data",
-        help="imagefolder:DIR that judges plans; all of --data is then learned on, with or without labels.",
+        help="imagefolder:DIR to judge plans on; all of --data, labelled or not, is then used for training.",
     ),
-    click.option("--labels", help="Text file, a class a line, in the order of the outputs."),
+    click.option("--labels", help="Text file with one class per line, in the order of the outputs."),
 )
 sites = combine(
-    click.option("--only", multiple=True, metavar="PATTERN", help="Sites that may be merged; repeatable."),
-    click.option("--skip", multiple=True, metavar="PATTERN", help="Sites that may not, as 'branch:*5b'."),
-    click.option("--low-rank", is_flag=True, help="Also factor layers (Tucker-2, SVD): many more sites."),
+    click.option("--only", multiple=True, metavar="PATTERN", help="Merge only at these sites; repeatable."),
+    click.option(
+        "--skip", multiple=True, metavar="PATTERN", help="Never merge at these sites, e.g. 'branch:*5b'."
+    ),
+    click.option("--low-rank", is_flag=True, help="Also factorise layers (Tucker-2, SVD): many more sites."),
 )
 storage = combine(
     click.option(
@@ -148,7 +157,7 @@ storage = combine(
 
 
 def say(answer: Any, as_json: bool, *parts: Any) -> None:
-    """Print an answer: JSON for programs, tables for people (at full width where piped)."""
+    """Print an answer as JSON or as tables (wide ones when piped)."""
     if as_json:
         click.echo(json.dumps(answer, indent=2))
         return

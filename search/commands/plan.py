@@ -31,11 +31,13 @@ _file = click.Path(exists=False, dir_okay=False, path_type=Path)
     invoke_without_command=True,
     epilog=example("plan --study googlenet-arm-a57-digits-64 --max-drop 0.5 --out plan.json"),
 )
-@click.option("--study", "name", help="Choose from this study:")
+@click.option("--study", "name", help="Take a plan from this study:")
 @click.option("--trial", type=int, help="this trial, or")
-@click.option("--max-drop", type=float, help="the fastest plan that loses at most so many points, or")
-@click.option("--max-latency", type=float, help="the most accurate plan of at most so many milliseconds, or")
-@click.option("--speedup", type=float, help="the most accurate plan at least so many times faster.")
+@click.option("--max-drop", type=float, help="the fastest plan that loses at most this many points, or")
+@click.option(
+    "--max-latency", type=float, help="the most accurate plan that takes at most this many milliseconds, or"
+)
+@click.option("--speedup", type=float, help="the most accurate plan that is at least this many times faster.")
 @click.option(
     "--preset",
     help=f"Instead of a study: {', '.join(presets.names())} or exact; paper:3 is the first 3 steps of paper.",
@@ -54,7 +56,7 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Select a plan from a study, or a preset, and say what it merges where."""
+    """Select a plan from a study or a preset, and show what it merges."""
     if context.invoked_subcommand is not None:
         return
     if (name is None) == (preset is None):
@@ -93,7 +95,7 @@ def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
 
 @command.command("show", epilog=example("plan show plan.json --svg plan.svg"))
 @click.argument("path", type=_file)
-@options.file("--svg", required=True, text="Picture to write: the network before and after.")
+@options.file("--svg", required=True, text="SVG picture to write: the network before and after.")
 @options.home
 def show(path: Path, svg: Path, home: Path) -> None:
     """Draw a plan's network before and after, with the latency of every kernel."""
@@ -110,11 +112,11 @@ def show(path: Path, svg: Path, home: Path) -> None:
 @options.home
 @options.as_json
 def merge(first: Path, second: Path, out: Path | None, home: Path, as_json: bool) -> None:
-    """Put two plans of one network together; they must not disagree about a site."""
+    """Combine two plans of one network; they must not disagree about a site."""
     _answer(planfile.merged(PlanFile.load(first), PlanFile.load(second), home), out, as_json)
 
 
 @command.command("schema", epilog=example("plan schema > plan.schema.json"))
 def schema() -> None:
-    """Print the JSON schema of a plan's file."""
+    """Print the JSON schema of plan files."""
     click.echo(json.dumps(PlanFile.model_json_schema(), indent=2))

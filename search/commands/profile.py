@@ -24,27 +24,27 @@ _EXAMPLES = example(
 
 
 @click.command("profile", epilog=_EXAMPLES)
-@click.option("--by-layer", is_flag=True, help="Measure no more than the untouched network needs.")
+@click.option("--by-layer", is_flag=True, help="Measure only what the untouched network needs.")
 @click.option(
     "--ssh", metavar="USER@HOST", help="Measure on a board behind SSH (its host key must be known)."
 )
 @click.option("--adb", metavar="SERIAL", help="Measure on an Android device with python3.")
-@options.folder("--kit", text="Write a folder to copy to a board by hand, and stop.")
-@options.file("--import", "answer", text="Take a kit's results.jsonl, or a table as .csv or .parquet.")
-@options.file("--export", "table", text="Write the target's table as .csv or .parquet.")
+@options.folder("--kit", text="Write a folder to copy to a board by hand, then stop.")
+@options.file("--import", "answer", text="Read a kit's results.jsonl, or a table in .csv or .parquet.")
+@options.file("--export", "table", text="Write the target's table to a .csv or .parquet file.")
 @click.option(
     "--runtime",
-    help=f"Of a board that is new: {' or '.join(runtime.measurable())}.  [default: {runtime.DEFAULT}]",
+    help=f"Runtime of a new board: {' or '.join(runtime.measurable())}.  [default: {runtime.DEFAULT}]",
 )
-@options.number("--threads", 1, "Of a board that is new.  [default: 1]")
+@options.number("--threads", 1, "Threads of a new board.  [default: 1]")
 @options.structure
 def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any) -> None:
-    """Latency of a network, layer by layer; measures targets.
+    """Show a network's latency layer by layer; measure targets.
 
     Without --by-layer, a target on this machine (host) is measured now: every kernel that any plan of
-    the network can reach. A board is measured over --ssh or --adb, or through a kit: write it with
-    --kit, run 'python3 board.pyz .' in it on the board, and take its results.jsonl with --import.
-    A new --target name makes a new target.
+    the network may need. A board is measured over --ssh or --adb, or with a kit: write it with --kit, run
+    'python3 board.pyz .' in it on the board, and read its results.jsonl with --import. A new --target
+    name makes a new target.
     """
     ways = [way for way in ("ssh", "adb", "kit", "answer") if given[way]]
     if len(ways) > 1:

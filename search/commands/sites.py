@@ -18,7 +18,7 @@ from training.workbench import structure
 @options.sites
 @options.structure
 def command(target: str, home: Path, as_json: bool, **given: Any) -> None:
-    """List what can be merged in a network, and what each option alone does to its latency."""
+    """List what can be merged in a network, and how each option alone changes its latency."""
     device = Device.named(target, home)
     (latencies,) = priced(structure(**given), [device])
     with terminal.bars() as watch:

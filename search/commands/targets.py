@@ -22,12 +22,12 @@ _FIELDS = ("name", "device", "runtime", "threads", "precision", "kind", "source"
 @options.as_json
 @click.pass_context
 def command(context: click.Context, home: Path, as_json: bool) -> None:
-    """List the targets and what their latencies rest on."""
+    """List the targets and what their latencies are based on."""
     if context.invoked_subcommand is not None:
         return
     known = [target.load(name, home) for name in target.names(home)]
     answer = [{field: asdict(spec)[field] for field in _FIELDS} | {"error": _error(spec)} for spec in known]
-    table = Table(title="targets", caption="error: mean on networks left out of the calibration")
+    table = Table(title="targets", caption="error: mean error on networks left out of the calibration")
     for field in (*_FIELDS, "error"):
         table.add_column(field, overflow="fold")
     for row in answer:
@@ -46,7 +46,7 @@ def _error(spec: target.Target) -> float | None:
 @options.home
 @options.as_json
 def diff(first: str, second: str, home: Path, as_json: bool) -> None:
-    """Compare the tables of two targets: the kernels that both have measured."""
+    """Compare the tables of two targets, kernel by kernel where both have measured it."""
     one, other = (Device.named(name, home) for name in (first, second))
     found = compare.tables(one.table, other.table)
     answer: dict[str, Any] = {"first": first, "second": second, **asdict(found)}

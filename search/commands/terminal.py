@@ -22,7 +22,7 @@ _notes = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def note(text: str) -> None:
-    """A line on standard error."""
+    """Print a line to standard error."""
     _notes.print(flags(text), soft_wrap=True)
 
 

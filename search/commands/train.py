@@ -12,19 +12,23 @@ from search.deploy.tables import trained_table
 from search.deploy.train import Training, train
 from search.results.planfile import PlanFile
 from training.finetune.fit import is_first
-from training.progress import silent
+from training.progress import silent, unsaid
 from training.source import Habits, unusual
 
 
 @click.command("train", epilog=example("train --plan plan.json --epochs 10 --out runs/merged"))
 @click.option(
-    "--plan", "path", type=click.Path(path_type=Path), required=True, help="As 'plan --out' wrote it."
+    "--plan",
+    "path",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Plan file, written by 'plan --out'.",
 )
 @options.number("--epochs", 0, "Passes over the training images.", default=10)
 @click.option(
     "--augment/--no-augment",
     default=None,
-    help="Learn on random parts of the images, half of them mirrored.  "
+    help="Train on random crops, half of them mirrored.  "
     f"[default: on photos, not on {', '.join(unusual('augment'))}]",
 )
 @click.option(
@@ -32,30 +36,30 @@ from training.source import Habits, unusual
     type=click.Choice(["ours", "paper"]),
     default="ours",
     show_default=True,
-    help="ours: learned layers, then the teacher's answers and features; paper: new layers "
-    "drawn at random and trained with labels, one after the other from bottom to top.",
+    help="ours: learned layers, then distillation of the teacher's answers and features; paper: new "
+    "layers start at random and are trained with labels, one after the other from bottom to top.",
 )
 @click.option(
     "--joint",
     multiple=True,
     metavar="NAMES",
-    help="paper: layers learned at once, such as 4b,4c,4d (parts of their names).",
+    help="paper: layers trained together, such as 4b,4c,4d (parts of their names).",
 )
 @click.option(
     "--with-labels/--without-labels",
     default=None,
-    help="ours: learn from the images' labels too.  [default: with, but where --eval-data judges without]",
+    help="ours: also learn from the images' labels.  [default: with, unless --eval-data is given]",
 )
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
-    help="ours: a step of training the whole network, in shares of each weight's size.  "
+    help="ours: learning rate for the whole network, relative to the size of each weight.  "
     "[default: by the number of images]",
 )
 @options.number(
     "--relearn-steps",
     0,
-    "ours: steps a block, from bottom to top, before the whole is trained.  "
+    "ours: steps per block, from bottom to top, before the whole network is trained.  "
     f"[default: {options.by_source(Habits.relearn_steps, unusual('relearn_steps'), 'on')}]",
 )
 @options.number(
@@ -67,32 +71,32 @@ from training.source import Habits, unusual
 @options.number(
     "--relearn-views",
     1,
-    "ours: how often each is seen, itself and then changed at random; kept in memory (GoogLeNet, 224 "
+    "ours: versions of each of them: as it is, then augmented; kept in memory (GoogLeNet, 224 "
     "pixels: 2.5 MB a view in bfloat16, else 5).",
     default=1,
 )
 @options.number(
     "--patience",
     0,
-    "Stop after so many epochs without a better accuracy on the proxy images; 0: never.",
+    "Stop after this many epochs without better accuracy on the proxy images; 0: never.",
     default=0,
 )
-@options.folder("--out", required=True, text="Folder of the run: checkpoints, weights, result.")
+@options.folder("--out", required=True, text="Folder for the run: checkpoints, weights, result.")
 @options.learning
 @options.home
 @options.as_json
 def command(path: Path, out: Path, home: Path, as_json: bool, **given: Any) -> None:
-    """Train a plan's network fully and report test accuracy of it and its teacher.
+    """Train a plan's network fully, and report its test accuracy beside its teacher's.
 
-    The same command again resumes from the last finished epoch. A study's plan brings its data along;
-    a preset needs --data (and --weights). OUT/tensorboard holds the losses. Runs on the first GPU where there
-    is one, and on several started by 'torchrun --nproc-per-node N cli.py train ...'.
+    Run the same command again to resume from the last finished epoch. A study's plan knows its data; a
+    preset's needs --data (and --weights). OUT/tensorboard holds the losses. Uses the first GPU if there is
+    one, and several when started by 'torchrun --nproc-per-node N cli.py train ...'.
     """
     plan = PlanFile.load(path)
     given["joint"] = tuple(tuple(names.split(",")) for names in given["joint"])
     setup, training = Training.of(plan, given)
     if not is_first():
-        train(plan, setup, training, out, home, silent, lambda text: None)
+        train(plan, setup, training, out, home, silent, unsaid)
         return
     with terminal.bars() as watch:
         trained = train(plan, setup, training, out, home, watch, terminal.note)

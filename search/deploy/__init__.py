@@ -1,1 +1,1 @@
-"""From a plan to a trained, exported, measured network."""
+"""Trains, exports and measures a plan's network."""

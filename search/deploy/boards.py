@@ -1,8 +1,7 @@
-"""Measured tables: of this machine, of boards, from kits and files."""
+"""Measured tables of boards, from kits and files."""
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +14,12 @@ from merges.network import Network
 from search.scoring.latency import Device, Latencies
 from training.errors import BadInputError
 from training.files import replacing
-from training.progress import Watch
-
-Note = Callable[[str], None]
+from training.progress import Note, Watch
 
 
 @dataclass(frozen=True)
 class NewTarget:
-    """What a board's target says of it, where it is not known yet; None: as known, or as usual."""
+    """Settings of a board's new target; None means as already known, or the default."""
 
     runtime: str | None = None
     threads: int | None = None
@@ -30,12 +27,12 @@ class NewTarget:
 
 
 def find_or_make(name: str, new: NewTarget, home: Path) -> Device:
-    """A target by its name, or a board's own new one; it is kept once something is done with it.
+    """A target by name, or a new one for a board; it is saved once it is used.
 
     Raises
     ------
     BadInputError, TargetError
-        The name cannot be a target's, the runtime is unknown, or a known target is another one.
+        The name is not valid, the runtime is unknown, or a known target differs.
     """
     if name in target.names(home):
         device = Device.named(name, home)
@@ -45,7 +42,7 @@ def find_or_make(name: str, new: NewTarget, home: Path) -> Device:
                 raise BadInputError(f"target {name} has {what} {known!r}, not {asked!r}; choose another name")
         return device
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise BadInputError(f"{name!r} is no name for a target; expected letters, digits, '.', '_', '-'")
+        raise BadInputError(f"{name!r} is not a valid target name; expected letters, digits, '.', '_', '-'")
     spec = target.Target(
         name=name,
         device=new.device or name,
@@ -60,7 +57,7 @@ def find_or_make(name: str, new: NewTarget, home: Path) -> Device:
 
 
 def write_kit(network: Network, device: Device, folder: Path, home: Path, watch: Watch) -> int:
-    """Write a kit with every kernel that a plan of the network can reach; how many it holds."""
+    """Write a kit with every kernel that a plan of the network may need, and return their number."""
     kernels: dict[Kernel, None] = {}
     for there in map(device.seen_as, device.runtime.may_be(device.spec)):
         kernels |= dict.fromkeys(Latencies(network, there).reachable(watch))
@@ -74,7 +71,7 @@ def write_kit(network: Network, device: Device, folder: Path, home: Path, watch:
 
 
 def _keep_target(spec: target.Target, home: Path) -> None:
-    """Write a board's own target under `home`; shipped ones stay as they are."""
+    """Save a board's target under `home`; shipped targets stay as they are."""
     if not spec.remote:
         return
     kept = {name: value for name, value in vars(spec).items() if name != "name"}
@@ -85,18 +82,18 @@ def _keep_target(spec: target.Target, home: Path) -> None:
 
 
 def take(device: Device, path: Path, home: Path, note: Note) -> int:
-    """Take the answer of a kit, or a table as CSV or Parquet, into a target's table; how many kernels.
+    """Import a kit's results, or a CSV or Parquet table, into a target's table; return the number of kernels.
 
     Raises
     ------
     BadInputError
-        The file is absent, or the answer is of another target.
+        The file does not exist, or holds results of another target.
     AnswerError, TableError
-        The file is neither.
+        The file is damaged, or of another kind.
     """
     if not path.exists():
         raise BadInputError(
-            f"{path} is no file; expected a kit's results.jsonl, or a table as .csv or .parquet"
+            f"{path} does not exist; expected a kit's results.jsonl, or a table as .csv or .parquet"
         )
     if path.suffix in (".csv", ".parquet"):
         rows = tuple(LatencyTable.load(path).rows.values())
@@ -106,7 +103,7 @@ def take(device: Device, path: Path, home: Path, note: Note) -> int:
     answer = kit.load(path)
     if (answer.target, answer.runtime) != (device.spec.name, device.spec.runtime):
         raise BadInputError(
-            f"{path} is the answer of {answer.runtime} on {answer.target}, "
+            f"{path} holds results of {answer.runtime} on {answer.target}, "
             f"not of {device.spec.runtime} on {device.spec.name}"
         )
     device.keep(answer.rows)
@@ -122,7 +119,7 @@ def take(device: Device, path: Path, home: Path, note: Note) -> int:
 def measure_there(
     network: Network, device: Device, where: Board, folder: Path, home: Path, watch: Watch, note: Note
 ) -> int:
-    """Send a kit to a board, wait for its answer and take it; how many kernels were measured."""
+    """Send a kit to a board, run it, and import its results; return the number of kernels."""
     count = write_kit(network, device, folder, home, watch)
     if count:
         measure_on(where, folder, watch(f"measuring on {where.name}"))

@@ -1,7 +1,6 @@
-"""From trained weights to a file that is deployed: ONNX, checked and timed beside the original."""
+"""Exports trained networks to ONNX, checked and timed beside the original."""
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from training.config import ModelConfig
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
-from training.progress import Watch
+from training.progress import Note, Watch
 from training.workbench import Workbench, workbench
 
 _CHECK_IMAGES = 64
@@ -26,10 +25,10 @@ _CHECK_IMAGES = 64
 
 @dataclass(frozen=True)
 class Exported:
-    """A checked ONNX file; latencies of this machine in milliseconds.
+    """A checked ONNX file, with latencies on this machine in milliseconds.
 
-    `free` are the sizes that it leaves open, of "batch", "height" and "width"; `fixed` those that the file
-    of the network itself left open and this one does not.
+    `free` are its free sizes (of "batch", "height" and "width"); `fixed` are sizes that were free in the
+    original file and are not in this one.
     """
 
     onnx: str
@@ -55,9 +54,7 @@ class Exported:
         }
 
 
-def export_run(
-    run: Path, out: Path, threads: int, home: Path, watch: Watch, note: Callable[[str], None]
-) -> Exported:
+def export_run(run: Path, out: Path, threads: int, home: Path, watch: Watch, note: Note) -> Exported:
     """Write a trained run as ONNX, check it on test images and time it beside the original.
 
     Raises
@@ -82,9 +79,9 @@ def export_plan(
     threads: int,
     home: Path,
     watch: Watch,
-    note: Callable[[str], None],
+    note: Note,
 ) -> Exported:
-    """As `export_run`, for a plan that needs no training: exact merges and factored layers.
+    """Like `export_run`, for a plan that needs no training: exact merges and low-rank factors.
 
     Raises
     ------
@@ -124,7 +121,7 @@ def _export(bench: Workbench, merged: fx.GraphModule, out: Path, threads: int) -
 
 
 def _check_images(bench: Workbench) -> torch.Tensor:
-    """Preprocessed test images; noise where there are none."""
+    """Preprocessed test images, or noise if there are none."""
     if len(bench.data.test):
         return bench.inputs(bench.data.test)(torch.arange(min(_CHECK_IMAGES, len(bench.data.test))))
     generator = torch.Generator().manual_seed(bench.setup.seed)

@@ -1,4 +1,4 @@
-"""What people read of trained and exported networks."""
+"""Tables of trained and exported networks."""
 
 from rich.table import Table
 

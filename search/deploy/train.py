@@ -1,7 +1,7 @@
-"""From a plan to trained weights: a run in a folder of its own, resumable."""
+"""Trains a plan's network: a resumable run in a folder of its own."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from training.finetune.fit import Fit, Judge, fit
 from training.finetune.objectives import Distillation, rate_for
 from training.metrics import Accuracy, by_class, evaluate
 from training.optim import half_pays
-from training.progress import Watch
+from training.progress import Note, Watch
 from training.saved import save_weights, weights_of
 from training.source import habits_of
 from training.workbench import Workbench, workbench
@@ -37,9 +37,9 @@ _CLOSED_FORM_IMAGES = 64
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run: accuracies on the test split, agreement with the teacher in percent.
+    """A finished run: accuracies on the test split, and agreement with the teacher in percent.
 
-    `classes` gives for every class that has test images how many, and top-1 of teacher and merged network.
+    `classes` maps each class with test images to their number, the teacher's top-1 and the merged network's.
     """
 
     teacher: Accuracy
@@ -64,14 +64,14 @@ class Training:
 
     Attributes
     ----------
-    recipe : ours (bank, bottom to top, distillation) or the paper's (labels, new layers drawn anew)
-    with_labels : learn from labels too, where the recipe is ours
-    rate : of distillation, relative to each tensor's own size; None leaves it to the number of images
-    augment : learn on random parts of the images, half of them mirrored
-    patience : epochs without a better accuracy on the proxy split after which training stops; 0 for never
-    joint : for the paper's recipe, names of layers that are learned at once
-    relearn_images, relearn_views, relearn_steps : of the pass from bottom to top: images, how often each is
-        seen (itself, and changed at random), steps a block
+    recipe : ours (bank, bottom to top, distillation) or the paper's (labels, new layers start at random)
+    with_labels : also learn from labels (recipe ours)
+    rate : learning rate of distillation, relative to the size of each tensor; None: by the number of images
+    augment : train on random crops, half of them mirrored
+    patience : stop after this many epochs without better accuracy on the proxy split; 0: never
+    joint : names of layers that are trained together (recipe paper)
+    relearn_images, relearn_views, relearn_steps : of the pass from bottom to top: images, versions of each
+        (as it is, then augmented), steps per block
     """
 
     epochs: int = 10
@@ -87,12 +87,12 @@ class Training:
 
     @classmethod
     def of(cls, plan: PlanFile, fields: Mapping[str, Any]) -> tuple[ModelConfig, "Training"]:
-        """What to load for a plan and how to train it, from fields named as the flags of ``train``.
+        """What to load for a plan, and how to train it, from fields named like the flags of ``train``.
 
         Raises
         ------
         BadInputError
-            The plan names no images and no `data` is given, or fields exclude each other or are unknown.
+            No images are given, or a field is unknown or excludes another.
         """
         given = {name: value for name, value in fields.items() if value is not None}
         own = {name: given.pop(name) for name in cls.__dataclass_fields__ if name in given}
@@ -100,7 +100,7 @@ class Training:
         if unknown:
             raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'train --help'")
         if own.get("joint") and own.get("recipe") != "paper":
-            raise BadInputError("`joint` goes with `recipe` paper; ours learns every layer by itself")
+            raise BadInputError("`joint` goes with `recipe` paper; ours learns every layer separately")
         setup = plan.setup_with(given)
         if setup.data == NO_DATA:
             raise BadInputError("the plan names no images to learn on; give `data`")
@@ -113,7 +113,7 @@ class Training:
         return setup, cls(**defaults | own)
 
     def relearning(self, images: int, seed: int) -> Recipe:
-        """Of the pass from bottom to top, where there are so many images."""
+        """The recipe of the pass from bottom to top, with at most this many images."""
         count = min(images, self.relearn_images)
         return Recipe(count, self.relearn_views, self.relearn_steps, seed=seed, half=half_pays())
 
@@ -125,9 +125,9 @@ def train(
     out: Path,
     home: Path,
     watch: Watch,
-    note: Callable[[str], None],
+    note: Note,
 ) -> Trained:
-    """Train a plan's network fully; checkpoints, logs and the result land in `out`.
+    """Train a plan's network fully; checkpoints, logs and the result are written to `out`.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def _claim(out: Path, plan_file: PlanFile, setup: ModelConfig) -> None:
 def bottom_up(
     bench: Workbench, plan: Mapping[str, str], training: Training, folder: Path, home: Path, watch: Watch
 ) -> fx.GraphModule:
-    """The plan's network in closed form, relearned block by block; `folder` keeps what is relearned."""
+    """The plan's network: blocks in closed form, relearned from bottom to top and kept in `folder`."""
     simple = Recipe(images=_CLOSED_FORM_IMAGES, steps=0, seed=bench.setup.seed)
     few = bench.preprocess(bench.data.train.pixels[: simple.images])
     merged = assemble(
@@ -229,7 +229,7 @@ def bottom_up(
 
 
 def finished_run(run: Path) -> tuple[PlanFile, dict[str, torch.Tensor]]:
-    """Plan and weights of a run that has ended.
+    """Plan and weights of a finished run.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Trials, and the workers that share them."""
+"""Runs trials, here or on many workers."""

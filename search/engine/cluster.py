@@ -1,5 +1,6 @@
-"""Many workers: Dask carries plans to them and results back, and replaces those that die."""
+"""Many workers: Dask sends them plans, returns results, and replaces workers that die."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -23,7 +24,7 @@ from search.engine.pool import Judged
 from search.evaluation.evaluator import Evaluation, Evaluator
 from search.prepare import prepare
 from training.errors import BadInputError, SearchFailedError
-from training.progress import Note, silent
+from training.progress import Note, silent, unsaid
 
 _HERE = "127.0.0.1"
 _PACKAGES = ("torch", "torchvision", "numpy", "distributed")
@@ -31,20 +32,15 @@ _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 60  # for a first worker, or for one to take the place of the last
 _CLOSING_SECONDS = 2
 _SETTINGS = {
-    # A plan is not to blame for workers that were killed: it goes to the next one.
+    # A plan is not to blame for workers that are killed: it goes to the next one.
     "distributed.scheduler.allowed-failures": 20,
-    # What a plan takes is the network's, not Dask's: at 95 % the nanny would kill a worker that is healthy.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.terminate": False,
     "distributed.comm.timeouts.connect": "10s",
 }
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a worker needs to judge plans as the driver does: its home holds teacher and learned layers."""
+    """Everything a worker needs to judge plans; `home` holds learned layers and tables."""
 
     config: SearchConfig
     home: Path
@@ -52,7 +48,7 @@ class Setting:
 
 
 class Judge(WorkerPlugin):
-    """Lives in every worker; makes what judges plans when the first one comes."""
+    """Lives in every worker; prepares its evaluator when the first plan comes."""
 
     name = "rebirth"
 
@@ -71,20 +67,20 @@ class Judge(WorkerPlugin):
                 if self.threads:
                     _take_threads(self.threads)
                 setting = self.setting
-                made = prepare(setting.config, setting.home, silent, _unsaid, setting.teacher)
+                made = prepare(setting.config, setting.home, silent, unsaid, setting.teacher)
                 self.evaluator = made.evaluator
             return self.evaluator.evaluate(plan)
 
 
 def judge(plan: Plan) -> Evaluation:
-    """Judge a plan in the worker that this runs in."""
+    """Judge a plan, in the worker that runs this."""
     plugin = get_worker().plugins[Judge.name]
     assert isinstance(plugin, Judge)
     return plugin.evaluate(plan)
 
 
 class Workers:
-    """A pool of the workers of a cluster."""
+    """The workers of a cluster, as a pool."""
 
     def __init__(self, client: Client, setting: Setting, threads: int | None) -> None:
         self.client = client
@@ -93,19 +89,19 @@ class Workers:
 
     @property
     def size(self) -> int:
-        """As many plans as there are workers."""
+        """The number of workers."""
         return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
 
     def submit(self, number: int, plan: Plan) -> None:
         self.trials[self.client.submit(judge, plan, key=f"trial-{number}", pure=False)] = number
 
     def wait(self) -> list[tuple[int, Judged]]:
-        """See ``Pool``.
+        """Wait for results: see ``Pool``.
 
         Raises
         ------
         SearchFailedError
-            No worker is left, and none came for a minute.
+            There has been no worker for a minute.
         """
         waited = 0.0
         while True:
@@ -116,14 +112,14 @@ class Workers:
                 waited = 0.0
             elif waited >= _PATIENCE_SECONDS:
                 raise SearchFailedError(
-                    "no worker is left; finished trials are kept, the same command continues"
+                    "no worker is left; finished trials are kept, and the same command continues"
                 )
             _next(list(self.trials))
             waited += _POLL_SECONDS
 
 
 def _next(futures: list[distributed.Future]) -> None:
-    """Wait until one of them is done, for a moment at most."""
+    """Wait until one is done, but not for long."""
     try:
         distributed.wait(futures, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
     except TimeoutError:
@@ -137,11 +133,13 @@ def _result(future: distributed.Future) -> Judged:
 
 @contextmanager
 def local(workers: int, note: Note) -> Iterator[Client]:
-    """So many processes of this machine, which share its cores; they end with this process, however it does.
+    """Worker processes on this machine that share its cores, and end with this process, however it ends.
 
-    Ctrl-C reaches every process of a terminal: workers do not hear it, and are ended by the driver.
+    A terminal sends Ctrl-C to every process: workers ignore it, and the driver ends them.
     """
-    resource_tracker.ensure_running()  # it unblocks signals where it is started
+    # Dask logs a traceback for every connection to a worker that dies, even after the cluster is closed.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    resource_tracker.ensure_running()  # starting it later would unblock signals
     with dask.config.set(_SETTINGS), _unheard():
         cluster = LocalCluster(
             n_workers=workers,
@@ -149,7 +147,7 @@ def local(workers: int, note: Note) -> Iterator[Client]:
             processes=True,
             host=_HERE,
             dashboard_address=f"{_HERE}:0",
-            memory_limit=0,
+            memory_limit=0,  # none: at 95 % of one, a nanny kills a worker whose network is only large
             silence_logs=logging.CRITICAL,
         )
         client = Client(cluster)
@@ -157,28 +155,30 @@ def local(workers: int, note: Note) -> Iterator[Client]:
     try:
         yield client
     finally:
-        _end_at_once(cluster)
+        with suppress(TimeoutError):
+            cluster.sync(_end_at_once, cluster)
         for opened in (client, cluster):
             with suppress(TimeoutError):  # what is left ends with this process
                 opened.close(timeout=_CLOSING_SECONDS)
 
 
-def _end_at_once(cluster: LocalCluster) -> None:
-    """Nobody waits any more for what workers do; asked to stop, they would end their plans first."""
-    for nanny in cluster.workers.values():
-        nanny.close_gracefully()  # starts no other worker
-        if nanny.pid:
-            os.kill(nanny.pid, signal.SIGKILL)
+async def _end_at_once(cluster: LocalCluster) -> None:
+    """Kill the workers: asked to close, they would finish their plans first."""
+    nannies = list(cluster.workers.values())
+    for nanny in nannies:
+        nanny.close_gracefully()  # or it would start another worker
+    ends = [n.process.kill(_CLOSING_SECONDS / 2, executor_wait=False) for n in nannies if n.process]
+    await asyncio.gather(*ends, return_exceptions=True)
 
 
 @contextmanager
 def joined(address: str, note: Note) -> Iterator[Client]:
-    """The workers of a cluster that runs already.
+    """The workers of an existing cluster.
 
     Raises
     ------
     BadInputError
-        Nobody answers at the address, or a worker has other versions of what decides results.
+        No scheduler with a worker answers, or a worker has other package versions.
     """
     try:
         client = Client(address, timeout=10)
@@ -203,23 +203,25 @@ def _check_versions(client: Client) -> None:
             if theirs[package] != wanted:
                 raise BadInputError(
                     f"worker {worker} has {package} {theirs[package]}, this program {wanted}; "
-                    "results would not be the same: install equal versions"
+                    "results would differ: install the same versions"
                 )
 
 
 def versions() -> dict[str, str]:
-    """Of what decides results, here."""
+    """Versions here of the packages that decide results."""
     return {package: version(package) for package in _PACKAGES}
 
 
 def share_of(workers: int) -> int:
-    """Threads for each of so many workers of this machine."""
+    """Threads for each of this many workers on this machine."""
     return max(1, (os.cpu_count() or 1) // workers)
 
 
 def _take_threads(threads: int) -> None:
-    """PyTorch counts its threads itself; BLAS and OpenMP take one a core, and all of them wait by spinning:
-    with four workers on two cores, what the sampler works out took nine seconds instead of one.
+    """Limit the threads of PyTorch, BLAS and OpenMP.
+
+    Each would take one per core, and waits by spinning: with four workers on two cores, a proposal took nine
+    seconds instead of one.
     """
     torch.set_num_threads(threads)
     threadpoolctl.threadpool_limits(threads)
@@ -227,13 +229,9 @@ def _take_threads(threads: int) -> None:
 
 @contextmanager
 def _unheard() -> Iterator[None]:
-    """Processes and threads that are started meanwhile do not hear Ctrl-C."""
+    """Processes and threads started meanwhile ignore Ctrl-C."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _unsaid(text: str) -> None:
-    """Tell nobody."""

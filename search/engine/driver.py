@@ -1,14 +1,12 @@
-"""The one process that asks a study for trials and tells it how they ended; a pool judges their plans."""
+"""The driver: the only process that asks a study for trials and reports results; a pool judges the plans."""
 
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from merges.plan import Plan
@@ -35,7 +33,7 @@ _DROPPED_IN_A_ROW = 10
 
 @dataclass(frozen=True)
 class _Job:
-    """A trial whose plan is judged just now."""
+    """A trial whose plan is being judged."""
 
     trial: optuna.Trial
     plan: Plan
@@ -44,7 +42,7 @@ class _Job:
 
 
 class Driver:
-    """Runs a study's trials: as many at once as the pool takes, no plan twice, none beyond the budget."""
+    """Runs a study's trials: as many at once as the pool takes, no plan twice, none over budget."""
 
     def __init__(
         self,
@@ -56,8 +54,8 @@ class Driver:
         only_waiting: bool = False,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`untouched` is the untouched network's accuracy (percent). With `only_waiting`, no other trials are
-        run than those that wait in the study. `beat` is called before results are recorded.
+        """`untouched` is the untouched network's accuracy (percent). With `only_waiting`, only trials already
+        enqueued in the study are run. `beat` is called before results are recorded.
         """
         self.study = study
         self.space = space
@@ -68,12 +66,12 @@ class Driver:
         self.beat = beat
         self.parameters: Any = space.parameters
         self.repeats = self.known = self.failures = self.dropped = 0
-        self.open: dict[int, optuna.Trial] = {}  # trials that were asked for and not told
+        self.open: dict[int, optuna.Trial] = {}  # asked for, not yet told
         self.at_work: dict[int, _Job] = {}
-        self.trial_of: dict[str, int] = {}  # by plan, those that were judged or are
+        self.trial_of: dict[str, int] = {}  # by plan: judged, or being judged
 
     def run(self, budget: int, progress: Progress) -> None:
-        """Run trials until `budget` of them have finished.
+        """Run trials until the study has `budget` finished ones.
 
         An interrupted trial is recorded as failed with its reason; finished ones are kept as they are.
 
@@ -106,7 +104,7 @@ class Driver:
                 raise
 
     def _take_over(self) -> None:
-        """Close what a driver that died has left running, to be tried again, and learn what was judged."""
+        """Requeue trials that a dead driver left running, and note which plans have been judged."""
         for trial in patiently(lambda: self.study.get_trials(deepcopy=False)):
             if trial.state == TrialState.COMPLETE:
                 self.trial_of[TrialRecord.read(trial).plan_id] = trial.number
@@ -114,18 +112,17 @@ class Driver:
                 patiently(partial(self._try_again, trial))
 
     def _try_again(self, trial: FrozenTrial) -> None:
-        with suppress(UpdateFinishedTrialError):
-            self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         if set(trial.params) == set(self.parameters):
             self.study.enqueue_trial(trial.params, user_attrs=tried_again(trial.number))
 
     def _fill(self, missing: int) -> None:
-        """Give the pool plans, as many as it takes and the budget lacks, as long as there are new ones."""
+        """Fill the pool with new plans, within the budget."""
         while len(self.at_work) < min(self.pool.size, missing) and self._submit():
             pass
 
     def _submit(self) -> bool:
-        """Ask for trials until one is worth judging; False where no such plan is left, for now."""
+        """Ask for trials until one is worth judging; False if no such plan is found."""
         while self.repeats < _REPEATS_BEFORE_GIVING_UP:
             if self.only_waiting and not patiently(self._waiting):
                 return False
@@ -157,7 +154,7 @@ class Driver:
         return trial
 
     def _considered(self, trial: optuna.Trial) -> tuple[_Job, str]:
-        """What a trial is about, and why it is not worth judging; empty where it is."""
+        """A trial's plan with its costs, and why it is not worth judging (empty if it is)."""
         plan = self.space.plan(trial.params)
         job = _Job(trial, plan, self.space.score(plan), self.space.latencies.peak_bytes(plan))
         if plan.plan_id in self.trial_of:
@@ -165,7 +162,7 @@ class Driver:
         return job, self.limits.broken(job.score, job.peak_bytes) or self._prune_reason(plan)
 
     def _prune_reason(self, plan: Plan) -> str:
-        """Why a plan is not worth training; after many such in a row, one is trained all the same."""
+        """Why a plan is not worth training; after many in a row, one is trained all the same."""
         if self.only_waiting or self.dropped == _DROPPED_IN_A_ROW:
             reason = ""
         else:
@@ -175,7 +172,7 @@ class Driver:
         return reason
 
     def _end(self, number: int, judged: Judged) -> None:
-        """Record what became of a plan.
+        """Record a plan's result.
 
         Raises
         ------
@@ -214,15 +211,15 @@ class Driver:
             del self.open[trial.number]
 
     def _close_all(self, reason: str) -> None:
-        """Leave no trial that runs."""
+        """Leave no trial running."""
         for trial in list(self.open.values()):
             self._close(trial, TrialState.FAIL, reason)
 
 
 def _push(study: optuna.Study, space: dict[str, Any]) -> None:
-    """Have a finished plan tried next with another option at one site.
+    """Enqueue a finished plan with another option at one site.
 
-    For samplers that propose the same plan again and again: Optuna's learn nothing from one that is refused.
+    For samplers that keep proposing known plans: Optuna's learn nothing from a refused trial.
     """
     trials = study.get_trials(deepcopy=False)
     finished = [trial.params for trial in trials if trial.state == TrialState.COMPLETE]

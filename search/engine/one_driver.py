@@ -1,4 +1,4 @@
-"""One driver a study: a lock that ends with its process, however that ends."""
+"""One driver per study: a lock that is released when its process ends, however that ends."""
 
 import fcntl
 import hashlib
@@ -14,7 +14,7 @@ from training.errors import BadInputError
 
 
 class OnlyDriver:
-    """The lock of one study: a file's beside an SQLite database, else the server's own."""
+    """The lock of one study: a file beside an SQLite database, or a lock in the database server."""
 
     def __init__(self, study: str, storage: str) -> None:
         self.study = study
@@ -24,12 +24,12 @@ class OnlyDriver:
         self.connection: Connection | None = None
 
     def __enter__(self) -> Self:
-        """Take it.
+        """Take the lock.
 
         Raises
         ------
         BadInputError
-            Another process holds it.
+            Another process holds the lock.
         """
         if self.url.get_backend_name() == "sqlite":
             self._lock_file()
@@ -44,12 +44,12 @@ class OnlyDriver:
             self.connection.invalidate()
 
     def renew(self) -> None:
-        """Make sure that it is held: a server that was started again has forgotten it.
+        """Make sure that the lock is held: a restarted server has forgotten it.
 
         Raises
         ------
         BadInputError
-            Another process holds it.
+            Another process holds the lock.
         """
         if self.file is None and self.url.get_backend_name() != "sqlite":
             patiently(self._lock_server)

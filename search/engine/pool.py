@@ -1,4 +1,4 @@
-"""Where plans are judged: in this process, or (``cluster``) in many."""
+"""Pools judge plans: in this process, or in many (``cluster``)."""
 
 from typing import Protocol
 
@@ -9,21 +9,21 @@ Judged = Evaluation | Exception
 
 
 class Pool(Protocol):
-    """Takes plans, and gives back what they came to, in any order."""
+    """Takes plans, and returns their results in any order."""
 
     @property
     def size(self) -> int:
-        """How many plans are judged at once."""
+        """How many plans it judges at once."""
 
     def submit(self, number: int, plan: Plan) -> None:
-        """Have the plan of a trial judged."""
+        """Queue the plan of a trial."""
 
     def wait(self) -> list[tuple[int, Judged]]:
-        """What some trials came to, by number, once there are any; an error where judging failed."""
+        """Wait for results: trial numbers with an evaluation, or the error if judging failed."""
 
 
 class Here:
-    """Judges one plan after the other in this process."""
+    """Judges plans in this process, one after the other."""
 
     size = 1
 

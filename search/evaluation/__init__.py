@@ -1,1 +1,1 @@
-"""What a plan is worth."""
+"""How accurate a plan is."""

@@ -1,4 +1,4 @@
-"""What a plan's answers are worth: what judges plans has to offer, whatever way it takes."""
+"""The protocol of what judges plans, and what it returns."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,13 +9,13 @@ from training.metrics import Accuracy
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What judging a plan gave.
+    """The result of judging a plan.
 
     Attributes
     ----------
-    percent : the accuracy that counts
-    accuracy : on the proxy split; None where no images judge
-    seconds : spent on it
+    percent : accuracy by the study's metric
+    accuracy : all accuracies on the proxy split; None if plans are judged without images
+    seconds : time taken
     """
 
     percent: float
@@ -24,14 +24,14 @@ class Evaluation:
 
 
 class Evaluator(Protocol):
-    """Judges plans of one network, all of them alike."""
+    """Judges the plans of one network, all in the same way."""
 
     @property
     def baseline(self) -> Evaluation:
-        """The untouched network's."""
+        """The result for the untouched network."""
 
     def evaluate(self, plan: Plan) -> Evaluation:
         """Judge a plan."""
 
     def describe(self) -> str:
-        """How plans are judged, in one sentence for people."""
+        """How plans are judged, in one sentence."""

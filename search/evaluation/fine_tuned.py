@@ -1,4 +1,4 @@
-"""Plans judged after a short proxy: learned blocks, put together, fine-tuned for a few steps."""
+"""Judges plans after a short proxy: assembled from learned blocks and fine-tuned for a few steps."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -17,7 +17,7 @@ from training.workbench import Workbench
 
 
 class FineTuned(OnImages):
-    """Judges plans by what blocks that were learned once come to after a short fine-tune."""
+    """Judges a plan by the accuracy of its learned blocks after a short fine-tune."""
 
     def __init__(self, bench: Workbench, proxy: Proxy, store: WeightStore) -> None:
         super().__init__(bench, proxy.metric)
@@ -26,7 +26,7 @@ class FineTuned(OnImages):
 
     @cached_property
     def bank(self) -> Bank:
-        """Blocks of the network, learned when they are first asked for."""
+        """The network's merged blocks, each learned when it is first needed."""
         train = self.bench.data.train
         images = self.bench.preprocess(train.pixels[: self.proxy.bank_images])
         return Bank(
@@ -39,7 +39,7 @@ class FineTuned(OnImages):
 
     @cached_property
     def teacher_logits(self) -> Tensor:
-        """The teacher's answers to the images that fine-tuning sees, computed once."""
+        """The teacher's answers to the images used for fine-tuning, computed once."""
         train = self.bench.data.train
         most_seen = max(self.proxy.finetune_steps, 1) * self.proxy.batch
         return self.bench.judge(train.take(range(min(len(train), most_seen))))[1]
@@ -53,7 +53,7 @@ class FineTuned(OnImages):
         return merged
 
     def assembled(self, plan: Mapping[str, str]) -> fx.GraphModule:
-        """A plan's network from learned blocks, relearned from bottom to top."""
+        """A plan's network, assembled from learned blocks and relearned from bottom to top."""
         return assemble(self.bank, plan, self.proxy.relearn_steps)
 
     def tune(self, merged: fx.GraphModule, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""Plans judged on images: the accuracy of a plan's network on the proxy split."""
+"""Judges plans on images: the accuracy of a plan's network on the proxy split."""
 
 import time
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from training.workbench import Workbench
 
 
 class OnImages(ABC):
-    """Judges plans of one workbench; `metric` is the accuracy that counts, an attribute of ``Accuracy``."""
+    """Judges plans on the proxy split; `metric` is the accuracy to report, an attribute of ``Accuracy``."""
 
     def __init__(self, bench: Workbench, metric: str) -> None:
         self.bench = bench
@@ -21,7 +21,7 @@ class OnImages(ABC):
 
     @abstractmethod
     def network_of(self, plan: Plan) -> fx.GraphModule:
-        """A plan's network, as it is judged."""
+        """A plan's network with the weights to judge."""
 
     @abstractmethod
     def describe(self) -> str: ...
@@ -38,7 +38,7 @@ class OnImages(ABC):
         return self._judged(accuracy, time.perf_counter() - start)
 
     def accuracy_of(self, merged: fx.GraphModule) -> Accuracy:
-        """On the proxy split."""
+        """Accuracy on the proxy split."""
         images = self.bench.data.proxy
         return evaluate(merged, self.bench.inputs(images), images.labels)[0]
 

@@ -1,7 +1,6 @@
-"""What a trial may cost: as many steps of fine-tuning as fit into the seconds that the user gives."""
+"""Fits the proxy into a time budget: as many steps of fine-tuning as a trial has time for."""
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from search.evaluation.fine_tuned import FineTuned
@@ -9,18 +8,20 @@ from search.proxy import Proxy
 from search.space.additive import Estimates
 from search.space.warm_start import ladder
 from training.errors import BadInputError
+from training.progress import Note
 
 _TIMED_STEPS = 2
 
 
 def carried_on(begun: float | None, steps: int, proxy: Proxy, seconds: float) -> Proxy:
-    """The proxy with as many steps as the study that is continued, which was begun with such seconds: all its
-    plans are judged alike.
+    """The proxy of a continued study: all its plans must be judged alike.
+
+    `begun` and `steps` are the study's seconds and steps.
 
     Raises
     ------
     BadInputError
-        It was begun with other seconds.
+        The study was begun with another time per trial.
     """
     if begun != seconds:
         with_what = f"`proxy_seconds` {begun:g}" if begun else "`proxy_steps`"
@@ -31,16 +32,16 @@ def carried_on(begun: float | None, steps: int, proxy: Proxy, seconds: float) ->
     return replace(proxy, finetune_steps=steps)
 
 
-def paced(evaluator: FineTuned, estimates: Estimates, seconds: float, note: Callable[[str], None]) -> Proxy:
-    """The proxy with the most steps with which a trial takes about `seconds` here, its blocks once learned.
+def paced(evaluator: FineTuned, estimates: Estimates, seconds: float, note: Note) -> Proxy:
+    """The proxy with the most steps that a trial of about `seconds` allows, once its blocks are learned.
 
-    Measured on the plan with the most merges, which has the most to relearn, and on the untouched network,
-    whose steps take longest: other plans take less.
+    Measured on the plan with the most merges, which relearns most, and on the untouched network, whose steps
+    are slowest: other plans take less time.
 
     Raises
     ------
     BadInputError
-        A trial without any fine-tuning takes longer.
+        A trial takes longer even without fine-tuning.
     """
     most = next(ladder(estimates, 1))
     evaluator.assembled(most)  # learns its blocks, once for all trials
@@ -49,7 +50,7 @@ def paced(evaluator: FineTuned, estimates: Estimates, seconds: float, note: Call
     fixed = time.perf_counter() - start
     if fixed > seconds:
         raise BadInputError(
-            f"`proxy_seconds` is {seconds:g}, but a trial takes {fixed:.1f} s without any fine-tuning; "
+            f"`proxy_seconds` is {seconds:g}, but a trial takes {fixed:.1f} s even without fine-tuning; "
             "give more seconds, or fewer `relearn_steps`"
         )
     untouched = evaluator.bench.network.skeleton()
@@ -58,5 +59,5 @@ def paced(evaluator: FineTuned, estimates: Estimates, seconds: float, note: Call
     evaluator.tune(untouched, _TIMED_STEPS)
     a_step = (time.perf_counter() - start) / _TIMED_STEPS
     steps = int((seconds - fixed) / a_step)
-    note(f"a trial relearns and judges in {fixed:.1f} s, a step takes {a_step:.2f} s: `proxy_steps` {steps}")
+    note(f"relearning and judging take {fixed:.1f} s, a step {a_step:.2f} s: `proxy_steps` {steps}")
     return replace(evaluator.proxy, finetune_steps=steps)

@@ -1,4 +1,4 @@
-"""Whether a plan can still reach the front, as far as the finished trials tell."""
+"""Predicts from the finished trials whether a plan can reach the front."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,10 @@ _DEVIATIONS = 2.0
 
 
 def prune_reason(trials: Sequence[FrozenTrial], space: PlanSpace, untouched: float, plan: Plan) -> str:
-    """Why a plan is not worth training; empty where it may reach the front, or too little is known.
+    """Why a plan is not worth training; empty if it may reach the front, or too little is known.
 
-    `untouched` is the accuracy of the untouched network. It is not where even
-    two standard deviations more than the model expects are less than what a plan that costs no more has
-    reached.
+    It cannot reach the front if a plan that costs no more has reached a higher accuracy than the model's mean
+    plus two standard deviations. `untouched` is the untouched network's accuracy (percent).
     """
     costs = space.costs(plan)
     rivals = [trial for trial in trials if no_more(costs_of(trial.values), costs)]
@@ -30,6 +29,6 @@ def prune_reason(trials: Sequence[FrozenTrial], space: PlanSpace, untouched: flo
     if most >= best.values[1]:
         return ""
     return (
-        f"cannot reach the front: {most:.2f} % at best are to be expected of it, "
-        f"and trial {best.number}, which costs no more, has {best.values[1]:.2f} %"
+        f"predicted at most {most:.2f} % (mean + {_DEVIATIONS:.0f} sd); "
+        f"trial {best.number} costs no more and reached {best.values[1]:.2f} %"
     )

@@ -1,7 +1,7 @@
-"""Faster without data and without training: exact merges, then factored layers.
+"""Zero-shot: faster without data or training, by exact merges and low-rank factors.
 
-After Deep Learning Approximation (Pratt et al. 2018): what loses nothing comes first, then whatever
-loses least of the layers' own weights, along one knob: how much time is saved.
+After Deep Learning Approximation (Pratt et al. 2018): first what loses nothing, then what loses least of the
+layers' weights, controlled by one knob: how much time is saved.
 """
 
 import math
@@ -19,13 +19,13 @@ from search.space.warm_start import ladder
 
 _MOST = 1 - 1e-9
 _TRIES = 8
-_HOW = "no training: exact merges, then layers factored with the weights that they have"
+_HOW = "no training: exact merges, then low-rank factors of the existing weights"
 
 Losses = Mapping[str, Mapping[str, float]]  # by site and option
 
 
 class Inherited(OnImages):
-    """Judges plans on images, with the weights that they inherit."""
+    """Judges plans on images, with inherited weights."""
 
     def network_of(self, plan: Plan) -> fx.GraphModule:
         return self.bench.network.merged(plan)
@@ -35,8 +35,9 @@ class Inherited(OnImages):
 
 
 class KeptWeights:
-    """Judges plans without images: by the share of the squared weights that is kept, in percent, on average
-    over the layers that can be factored.
+    """Judges plans without images, by the share of the squared weights that they keep.
+
+    In percent, averaged over the layers that can be factored.
     """
 
     baseline = Evaluation(100.0, None, 0.0)
@@ -53,7 +54,7 @@ class KeptWeights:
 
 
 def losses_of(network: Network) -> dict[str, dict[str, float]]:
-    """The share of a layer's squared weights that is not inherited, by site and option."""
+    """The share of a layer's squared weights that an option loses, by site and option."""
     rules = discover()
     return {
         site.id: {o.name: rules[site.rule].lost_energy(network.teacher, site, o) for o in site.options[1:]}
@@ -63,7 +64,7 @@ def losses_of(network: Network) -> dict[str, dict[str, float]]:
 
 
 def that_add_up(losses: Losses) -> dict[str, dict[str, float]]:
-    """What is kept multiplies from layer to layer, so that its logarithm adds up."""
+    """Losses in an additive unit: shares kept multiply from layer to layer, so their logarithms add up."""
     return {
         site: {option: -math.log1p(-min(lost, _MOST)) for option, lost in found.items()}
         for site, found in losses.items()
@@ -71,8 +72,9 @@ def that_add_up(losses: Losses) -> dict[str, dict[str, float]]:
 
 
 def plans(estimates: Estimates, count: int) -> Iterator[tuple[str, dict[str, str]]]:
-    """Choices, none of them a preset's (an empty name): the exact plan, then plans that save more or less
-    time at the least loss, each another one, `count` at most.
+    """The exact plan, then distinct plans that save more or less time at the least loss; at most `count`.
+
+    Each with an empty name: none is a preset.
     """
     found: list[dict[str, str]] = [{}]
     for plan in ladder(estimates, count * _TRIES):

@@ -1,1 +1,1 @@
-"""What people read of a study: fronts, plans, tables, pages."""
+"""Reads studies: fronts, plans, tables, pages."""

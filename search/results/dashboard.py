@@ -1,4 +1,4 @@
-"""What optuna-dashboard shows of a study and of each plan, beside the figures that Optuna keeps itself."""
+"""Notes on studies and plans for optuna-dashboard."""
 
 from shlex import quote
 
@@ -13,7 +13,7 @@ from search.titles import TITLES
 
 
 def describe_study(study: optuna.Study, how: str) -> None:
-    """Say what is searched, what it is compared with, and `how` plans are judged."""
+    """Note what is searched, the untouched network, and `how` plans are judged."""
     made = StudyRecord.read(study)
     base = made.baseline
     _save(
@@ -27,14 +27,14 @@ Latencies: {base.cost.basis} - {made.latency_source}
 
 Accuracies: {how}
 
-The front, its plans and what leads from them to a deployed network: `{called()} front --study
+To list the front, its plans and the next commands: `{called()} front --study
 {quote(study.study_name)}`
 """,
     )
 
 
 def describe_plan(trial: optuna.Trial, plan: Plan, score: Score, found: Evaluation) -> None:
-    """Say what a plan merges and what it comes to."""
+    """Note what a plan merges, and its result."""
     rows = "".join(f"| {site} | {option} |\n" for site, option in plan.items())
     latency = f"{score.latency_ms:.2f} ms ({score.speedup:.2f}x)"
     metric = StudyRecord.read(trial.study).proxy.metric

@@ -1,4 +1,4 @@
-"""The Pareto front of a study, read from its database alone, and the choice of a plan on it."""
+"""Reads the Pareto front of a study from its database, and selects a plan."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,9 +18,9 @@ from training.errors import BadInputError
 class Point:
     """One finished trial. Accuracies and drops in percent (points), latency in milliseconds.
 
-    `accuracy` and `drop` are of the study's metric; `top1` is there where images judged. `kind` is the
-    weakest that the latency rests on, `latency_error` its expected relative error. `goals` are what else the
-    study was asked to keep small, by title with its unit.
+    `accuracy` and `drop` are by the study's metric; `top1` is None if plans were judged without images.
+    `kind` is the weakest evidence that the latency is based on, `latency_error` its expected relative error.
+    `goals` are the study's further goals, by title with unit.
     """
 
     trial: int
@@ -39,16 +39,16 @@ class Point:
 
     @property
     def costs(self) -> list[float]:
-        """What shall be small."""
+        """The objectives to minimise."""
         return [self.latency_ms, *self.goals.values()]
 
 
 @dataclass(frozen=True)
 class Front:
-    """A study's front, fastest plan last, and what it is compared with: the untouched network.
+    """A study's front, fastest plan last, with the untouched network as baseline.
 
-    `accuracy_model` says how well the model of losses ranks plans that it has not seen: Spearman's rank
-    correlation of the accuracy that is predicted for each trial from all others with the measured one.
+    `accuracy_model` holds how well the accuracy model ranks unseen plans: Spearman's rank correlation between
+    each trial's accuracy and its prediction from all other trials.
     """
 
     study: str
@@ -67,7 +67,7 @@ class Front:
 
     @property
     def columns(self) -> list[str]:
-        """Titles of the goals that a table shows beside what it shows of every plan."""
+        """Titles of the goals that tables show in columns of their own."""
         return [title for title in self.goals if title != PARAMETERS]
 
     def answer(self) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _point(trial: FrozenTrial, made: StudyRecord) -> Point:
 
 
 def pareto(points: Sequence[Point]) -> list[Point]:
-    """Points that cost less than all others that are as accurate, in something at least; slowest first."""
+    """The points that no other dominates, slowest first."""
     front: list[Point] = []
     for point in sorted(points, key=lambda p: (p.costs, -p.accuracy, p.trial)):
         if not any(other.accuracy >= point.accuracy and no_more(other.costs, point.costs) for other in front):
@@ -143,7 +143,7 @@ def pareto(points: Sequence[Point]) -> list[Point]:
 
 
 def hypervolume(points: Sequence[Point], baseline: dict[str, float]) -> float:
-    """Area that the front dominates, as a share of the area below the untouched network."""
+    """Hypervolume of the front, as a share of the area below the untouched network."""
     area = hypervolume_area([(p.latency_ms, p.accuracy) for p in points], baseline["latency_ms"])
     return area / (baseline["latency_ms"] * baseline["accuracy"])
 
@@ -155,12 +155,12 @@ def select(
     max_latency_ms: float | None = None,
     speedup: float | None = None,
 ) -> Point:
-    """One finished trial: by number, or the best on the front within a limit.
+    """Select one finished trial: by number, or the best on the front within a limit.
 
     Raises
     ------
     BadInputError
-        Not exactly one wish was given, or no plan fulfils it.
+        Not exactly one limit is given, or no plan meets it.
     """
     wishes = [wish for wish in (trial, max_drop, max_latency_ms, speedup) if wish is not None]
     if len(wishes) != 1:

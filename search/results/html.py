@@ -1,4 +1,4 @@
-"""One page about a study that works offline: its front, how it was found, and what is merged along it."""
+"""A web page about a study that works offline: its front, how it was found, and what its plans merge."""
 
 import html
 import json
@@ -84,7 +84,7 @@ def _row(point: Point, columns: Sequence[str]) -> str:
 
 
 def _front(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
-    """The front among all trials, beside the untouched network and the paper's plan."""
+    """The front and all trials, with the untouched network and the paper's plan."""
     by_number = {trial.number: trial for trial in trials}
     papers = [p for p in (*front.points, *front.others) if is_preset(by_number[p.trial])]
     figure = plotly.Figure()
@@ -131,7 +131,7 @@ def _growth(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
 
 
 def _classes(study: optuna.Study, front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
-    """Latency by kind of kernel, of the untouched network and of every plan on the front."""
+    """Latency by kind of kernel, for the untouched network and every plan on the front."""
     by_number = {trial.number: TrialRecord.read(trial).cost.by_class_ms for trial in trials}
     columns = {"untouched": StudyRecord.read(study).baseline.cost.by_class_ms}
     columns |= {f"trial {p.trial}": by_number[p.trial] for p in front.points}
@@ -144,7 +144,7 @@ def _classes(study: optuna.Study, front: Front, trials: Sequence[FrozenTrial]) -
 
 
 def _importances(study: optuna.Study, trials: Sequence[FrozenTrial]) -> plotly.Figure:
-    """How much each site decides of accuracy and latency (fANOVA, Hutter et al. 2014)."""
+    """How much each site influences accuracy and latency (fANOVA, Hutter et al. 2014)."""
     figure = plotly.Figure()
     if len(trials) < _ENOUGH_TRIALS:
         few = f"{_ENOUGH_TRIALS} finished trials are needed, {len(trials)} are there"
@@ -165,7 +165,7 @@ def _importances(study: optuna.Study, trials: Sequence[FrozenTrial]) -> plotly.F
 
 
 def _sites(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:
-    """Which option every plan on the front takes at every site that any of them merges."""
+    """The options of every plan on the front, at every site that any of them merges."""
     by_number = {trial.number: TrialRecord.read(trial).plan for trial in trials}
     plans = {f"trial {p.trial}": by_number[p.trial] for p in front.points}
     sites = sorted({site for plan in plans.values() for site in plan}, reverse=True)

@@ -1,4 +1,4 @@
-"""What people read about a network: its sites, what is refused, its kernels."""
+"""Tables of a network: its sites, its refusals, its kernels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _TENSOR_OPS = ("conv", "linear")
 
 
 def sites_table(listing: Listing) -> Table:
-    """Every site and option with the latency when it alone is chosen."""
+    """Every site and option, with the latency if it alone is chosen."""
     network = listing.network
     table = Table(
         title=f"{network.name} {'x'.join(map(str, network.input_shape))} on {listing.target}: "

@@ -1,4 +1,4 @@
-"""What people read of one plan."""
+"""The table of one plan."""
 
 from rich.table import Table
 
@@ -7,7 +7,7 @@ from search.titles import TITLES
 
 
 def plan_table(plan: PlanFile) -> Table:
-    """What a plan merges where."""
+    """What a plan merges, and where."""
     accuracy = f", {TITLES[plan.metric]} {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.metric else ""
     table = Table(
         title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "

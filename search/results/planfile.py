@@ -1,4 +1,4 @@
-"""A plan on disk: JSON with a version, checked when it is loaded and against its network."""
+"""Plan files: versioned JSON, checked when loaded and against the network."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from search.results.front import Point
 from search.scoring.latency import Device, Latencies, Score
 from search.study.records import StudyRecord, TrialRecord
 from training.config import ModelConfig
-from training.errors import BadInputError
+from training.errors import BadInputError, first_fault
 from training.files import replacing
 from training.sizes import short
 from training.workbench import structure
@@ -24,10 +24,10 @@ VERSION = 1
 
 
 class PlanFile(BaseModel):
-    """What ``plan --out`` writes and ``train --plan`` reads.
+    """The plan that ``plan --out`` writes and ``train --plan`` reads.
 
-    Latencies in milliseconds, accuracy and drop in percent of the study's `metric`; `kind` and `basis`
-    say what the latency rests on; `choices` maps sites to options, without the sites that are kept.
+    Latencies in milliseconds; accuracy and drop in percent, by the study's `metric`; `kind` and `basis`
+    say what the latency is based on; `choices` maps sites to options, without kept sites.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -54,7 +54,7 @@ class PlanFile(BaseModel):
 
     @classmethod
     def of_trial(cls, study: optuna.Study, point: Point) -> "PlanFile":
-        """The plan of a finished trial, from the database alone."""
+        """The plan of a finished trial, from the study's database."""
         trial = next(t for t in study.get_trials(deepcopy=False) if t.number == point.trial)
         made, found = StudyRecord.read(study), TrialRecord.read(trial)
         return cls(
@@ -80,7 +80,7 @@ class PlanFile(BaseModel):
 
     @classmethod
     def of_plan(cls, network: Network, plan: Plan, target: str, score: Score) -> "PlanFile":
-        """A plan that no study holds (a preset)."""
+        """A plan without a study (a preset)."""
         return cls(
             plan_id=plan.plan_id,
             network=network.name,
@@ -103,7 +103,7 @@ class PlanFile(BaseModel):
         Raises
         ------
         BadInputError
-            The file is absent, no plan, or of another version.
+            The file does not exist, is not a plan, or is of another version.
         """
         try:
             values: Any = json.loads(path.read_text())
@@ -113,13 +113,11 @@ class PlanFile(BaseModel):
                 f"plan {path} cannot be read ({error.strerror}); 'plan --out FILE' writes one"
             ) from error
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
             raise BadInputError(
-                f"{path} is no plan: {field}: {first['msg']}; 'plan --out FILE' writes one"
+                f"{path} is not a plan: {first_fault(error)}; 'plan --out FILE' writes one"
             ) from error
         except (ValueError, TypeError) as error:
-            raise BadInputError(f"{path} is no plan ({error}); 'plan --out FILE' writes one") from error
+            raise BadInputError(f"{path} is not a plan ({error}); 'plan --out FILE' writes one") from error
         if loaded.version != VERSION:
             raise BadInputError(
                 f"plan {path} has version {loaded.version}; this program reads version {VERSION}"
@@ -128,11 +126,11 @@ class PlanFile(BaseModel):
 
     @property
     def on_request(self) -> bool:
-        """Whether it merges at sites that are offered only where they are asked for."""
+        """Whether the plan has sites that are offered only on request."""
         return any(rule.on_request for rule in map(rule_of, self.choices) if rule)
 
     def setup_with(self, given: Mapping[str, Any]) -> ModelConfig:
-        """What to load for this plan: its own setup with what the user gave in its place.
+        """What to load for this plan: its own setup, overridden by what the user gives.
 
         Raises
         ------
@@ -158,7 +156,7 @@ class PlanFile(BaseModel):
         Raises
         ------
         BadInputError
-            The plan was made for another structure.
+            The plan was made for another network structure.
         """
         try:
             plan = Plan.make(network, self.choices)
@@ -174,12 +172,12 @@ class PlanFile(BaseModel):
 
 
 def latencies(plan: PlanFile, home: Path) -> Latencies:
-    """What scores a plan's network, built from its name alone, on the plan's target.
+    """The latencies of a plan's network, built from its name, on the plan's target.
 
     Raises
     ------
     BadInputError
-        The network is another one now.
+        The network has changed.
     """
     factory = plan.setup.model if plan.setup else plan.network
     network = structure(factory, plan.input_shape, plan.classes, low_rank=True)
@@ -188,7 +186,7 @@ def latencies(plan: PlanFile, home: Path) -> Latencies:
 
 
 def merged(first: PlanFile, second: PlanFile, home: Path) -> PlanFile:
-    """Both plans in one, scored anew.
+    """Combine two plans into one, and score it.
 
     Raises
     ------

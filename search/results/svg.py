@@ -1,4 +1,4 @@
-"""A plan as a picture: the network before and after, every kernel with its latency, as SVG."""
+"""Draws a plan as SVG: the network before and after, every kernel with its latency."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _STYLE = """text{font:11px system-ui,sans-serif;fill:#1b1f24} .title{font-size:1
 
 @dataclass(frozen=True)
 class _Box:
-    """A kernel and its place: row (how many kernels deep), and column from the middle."""
+    """A kernel and its position: row (its depth in kernels), and column from the middle."""
 
     layer: Layer
     ms: float
@@ -52,7 +52,7 @@ def draw(latencies: Latencies, plan: PlanFile, path: Path) -> None:
 
 
 def _boxes(latencies: Latencies, choices: dict[str, str], other: dict[str, str]) -> list[_Box]:
-    """The kernels of one plan; those that the other plan has not got, too, are marked as changed."""
+    """The kernels of one plan; those that the other plan lacks are marked as changed."""
     elsewhere = {(layer.name, layer.kernel) for layer in latencies.layers(other)}
     depth: dict[str, int] = {}
     rows: dict[int, list[Layer]] = {}

@@ -1,4 +1,4 @@
-"""What people read of fronts, plans, runs and exports: tables, and the commands that come next."""
+"""The table of a front, its CSV file, and the commands that come next."""
 
 from pathlib import Path
 from shlex import quote
@@ -63,7 +63,7 @@ def front_table(front: Front) -> Table:
 
 
 def next_commands(front: Front) -> str:
-    """The commands that lead from this front to a deployed network."""
+    """The commands from this front to a deployed network."""
     select = f"plan --study {quote(front.study)} --max-drop 1 --out plan.json"
     if front.zero_shot:
         return next_steps(select, "export --plan plan.json --out model.onnx")
@@ -72,6 +72,6 @@ def next_commands(front: Front) -> str:
 
 
 def write_csv(front: Front, path: Path) -> None:
-    """The front's points, one a row."""
+    """Write the front's points, one per row."""
     with replacing(path) as temporary:
         pd.DataFrame([vars(point) for point in front.points]).to_csv(temporary, index=False)

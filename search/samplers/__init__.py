@@ -1,7 +1,6 @@
-"""Which plan is tried next: one file a sampler, found by its name. Each has ``make(seed, problem)``.
+"""Samplers choose the next plan: one file each, found by name, with ``make(seed, problem)``.
 
-Those of another folder are found too where it is appended to this package's ``__path__`` before the program
-starts.
+To add samplers from another folder, append it to this package's ``__path__`` before the program starts.
 """
 
 import importlib
@@ -12,7 +11,7 @@ import optuna
 from search.space.problem import Problem
 from training.errors import BadInputError
 
-DEFAULT = "auto"  # wins benchmarks/samplers.py
+DEFAULT = "auto"  # the best in benchmarks/samplers.py
 
 
 def names() -> tuple[str, ...]:

@@ -1,12 +1,11 @@
-"""A sampler that knows the problem: latency adds up over blocks, and so, nearly, does loss over options.
+"""A sampler made for the problem: latency is additive over blocks, and loss nearly so over options.
 
-For every trial losses of the options are drawn from what is believed of them, and the additive problem is
-solved exactly at several latencies. Of these solutions and the neighbours of the front, that plan is tried
-next which is expected to add most to the front: its latency is known, its accuracy believed.
+For every trial, the options' losses are sampled from the accuracy model, and the additive problem is solved
+exactly at several latencies. Among these solutions and the neighbours of the front, the plan with the largest
+expected improvement of the front is tried next; its latency is known, its accuracy predicted.
 
-Options of the same block save more or less together than each alone, and to work out what they come to takes
-some 20 ms. So a candidate's latency is first estimated from that of the plan beside it, and worked out where
-the estimate promises most.
+Options of the same block save more or less together than alone, and scoring a plan exactly takes some 20 ms.
+So a candidate's latency is first estimated from a neighbouring plan, and scored only where it is promising.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,8 +35,8 @@ _Estimated = tuple[Choices, float]  # a plan and its latency (ms), as far as it 
 class AutoSampler(optuna.samplers.BaseSampler):
     """Proposes plans for two objectives, latency and accuracy.
 
-    Where the problem has further goals, bounds are drawn for them for every second proposal, and the front is
-    improved among the plans within.
+    If the problem has further goals, every second proposal draws bounds for them, and improves the front
+    among the plans within these bounds.
     """
 
     def __init__(self, problem: Problem, seed: int) -> None:
@@ -76,9 +75,9 @@ class AutoSampler(optuna.samplers.BaseSampler):
     ) -> dict[str, str]:
         """The plan to try next.
 
-        `tried` are plans with their latency (ms), accuracy (percent) and goals, `others` plans that were not
-        worth trying, `at_work` plans that other workers try just now: they count with the accuracy that is
-        expected of them (kriging believer; Ginsbourger and others 2010), so that workers spread out.
+        `tried` are plans with their latency (ms), accuracy (percent) and goals; `others` were not worth
+        trying; `at_work` are being judged, and count with their predicted accuracy so that workers spread out
+        (kriging believer; Ginsbourger et al. 2010).
         """
         tried = [(self.problem.repair(plan), values) for plan, values in tried]
         process = self.model.fitted([(plan, values[1]) for plan, values in tried])
@@ -103,7 +102,7 @@ class AutoSampler(optuna.samplers.BaseSampler):
         known: Sequence[Choices],
         bounds: "_Bounds",
     ) -> dict[str, str] | None:
-        """The plan that may be expected to add most, those whose estimate promises most worked out first."""
+        """The plan with the largest expected gain; the most promising candidates are scored first."""
         estimates = self._gains(process, front, candidates)
         order = np.argsort(-estimates, kind="stable")
         best, most = None, 0.0
@@ -121,14 +120,14 @@ class AutoSampler(optuna.samplers.BaseSampler):
         return best
 
     def _expected(self, process: GaussianProcess, plan: Choices) -> tuple[float, ...]:
-        """Latency, accuracy and goals."""
+        """Latency, predicted accuracy and goals."""
         latency_ms, *goals = self.problem.known(plan)
         return latency_ms, self.model.predict(process, plan), *goals
 
     def _gains(
         self, process: GaussianProcess, front: Sequence[tuple[float, float]], plans: Sequence[_Estimated]
     ) -> np.ndarray:
-        """What every plan may be expected to add to the area below the front, in ms times percent."""
+        """Expected growth of the area that the front dominates, for each plan (ms times percent)."""
         losses, deviations = process.losses(self.model.rows([plan for plan, _ in plans]))
         latencies_ms = np.array([latency_ms for _, latency_ms in plans])
         gains = expected_gains(
@@ -143,10 +142,10 @@ class AutoSampler(optuna.samplers.BaseSampler):
         return np.where(latencies_ms <= self.slowest_ms, gains, 0.0)
 
     def _solutions(self, process: GaussianProcess) -> Iterator[_Estimated]:
-        """The plans that would lose least at several latencies if the drawn losses were true.
+        """The plans with the least loss at several latencies, for one sample of the losses.
 
-        A plan takes dozens of options, and the solver picks those whose draw is low by luck: with the whole
-        spread, every solution would be built of luck.
+        The solver picks options whose sample is low by luck; with the full spread, a plan of dozens of
+        options would be made of luck.
         """
         losses = process.draw(self.random, float(np.exp(self.random.uniform(np.log(_CAUTIOUS), 0.0))))
         estimates: dict[str, dict[str, OptionEstimate]] = {site: {} for site in self.problem.estimates}
@@ -157,12 +156,12 @@ class AutoSampler(optuna.samplers.BaseSampler):
             yield self._worked_out(least_loss(estimates, float(fraction) * self.most_saved_ms))
 
     def _worked_out(self, choices: Choices) -> _Estimated:
-        """What choices come to, and its latency."""
+        """Repaired choices and their latency."""
         plan = self.problem.repair(choices)
         return plan, self.problem.known(plan)[0]
 
     def _beside(self, plans: Sequence[_Estimated]) -> Iterator[_Estimated]:
-        """Plans that differ from one of these at a site, and some that differ at two."""
+        """Plans that differ from one of these at one site, and some that differ at two."""
         for plan in plans:
             yield from (self._changed(plan, [item]) for item in self.model.items)
         for _ in range(_LEAPS if plans else 0):
@@ -171,7 +170,7 @@ class AutoSampler(optuna.samplers.BaseSampler):
             yield self._changed(plan, [self.model.items[n] for n in picked])
 
     def _changed(self, beside: _Estimated, items: Sequence[tuple[str, str]]) -> _Estimated:
-        """A plan with other options at some sites, and the latency to expect of it."""
+        """A plan with other options at some sites, and its estimated latency."""
         plan, latency_ms = beside
         for site, option in dict(items).items():
             latency_ms += self.problem.saved_ms(site, plan.get(site, KEEP))
@@ -179,14 +178,14 @@ class AutoSampler(optuna.samplers.BaseSampler):
         return changed({**plan, **dict(items)}), latency_ms
 
     def _bounds(self, tried: Sequence[Sequence[float]]) -> "_Bounds":
-        """Bounds of the goals between the least and the most that was seen; none every second time."""
+        """Random bounds on the goals, within the range seen so far; none every second time."""
         if not any(len(goals) for goals in tried) or len(tried) % 2:
             return _Bounds(None)
         values = np.array(tried)
         return _Bounds(self.random.uniform(values.min(axis=0), values.max(axis=0)))
 
     def _neighbour(self, known: Sequence[Choices]) -> dict[str, str]:
-        """A known plan with other choices at a few sites: to try where nothing promises more."""
+        """A known plan changed at a few sites, for when nothing is promising."""
         plan = dict(known[int(self.random.integers(len(known)))]) if known else {}
         for _ in range(_NEIGHBOURS):
             site = str(self.random.choice(list(self.problem.space)))
@@ -198,7 +197,7 @@ class AutoSampler(optuna.samplers.BaseSampler):
 
 
 def _new(plans: Iterable[_Estimated], known: Iterable[Choices]) -> list[_Estimated]:
-    """Every plan once that is not known."""
+    """The plans that are not known, without duplicates."""
     told = {frozenset(plan.items()) for plan in known}
     found = {frozenset(plan.items()): (plan, latency_ms) for plan, latency_ms in plans}
     return [estimated for key, estimated in found.items() if key not in told]
@@ -209,10 +208,10 @@ class _Bounds:
     most: np.ndarray | None
 
     def hold(self, goals: Sequence[float]) -> bool:
-        """Whether goals keep the bounds."""
+        """Whether the goals are within the bounds."""
         return self.most is None or bool(np.all(np.asarray(goals) <= self.most))
 
 
 def make(seed: int, problem: Problem) -> AutoSampler:
-    """The sampler for a problem."""
+    """Make the sampler."""
     return AutoSampler(problem, seed)

@@ -1,4 +1,4 @@
-"""Optuna's Gaussian process, which knows nothing of the problem."""
+"""Optuna's general Gaussian process sampler."""
 
 import optuna
 
@@ -6,5 +6,5 @@ from search.space.problem import Problem
 
 
 def make(seed: int, problem: Problem) -> optuna.samplers.BaseSampler:
-    """The sampler with its settings here."""
+    """Make the sampler."""
     return optuna.samplers.GPSampler(seed=seed)

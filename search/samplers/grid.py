@@ -1,4 +1,4 @@
-"""Every plan there is."""
+"""Tries every plan."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _LARGEST = 100_000
 
 
 class _Grid(optuna.samplers.GridSampler):
-    """Optuna's ends ``optimize`` after its last plan; whoever asks and tells notices by plans that repeat."""
+    """Optuna's grid stops ``optimize`` after its last plan; the driver notices the end by repeated plans."""
 
     def after_trial(
         self,
@@ -23,21 +23,21 @@ class _Grid(optuna.samplers.GridSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Go on."""
+        """Do not stop the study."""
 
 
 def make(seed: int, problem: Problem) -> optuna.samplers.BaseSampler:
-    """All plans in random order.
+    """Make the sampler: all plans, in random order.
 
     Raises
     ------
     BadInputError
-        There are too many.
+        There are too many plans.
     """
     plans = math.prod(len(options.choices) for options in problem.space.values())
     if plans > _LARGEST:
         raise BadInputError(
-            f"`sampler` grid would try {plans:.1e} plans, at most {_LARGEST} are possible; "
+            f"`sampler` grid would try {plans:.1e} plans; at most {_LARGEST} are allowed: "
             "name fewer sites with `only`, or choose another sampler"
         )
     grid: dict[str, Any] = {site: list(options.choices) for site, options in problem.space.items()}

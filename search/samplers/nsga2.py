@@ -1,4 +1,4 @@
-"""NSGA-II, a genetic algorithm (Deb et al. 2002), as Optuna has it."""
+"""Optuna's NSGA-II, a genetic algorithm (Deb et al. 2002)."""
 
 import optuna
 
@@ -8,5 +8,5 @@ _POPULATION = 24
 
 
 def make(seed: int, problem: Problem) -> optuna.samplers.BaseSampler:
-    """The sampler with its settings here."""
+    """Make the sampler."""
     return optuna.samplers.NSGAIISampler(seed=seed, population_size=_POPULATION)

@@ -1,4 +1,4 @@
-"""Plans drawn at random."""
+"""Draws plans at random."""
 
 import optuna
 
@@ -6,5 +6,5 @@ from search.space.problem import Problem
 
 
 def make(seed: int, problem: Problem) -> optuna.samplers.BaseSampler:
-    """The sampler with its settings here."""
+    """Make the sampler."""
     return optuna.samplers.RandomSampler(seed=seed)

@@ -1,4 +1,4 @@
-"""Tree-structured Parzen estimators (Ozaki et al. 2020), as Optuna has them."""
+"""Optuna's tree-structured Parzen estimators (Ozaki et al. 2020)."""
 
 import optuna
 
@@ -6,5 +6,5 @@ from search.space.problem import Problem
 
 
 def make(seed: int, problem: Problem) -> optuna.samplers.BaseSampler:
-    """The sampler with its settings here."""
+    """Make the sampler."""
     return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)

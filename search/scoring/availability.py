@@ -1,4 +1,4 @@
-"""Which of a network's merges a target can price."""
+"""Which of a network's merges have a latency on a target."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from search.scoring.latency import Device, Latencies
 
 
 def priced(network: Network, devices: Sequence[Device]) -> list[Latencies]:
-    """Latencies on every device, of the network with those options that all of them have a latency for.
+    """Latencies on every device, for the network with only those options that all devices have a latency for.
 
-    A target that can be measured has one for whatever it can run.
+    A target that can be measured has one for everything it can run.
 
     Raises
     ------
     UnknownKernelError
-        A target knows nothing about an operation of the network itself.
+        A target has no latency for an operation of the network itself.
     """
     found = [Latencies(network, device) for device in devices]
     unknown: dict[str, dict[str, str]] = {}

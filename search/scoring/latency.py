@@ -1,4 +1,4 @@
-"""Latency of plans on a target: the sum over the kernels that the target's runtime really executes."""
+"""Latency of plans on a target: the sum over the kernels that its runtime executes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from training.progress import Progress, Watch, quiet
 
 
 class Device:
-    """A target with its table: answers for kernels, and measures what it can and does not know."""
+    """A target with its table of timings; measures what is missing, if it can."""
 
     def __init__(self, spec: target.Target, home: Path) -> None:
         self.spec = spec
@@ -34,11 +34,11 @@ class Device:
 
     @classmethod
     def named(cls, name: str, home: Path) -> "Device":
-        """A target by its name; tables that the user measured, and targets added, live under `home`."""
+        """A target by name; the user's own tables and targets are under `home`."""
         return cls(target.load(name, home), home)
 
     def seen_as(self, spec: target.Target) -> "Device":
-        """The same device under another description."""
+        """The same device with another target description."""
         return Device(spec, self.path.parent)
 
     @cached_property
@@ -48,11 +48,11 @@ class Device:
 
     @property
     def source(self) -> str:
-        """Where the numbers come from, for people."""
+        """Where the timings come from."""
         return f"{self.spec.source} ({self.spec.device}, {self.spec.runtime})"
 
     def describe(self, total: Total) -> str:
-        """What a latency rests on, for people."""
+        """What a latency is based on."""
         return f"{total.basis()} - {self.source}"
 
     def learn(
@@ -62,9 +62,9 @@ class Device:
         again: bool = False,
         at_once: int = kit.AT_ONCE,
     ) -> int:
-        """Measure kernels that the table does not hold (all of them with `again`), and keep them.
+        """Measure kernels that the table lacks (all of them with `again`), and keep the timings.
 
-        `at_once` is explained at ``kit.write``.
+        Returns their number. For `at_once` see ``kit.write``.
         """
         wanted = [k for k in dict.fromkeys(kernels) if again or self.table.get(k) is None]
         if not self.spec.measurable or not wanted:
@@ -117,8 +117,8 @@ _Choices = tuple[str, frozenset[tuple[str, str]]]
 class Latencies:
     """Scores plans of one network on one device.
 
-    What a block's choices do to the latency is worked out once, in the network whose other blocks are
-    untouched; a plan's latency is the untouched network's and what its blocks' choices add.
+    The change in latency due to a block's choices is computed once, with all other blocks untouched; a plan's
+    latency is the untouched network's plus the changes of its blocks.
     """
 
     def __init__(self, network: Network, device: Device) -> None:
@@ -129,7 +129,7 @@ class Latencies:
         self._costs: dict[_Choices, Cost] = {}
 
     def layers(self, choices: Mapping[str, str]) -> list[Layer]:
-        """The kernels of a plan's whole network, in order, with the names of their layers."""
+        """All kernels of a plan's network, in order, with the names of their layers."""
         blocks = {block.name: block for block in self.network.blocks}
         ends: dict[str, str] = {}
         made: list[Layer] = []
@@ -154,7 +154,7 @@ class Latencies:
         return self._rebuilt[key]
 
     def macs_of(self, site: Site) -> int:
-        """Multiply-accumulates of the untouched layers that a site may change."""
+        """MACs of the untouched layers that a site may change."""
         return sum(layer.kernel.macs for layer in self.layers({}) if layer.name in site.labels)
 
     @cached_property
@@ -178,7 +178,7 @@ class Latencies:
         Raises
         ------
         UnknownKernelError
-            The target's table knows nothing about an operation of the network.
+            The target has no latency for an operation of the network.
         """
         cost = self._untouched
         for block in self.network.blocks:
@@ -188,7 +188,7 @@ class Latencies:
         return Score(cost, self._untouched.latency_us / 1000)
 
     def peak_bytes(self, choices: Mapping[str, str]) -> int:
-        """Most bytes that the maps of a plan's network take at once, for one image."""
+        """Peak memory of the feature maps of a plan's network for one image, in bytes."""
         return peak_bytes(self.layers(choices))
 
     def by_layer(self) -> list[tuple[Layer, Latency]]:
@@ -198,23 +198,23 @@ class Latencies:
         return [(layer, self.device.predictor.latency(layer.kernel)) for layer in layers]
 
     def learn_all(self, watch: Watch, again: bool = False) -> int:
-        """Measure every kernel that any plan can reach; how many (none where a table is shipped)."""
+        """Measure every kernel that any plan may need, and return their number (0 for shipped tables)."""
         if not self.device.spec.measurable:
             return 0
         return self.learn(self.reachable(watch), watch(f"measuring on {self.device.spec.name}"), again)
 
     def learn(self, kernels: Iterable[Kernel], progress: Progress = quiet, again: bool = False) -> int:
-        """Measure some of the network's kernels, with caches as cold as in the untouched network."""
+        """Measure kernels with caches as cold as in the untouched network, and return their number."""
         return self.device.learn(kernels, progress, again, self.touched_bytes)
 
     @cached_property
     def touched_bytes(self) -> int:
-        """Weights of the untouched network, and its maps, which use the same memory again and again."""
+        """Bytes that one inference touches: weights, and maps, which reuse memory (untouched network)."""
         weights = sum(layer.kernel.parameters for layer in self.layers({}))
         return 4 * weights + self.peak_bytes({})
 
     def reachable(self, watch: Watch) -> list[Kernel]:
-        """Every kernel that some choice in one block brings into the network, each once."""
+        """Every kernel that any choice in any block brings into the network."""
         listed = [choices for block in self.network.blocks for choices in block.all_choices()]
         progress = watch("listing the kernels of all plans")
         kernels = dict.fromkeys(layer.kernel for layer in self.layers({}))
@@ -224,7 +224,7 @@ class Latencies:
         return list(kernels)
 
     def score_options(self, progress: Progress = quiet) -> dict[str, dict[str, Score]]:
-        """The score of every option of every site, each chosen alone: by site, then by option."""
+        """The score of every option alone, by site and option."""
         sites = self.network.sites
         scores: dict[str, dict[str, Score]] = {}
         for done, site in enumerate(sites):

@@ -1,4 +1,4 @@
-"""Network -> layers with kernels, as latency models see them (the only bridge between the two)."""
+"""Lowers a network to layers with kernels: the only bridge from graphs to latency models."""
 
 import math
 from collections import Counter
@@ -28,8 +28,8 @@ _FLATTENING = (torch.flatten, torch.unflatten, torch.reshape)
 def lower(graph_module: fx.GraphModule, skip: frozenset[str] = frozenset()) -> list[Layer]:
     """Every operation of a network with known shapes (see ``propagate_shapes``), in order.
 
-    Operations that no latency model knows keep their own name, so that a predictor refuses them by
-    name. Nodes called in `skip` are left out (blocks that are lowered on their own).
+    Operations that no latency model knows keep their own name, so that predictors can refuse them by name.
+    Nodes named in `skip` are left out (blocks that are lowered on their own).
     """
     names = _names(graph_module)
     made: list[Layer] = []
@@ -51,7 +51,7 @@ def lower(graph_module: fx.GraphModule, skip: frozenset[str] = frozenset()) -> l
 
 
 def _pieces(node: fx.Node) -> list[fx.Node]:
-    """Cuts that together take all of their source apart, which exporters write as one split; else none."""
+    """Cuts that together split all of their source, which exporters write as one split; else none."""
     if not _is_cut(node):
         return []
     source = node.all_input_nodes[0]
@@ -64,14 +64,14 @@ def _pieces(node: fx.Node) -> list[fx.Node]:
 
 
 def _is_cut(node: fx.Node) -> bool:
-    """Whether a node takes neighbouring channels of maps."""
+    """Whether a node takes a range of channels."""
     return (
         node.op == "call_function" and node.target is cut and bool(node.args[1] == 1) and len(node.args) == 4
     )
 
 
 def end_of(graph_module: fx.GraphModule) -> str:
-    """The name, as `lower` gives it, of what a block answers."""
+    """The name, as given by `lower`, of a block's output."""
     output = next(node for node in graph_module.graph.nodes if node.op == "output")
     return _names(graph_module)[output.all_input_nodes[0]]
 
@@ -126,7 +126,7 @@ def _pair(value: Any) -> tuple[int, int]:
 def _shape(node: fx.Node) -> Shape:
     """Shape without the batch, as (channels, height, width); vectors get two ones.
 
-    Of more sides, the last two stay and the others count as channels: nothing of the maps is left out.
+    With more dimensions, the last two stay and the others count as channels, so that no value is left out.
     """
     sides = tuple(node.meta["shape"][1:])
     if len(sides) > 3:

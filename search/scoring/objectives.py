@@ -1,4 +1,4 @@
-"""What plans are judged by beside latency and accuracy: known before any training, the less the better."""
+"""Goals beside latency and accuracy: known before training, and minimised."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -12,7 +12,7 @@ MORE = ("memory", "parameters")
 
 
 def wanted(text: str) -> tuple[str, ...]:
-    """Those of a list as the user gave it that are not judged by anyway.
+    """The goals in the user's list, besides latency and accuracy.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def wanted(text: str) -> tuple[str, ...]:
 
 
 def goals(names: Iterable[str], latencies: Latencies, others: Iterable[Latencies]) -> dict[str, Goal]:
-    """By title with its unit, what a plan's choices come to; for `others`, the latency there."""
+    """Functions of a plan's choices, by title with unit; for `others`, the latency there."""
 
     def memory(choices: Mapping[str, str]) -> float:
         return latencies.peak_bytes(choices) / 2**20

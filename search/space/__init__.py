@@ -1,1 +1,1 @@
-"""Which plans there are, and what is known of them beforehand."""
+"""The space of plans, and what is known of it before any trial."""

@@ -1,4 +1,4 @@
-"""The additive problem: one option a site, no two that conflict, the least loss, enough time saved."""
+"""The additive problem: at most one option per site, no conflicts, the least loss for enough time saved."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ _MILLIONTHS = 1_000_000
 
 @dataclass(frozen=True)
 class OptionEstimate:
-    """What one option alone saves (milliseconds) and loses (any unit that adds up, not negative).
+    """What one option alone saves (milliseconds) and loses (in any additive unit, at least 0).
 
-    `conflicts` holds options of other sites, as (site, option), that cannot be made where this one is.
+    `conflicts` holds options of other sites, as (site, option), that this one rules out.
     """
 
     saved_ms: float
@@ -26,7 +26,7 @@ Estimates = Mapping[str, Mapping[str, OptionEstimate]]  # by site and option
 
 
 def most_saved(estimates: Estimates) -> float:
-    """Milliseconds that options can save all together."""
+    """The most that all sites together can save, in milliseconds."""
     problem = _Problem(estimates)
     problem.model.maximize(problem.saved)
     problem.solve()
@@ -34,10 +34,10 @@ def most_saved(estimates: Estimates) -> float:
 
 
 def least_loss(estimates: Estimates, saved_ms: float) -> dict[str, str]:
-    """The options that together save `saved_ms` and lose least, at most one a site.
+    """The options that together save `saved_ms` at the least loss, at most one per site.
 
     A multiple-choice knapsack, solved exactly by constraint programming (in nanoseconds and millionths).
-    Where so much cannot be saved, the most is.
+    If that much cannot be saved, the plan that saves most.
     """
     problem = _Problem(estimates)
     problem.model.add(problem.saved >= round(saved_ms * _NANOSECONDS))
@@ -46,7 +46,7 @@ def least_loss(estimates: Estimates, saved_ms: float) -> dict[str, str]:
 
 
 class _Problem:
-    """Which options are taken, and the sums of what they save and lose."""
+    """The constraint program: which options are taken, with the sums of what they save and lose."""
 
     def __init__(self, estimates: Estimates) -> None:
         self.model = cp_model.CpModel()
@@ -69,20 +69,20 @@ class _Problem:
         self.saved, self.loss = LinearExpr.weighted_sum(taken, saved), LinearExpr.weighted_sum(taken, losses)
 
     def solve(self) -> bool:
-        """Look for the best; False where there is no solution at all."""
+        """Solve to optimality; False if there is no solution."""
         status = self.solver.solve(self.model)
         assert status in (cp_model.OPTIMAL, cp_model.INFEASIBLE), self.solver.status_name(status)
         return bool(status == cp_model.OPTIMAL)
 
     def chosen(self) -> dict[str, str]:
-        """The options that the solution takes, by site."""
+        """The options of the solution, by site."""
         return {site: option for (site, option), v in self.taken.items() if self.solver.value(v)}
 
 
 def spread(count: int) -> Iterator[float]:
-    """So many fractions from 1 down, each in the middle of the widest gap: 1, 1/2, 1/4, 3/4, 1/8, ...
+    """The first `count` of the fractions 1, 1/2, 1/4, 3/4, 1/8, ..., each in the middle of the widest gap.
 
-    More of them begin with the fewer (van der Corput's sequence).
+    The sequence of van der Corput: a longer list starts with the shorter one.
     """
     yield from (1.0,) * min(count, 1)
     for number in range(1, count):

@@ -1,10 +1,11 @@
-"""What a plan must not exceed: checked before a search begins, and before a plan is trained."""
+"""Limits on plans: checked before a search begins, and before a plan is trained."""
 
 from dataclasses import dataclass
 
 from search.scoring.latency import Latencies, Score
 from search.scoring.objectives import MORE, Goal, goals
 from search.space.additive import Estimates
+from search.space.problem import searched
 from search.space.warm_start import ladder, least
 from search.titles import readable
 from training.errors import BadInputError
@@ -15,13 +16,13 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds as the user gave them; None is no bound.
+    """Upper bounds as given by the user; None is no bound.
 
     Attributes
     ----------
-    latency : as ``40ms``, or ``50%`` of the untouched network's
-    drop : points of the accuracy that counts
-    memory_mib : peak of all maps for one image, as float32
+    latency : ``40ms``, or ``50%`` of the untouched network's
+    drop : points of the study's accuracy
+    memory_mib : peak memory of the feature maps for one image, as float32
     parameters_m : millions of weights and biases
     """
 
@@ -31,17 +32,17 @@ class Limits:
     parameters_m: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a latency that is none.
+        """Refuse a malformed latency.
 
         Raises
         ------
         BadInputError
-            It is not as ``40ms`` or ``50%``.
+            The latency is not of the form ``40ms`` or ``50%``.
         """
         self.latency_ms(1.0)
 
     def latency_ms(self, untouched_ms: float) -> float | None:
-        """The bound in milliseconds."""
+        """The latency limit in milliseconds."""
         if self.latency is None:
             return None
         number, unit = self.latency.strip().removesuffix("ms").removesuffix("%"), self.latency.strip()[-1]
@@ -54,28 +55,28 @@ class Limits:
         return value if unit == "s" else untouched_ms * value / 100
 
     def broken(self, score: Score, peak_bytes: int) -> str:
-        """Which bound a plan exceeds, as far as is known before it is trained; empty where none."""
+        """The limit that a plan exceeds, as known before training; empty if none."""
         slowest = self.latency_ms(score.baseline_ms)
         if slowest is not None and score.latency_ms > slowest:
-            return f"{score.latency_ms:.2f} ms are more than `max_latency` {self.latency}"
+            return f"latency {score.latency_ms:.2f} ms exceeds `max_latency` {self.latency}"
         if self.memory_mib is not None and peak_bytes > self.memory_mib * _MIB:
-            return f"{peak_bytes / _MIB:.2f} MiB of maps are more than `max_memory` {self.memory_mib}"
+            return f"peak memory {peak_bytes / _MIB:.2f} MiB exceeds `max_memory` {self.memory_mib}"
         if self.parameters_m is not None and score.parameters > self.parameters_m * 1e6:
-            return f"{score.parameters / 1e6:.2f} M parameters are more than `max_params` {self.parameters_m}"
+            return f"{score.parameters / 1e6:.2f} M parameters exceed `max_params` {self.parameters_m}"
         return ""
 
 
 def reachable(
     latencies: Latencies, estimates: Estimates, exact: dict[str, str], limits: Limits, progress: Progress
 ) -> str:
-    """The least and the most that plans come to, for people; looked for site by site, not proven.
+    """The range that plans can reach, as a sentence; searched site by site, not proven.
 
     Raises
     ------
     BadInputError
-        A limit is below the least.
+        A limit is below what any plan was found to reach.
     """
-    searched = [site for site in latencies.network.sites if not site.exact]
+    sites = searched(latencies.network)
     memory_mib, parameters_m = goals(MORE, latencies, ()).values()
     measures: dict[str, Goal] = {
         "latency": lambda choices: latencies.score(choices).latency_ms,
@@ -85,16 +86,16 @@ def reachable(
     plans: list[dict[str, str]] = [{}, exact | next(ladder(estimates, 1))]
     for number, (field, measure) in enumerate(measures.items()):
         start = exact | min(plans, key=measure)
-        plans.append(least(measure, searched, start, _part(progress, number, len(measures))))
+        plans.append(least(measure, sites, start, _part(progress, number, len(measures))))
         limit = Limits(**{field: getattr(limits, field)})
         reason = limit.broken(latencies.score(plans[-1]), latencies.peak_bytes(plans[-1]))
         if reason:
-            raise BadInputError(f"no plan can keep the limits: at the least, {reason}; widen the limit")
+            raise BadInputError(f"no plan was found within the limits: at best, {reason}; widen the limit")
     ranges = [(min(values), max(values)) for values in (list(map(m, plans)) for m in measures.values())]
     latency, parameters, maps = (f"{readable(lowest)} to {readable(highest)}" for lowest, highest in ranges)
     return f"reachable: latency {latency} ms, parameters {parameters} M, maps {maps} MiB"
 
 
 def _part(progress: Progress, number: int, parts: int) -> Progress:
-    """Progress of one of several parts that take as many steps each."""
+    """Progress of one of several parts of equal length."""
     return lambda done, total: progress(number * total + done, parts * total)

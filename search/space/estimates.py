@@ -1,4 +1,4 @@
-"""What is known of every option before any plan is trained."""
+"""Estimates of every option before any plan is trained."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -8,6 +8,7 @@ from merges.network import Network
 from merges.rule import discover
 from search.scoring.latency import Latencies
 from search.space.additive import Estimates, OptionEstimate
+from search.space.problem import searched
 from training.progress import Progress
 
 _ANY_CHANGE = 0.02
@@ -20,11 +21,12 @@ _LEAST_SAVED = 1e-4
 def weigh(
     latencies: Latencies, losses: Mapping[str, Mapping[str, float]] | None, progress: Progress
 ) -> Estimates:
-    """What every option that is searched saves when it alone is chosen, and loses (a guess where no `losses`
-    are known); those that save nothing are left out.
+    """What every searched option saves and loses when it alone is chosen.
+
+    Options that save nothing are left out. Losses are guesses unless `losses` gives them.
     """
     untouched, depth = latencies.score({}), _depth(latencies, {})
-    sites = [site for site in latencies.network.sites if not site.exact]
+    sites = searched(latencies.network)
     steps = len(sites) + len(latencies.network.blocks)
     estimates: dict[str, dict[str, OptionEstimate]] = {}
     for done, site in enumerate(sites):
@@ -54,7 +56,7 @@ def weigh(
 def _conflicts(
     network: Network, estimates: Estimates, progress: Progress
 ) -> Iterator[tuple[str, str, set[_Item]]]:
-    """Every option, by site, that takes away the layers of other sites, and all options there."""
+    """Every option that removes layers of another site, with all options of that site."""
     order = {name: place for place, name in enumerate(discover())}
     for done, block in enumerate(network.blocks):
         sites = sorted((s for s in block.sites if estimates.get(s.id)), key=lambda site: order[site.rule])
@@ -68,16 +70,15 @@ def _conflicts(
 
 
 def _depth(latencies: Latencies, choices: Mapping[str, str]) -> int:
-    """How many layers of a plan look at a window or have weights."""
+    """How many layers of a plan have weights or look at a window."""
     return sum(layer.kernel.op in _LAYERS for layer in latencies.layers(choices))
 
 
 def guessed_loss(lost: float, fewer: int = 0) -> float:
-    """Harm in proportion to a constant, as for any change, the lost share of the layers' MACs, squared, and
-    the convolutions and poolings that are fewer than before.
+    """A guessed loss: a constant, the square of the share of MACs that is cut, and a term per layer less.
 
-    Capacity is what accuracy needs; halving layers costs more than twice what cutting a quarter does. What
-    leaves as many layers loses less (BVLC GoogLeNet, all nine pooling branches, divergence from the teacher:
-    merged into the 5x5, two layers fewer each, 2.08; projected first, none fewer, 0.40).
+    Accuracy needs capacity: halving a layer costs more than twice what cutting a quarter does. An option that
+    keeps the number of layers loses less (BVLC GoogLeNet, all nine pooling branches, divergence from the
+    teacher: merged into the 5x5, two layers fewer each, 2.08; projected first, none fewer, 0.40).
     """
     return _ANY_CHANGE + max(lost, 0.0) ** 2 + _A_LAYER * max(fewer, 0)

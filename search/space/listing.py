@@ -1,4 +1,4 @@
-"""What can be merged in a network, and what each option alone does to its latency."""
+"""What can be merged in a network, and how each option alone changes its latency."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""The plans of one network on one device. Nothing else knows which exact merges a plan makes."""
+"""The plans of one network on one device. Only this module adds exact merges to plans."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -7,28 +7,28 @@ from optuna.distributions import CategoricalDistribution
 
 from merges.network import Network
 from merges.plan import Plan
-from merges.rule import KEEP, Site
+from merges.rule import KEEP
 from search.scoring.latency import Latencies, Score
 from search.scoring.objectives import Goal
 from search.space.additive import Estimates
 from search.space.bounds import Limits, reachable
 from search.space.estimates import weigh
-from search.space.problem import Problem
+from search.space.problem import Problem, searched
 from search.space.warm_start import first_plans, lossless
 from training.progress import Progress
 
 
 class PlanSpace:
-    """What is searched, one categorical parameter a learned site, and what is known before any trial.
+    """The search space: one categorical parameter per learned site, with what is known before any trial.
 
-    Exact options are not searched: they change no answer, so whether they pay is known from the latency
-    alone, and every plan makes those that do.
+    Exact options are not searched: they change no answer, so latency alone decides, and every plan makes
+    those that save time.
 
     Attributes
     ----------
     latencies : scores plans on the device
-    goals : by title, what plans are judged by beside latency and accuracy
-    estimates : by site and option, what it saves and may lose when it alone is chosen
+    goals : objectives beside latency and accuracy, by title
+    estimates : what each option alone saves and may lose, by site and option
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class PlanSpace:
         goals: Mapping[str, Goal] | None = None,
         losses: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
-        """With `losses`, what options are known to lose, by site, in a unit that adds up."""
+        """`losses` are known losses by site and option, in an additive unit; None to guess them."""
         self.latencies = latencies
         self.goals = goals or {}
         self.estimates: Estimates = weigh(latencies, losses, progress)
@@ -47,23 +47,18 @@ class PlanSpace:
     def network(self) -> Network:
         return self.latencies.network
 
-    @property
-    def searched(self) -> list[Site]:
-        """The sites with a parameter each."""
-        return [site for site in self.network.sites if not site.exact]
-
     @cached_property
     def exact(self) -> dict[str, str]:
-        """The exact choices that pay on the device."""
+        """The exact choices that save time on the device."""
         return lossless(self.latencies)
 
     @cached_property
     def parameters(self) -> dict[str, CategoricalDistribution]:
-        """By site its options, as Optuna's distributions."""
-        return {site.id: CategoricalDistribution(site.names) for site in self.searched}
+        """The options of every site, as Optuna's distributions."""
+        return {site.id: CategoricalDistribution(site.names) for site in searched(self.network)}
 
     def params(self, choices: Mapping[str, str]) -> dict[str, str]:
-        """A value for every parameter; sites that are not named are kept."""
+        """A value for every parameter; sites without a choice are kept."""
         return {site: choices.get(site, KEEP) for site in self.parameters}
 
     def plan(self, params: Mapping[str, str]) -> Plan:
@@ -78,19 +73,19 @@ class PlanSpace:
         return self.latencies.score(plan)
 
     def costs(self, plan: Mapping[str, str]) -> list[float]:
-        """What is known of a plan before it is trained: its latency (ms), then its goals."""
+        """A plan's objectives that are known without training: latency (ms), then goals."""
         return [self.score(plan).latency_ms, *(goal(plan) for goal in self.goals.values())]
 
     def first_plans(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """Choices to try before the sampler, each with its preset's name or an empty one."""
+        """Plans to try before the sampler's, each with the name of its preset (empty for none)."""
         return first_plans(self.latencies, self.estimates)
 
     def reachable(self, limits: Limits, progress: Progress) -> str:
-        """The least and the most that plans come to: see ``bounds.reachable``."""
+        """The range that plans can reach: see ``bounds.reachable``."""
         return reachable(self.latencies, self.estimates, self.exact, limits, progress)
 
     def problem(self, accuracy: float, limits: Limits) -> Problem:
-        """What a sampler has to solve; `accuracy` is the untouched network's (percent)."""
+        """The problem for a sampler; `accuracy` is the untouched network's (percent)."""
 
         def repaired(choices: Mapping[str, str]) -> dict[str, str]:
             return {site: option for site, option in self.plan(choices).items() if site not in self.exact}

@@ -1,34 +1,40 @@
-"""What a search knows before its first trial."""
+"""The problem that samplers solve."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from merges.rule import KEEP
+from merges.network import Network
+from merges.rule import KEEP, Site
 from search.space.additive import Estimates
 
 Choices = Mapping[str, str]
 
 
+def searched(network: Network) -> list[Site]:
+    """The sites whose options change answers; for exact ones, latency alone decides."""
+    return [site for site in network.sites if not site.exact]
+
+
 def changed(plan: Choices) -> dict[str, str]:
-    """A plan without the sites that it keeps."""
+    """A plan's choices without the sites that it keeps."""
     return {site: option for site, option in plan.items() if option != KEEP}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """The plans of a network, and what is known of them.
+    """The plans of a network, and what is known about them before any trial.
 
     Attributes
     ----------
-    space : by site its options, as Optuna's distribution
-    estimates : by site and option the time saved and the prior loss, in any unit; others are rarely tried
+    space : each site's options, as Optuna's distribution
+    estimates : time saved and prior loss by site and option; options without one are rarely tried
     baseline_ms, accuracy : of the untouched network
-    slowest_ms, least_accuracy : limits; plans outside count for nothing
-    allowed : whether a repaired plan keeps the limits that are known before it is tried
-    costs : what of a plan shall be small, known before it is tried: its latency (ms), then further goals;
-        None where latencies add up and nothing else counts
-    repair : what choices come to where some exclude each other, without the sites that are kept
+    slowest_ms, least_accuracy : limits; plans beyond them count for nothing
+    allowed : whether a repaired plan keeps the limits that can be checked without training
+    costs : a plan's minimised objectives: its latency (ms), then further goals; None if latencies add up and
+        there are no goals
+    repair : resolves choices that exclude each other; leaves out kept sites
     """
 
     space: dict[str, Any]
@@ -42,7 +48,7 @@ class Problem:
     repair: Callable[[Choices], dict[str, str]] = changed
 
     def saved_ms(self, site: str, option: str) -> float:
-        """What an option saves when it alone is chosen; others in its block may make it more or less."""
+        """What an option alone saves; together with others in its block it may save more or less."""
         worth = self.estimates[site].get(option)
         return worth.saved_ms if worth else 0.0
 

@@ -1,4 +1,4 @@
-"""Plans worth trying first."""
+"""Plans to try first."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -13,10 +13,10 @@ RUNGS = 8
 
 
 def first_plans(latencies: Latencies, estimates: Estimates) -> Iterator[tuple[str, dict[str, str]]]:
-    """Choices to try before the sampler: the untouched network, the paper's plan where there is one, and
-    exact solutions of the additive problem, from the fastest plan over the middle to ever finer steps.
+    """Plans to try before the sampler's, each with the name of its preset (empty for none).
 
-    Each with the name of its preset, where it has one.
+    The untouched network, the paper's plan if there is one, and exact solutions of the additive problem: the
+    fastest plan, the middle, then ever finer steps.
     """
     yield "", {}
     if ("paper", latencies.network.name) in known():
@@ -25,19 +25,19 @@ def first_plans(latencies: Latencies, estimates: Estimates) -> Iterator[tuple[st
 
 
 def ladder(estimates: Estimates, rungs: int) -> Iterator[dict[str, str]]:
-    """The plans that lose least at spread-out latencies, the fastest first."""
+    """The plans with the least estimated loss at `rungs` latencies, the fastest first."""
     most = most_saved(estimates)
     for fraction in spread(rungs):
         yield least_loss(estimates, fraction * most)
 
 
 def lossless(latencies: Latencies) -> dict[str, str]:
-    """The exact options that pay on the target, one site after the other: faster, and the same answers."""
+    """The exact options that save time on the target, chosen one site after the other."""
     return fastest(latencies, [site for site in latencies.network.sites if site.exact])
 
 
 def fastest(latencies: Latencies, sites: Sequence[Site]) -> dict[str, str]:
-    """A plan with which the network is fast: see `least`."""
+    """A fast plan, chosen greedily: see `least`."""
     return least(lambda choices: latencies.score(choices).latency_ms, sites)
 
 
@@ -47,8 +47,9 @@ def least(
     others: Mapping[str, str] | None = None,
     progress: Progress = quiet,
 ) -> dict[str, str]:
-    """For one site after the other the option that makes a measure of the plan least, given those before it
-    and, for sites that are still to come, `others`.
+    """A plan that makes `measure` small, chosen greedily: at each site the best option, given those before.
+
+    Sites still to come have the choices of `others`.
     """
     chosen = dict(others or {})
     for done, site in enumerate(sites):

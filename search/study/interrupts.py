@@ -1,4 +1,4 @@
-"""Ctrl-C: held back while a database is at work, and never lost."""
+"""Ctrl-C: deferred during database work, and never lost."""
 
 import signal
 import sys
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 
 
 def _heard() -> bool:
-    """Whether Ctrl-C comes here: to the main thread, unless a program was started to ignore it (nohup)."""
+    """Whether this thread handles Ctrl-C: the main one, unless the program ignores it (nohup)."""
     in_main = threading.current_thread() is threading.main_thread()
     return in_main and callable(signal.getsignal(signal.SIGINT))
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while the database is at work: no trial in a false state, no lock left behind.
+    """Defer Ctrl-C during database work: no trial is left in a false state, no lock left behind.
 
-    It comes at the end, also after an error; within another such block, at the end of that one.
+    It is raised at the end, even after an error; in nested blocks, at the end of the outermost.
     """
     if not _heard():
         yield
@@ -34,7 +34,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def noticed() -> Iterator[list[int]]:
-    """Ctrl-C as usual, and a list that holds it: what a destructor raises, Python only reports."""
+    """Handle Ctrl-C as usual, but also note it in a list: an exception in a destructor is swallowed."""
     asked: list[int] = []
     if not _heard():
         yield asked

@@ -1,4 +1,4 @@
-"""What is recorded of a search before it begins, and of every plan that was judged."""
+"""Makes the records of a study and of every judged plan."""
 
 import platform
 import time
@@ -21,7 +21,7 @@ _PACKAGES = ("torch", "torchvision", "optuna", "onnxruntime", "numpy")
 def study_record(
     bench: Workbench, space: PlanSpace, untouched: Evaluation, proxy: Proxy, arguments: Mapping[str, Any]
 ) -> StudyRecord:
-    """Everything that a study is made with; `arguments` are the user's."""
+    """The record of a new study; `arguments` are the user's."""
     data, device = bench.data, space.latencies.device
     return StudyRecord(
         network=bench.network.name,
@@ -58,7 +58,7 @@ def study_record(
 
 
 def trial_record(plan: Plan, score: Score, peak_bytes: int, found: Evaluation) -> TrialRecord:
-    """What a judged plan came to."""
+    """The record of a judged plan."""
     return TrialRecord(
         plan=dict(plan),
         plan_id=plan.plan_id,

@@ -1,4 +1,4 @@
-"""What a study and its trials record: one document each, written and read here alone."""
+"""The records of a study and its trials: one document each, read and written only here."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from search.proxy import Proxy
 from training.config import ModelConfig
-from training.errors import BadInputError
+from training.errors import BadInputError, first_fault
 
 VERSION = 1
-_DOCUMENT = "rebirth"  # the attribute that holds it
+_DOCUMENT = "rebirth"  # the attribute that holds a record
 _REASON, _PRESET, _AGAIN = "reason", "preset", "again"
 _ACCURACY_MODEL = "accuracy_model"
 
@@ -22,10 +22,10 @@ class _Record(BaseModel):
 
 
 class Cost(_Record):
-    """What is known of a plan before it is trained.
+    """A plan's costs, known before it is trained.
 
-    Latencies in milliseconds; `kind` is the weakest that they rest on, `basis` says it for people, and
-    `error` is the relative error to expect.
+    Latencies in milliseconds; `kind` is the weakest evidence they are based on, `basis` describes it, and
+    `error` is the expected relative error.
     """
 
     latency_ms: float
@@ -38,7 +38,7 @@ class Cost(_Record):
 
 
 class Accuracies(_Record):
-    """Of a network on the proxy split, in percent."""
+    """Accuracies of a network on the proxy split, in percent."""
 
     expected: float
     top1: float
@@ -47,7 +47,7 @@ class Accuracies(_Record):
 
 
 class Baseline(_Record):
-    """The untouched network; `accuracy` is what the study's metric says, in percent."""
+    """The untouched network; `accuracy` is by the study's metric, in percent."""
 
     cost: Cost
     accuracy: float
@@ -61,8 +61,8 @@ _R = TypeVar("_R", bound=_Record)
 class StudyRecord(_Record):
     """Everything that a study was made with.
 
-    `images` counts those of each split and names the files that were left out; `options` gives what each
-    option alone saves (milliseconds) and is guessed to lose, by site.
+    `images` holds the size of each split and the names of files left out; `options` holds what each option
+    alone saves (milliseconds) and its estimated loss, by site.
     """
 
     version: int = VERSION
@@ -90,7 +90,7 @@ class StudyRecord(_Record):
         Raises
         ------
         BadInputError
-            They differ in what decides a trial; the first such thing is named.
+            They differ in something that decides results; the message names the first.
         """
         ours, theirs = other._identity(), self._identity()
         for what, value in ours.items():
@@ -104,23 +104,23 @@ class StudyRecord(_Record):
         return own | {name: getattr(self.model, name) for name in of_model}
 
     def write(self, study: optuna.Study) -> None:
-        """Keep it with a new study."""
+        """Write the record to a new study."""
         study.set_user_attr(_DOCUMENT, self.model_dump(mode="json"))
 
     @classmethod
     def read(cls, study: optuna.Study) -> "StudyRecord":
-        """What a study was made with.
+        """Read the record of a study.
 
         Raises
         ------
         BadInputError
-            It was not made by this program, or by another version of it.
+            The study was made by something else, or by another version of this program.
         """
         return _read(cls, study.user_attrs, f"study {study.study_name!r}")
 
 
 class TrialRecord(_Record):
-    """What a finished trial came to; `plan` gives options by site, without the sites that are kept."""
+    """The result of a finished trial; `plan` maps sites to options, without kept sites."""
 
     version: int = VERSION
     plan: dict[str, str]
@@ -131,17 +131,17 @@ class TrialRecord(_Record):
     peak_activation_bytes: int
 
     def write(self, trial: optuna.Trial) -> None:
-        """Keep it with a trial that has been judged."""
+        """Write the record to a judged trial."""
         trial.set_user_attr(_DOCUMENT, self.model_dump(mode="json"))
 
     @classmethod
     def read(cls, trial: FrozenTrial) -> "TrialRecord":
-        """What a finished trial came to.
+        """Read the record of a finished trial.
 
         Raises
         ------
         BadInputError
-            It was not recorded by this program, or by another version of it.
+            The trial was recorded by something else, or by another version of this program.
         """
         return _read(cls, trial.user_attrs, f"trial {trial.number}")
 
@@ -152,15 +152,13 @@ def _read(kind: type[_R], attributes: Mapping[str, Any], what: str) -> _R:
     try:
         return kind.model_validate(attributes[_DOCUMENT])
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise BadInputError(
-            f"{what} was recorded by another version of this program ({where}: {first['msg']})"
+            f"{what} was recorded by another version of this program ({first_fault(error)})"
         ) from error
 
 
 def another(study: str, what: str, theirs: object, ours: object) -> str:
-    """Why a study cannot be continued."""
+    """The message that a study cannot be continued."""
     return (
         f"study {study!r} was made with {what} {theirs!r}, not {ours!r}; "
         "choose another `study` name, or give the same arguments"
@@ -168,7 +166,7 @@ def another(study: str, what: str, theirs: object, ours: object) -> str:
 
 
 def for_preset(name: str) -> dict[str, str]:
-    """The attributes of a trial that waits to try a preset; none where `name` is empty."""
+    """The attributes of an enqueued trial of a preset; none if `name` is empty."""
     return {_PRESET: name} if name else {}
 
 
@@ -178,26 +176,26 @@ def is_preset(trial: FrozenTrial) -> bool:
 
 
 def tried_again(trial: int) -> dict[str, int]:
-    """The attributes of a trial that waits to try the plan of one that was lost."""
+    """The attributes of an enqueued trial that repeats a lost one."""
     return {_AGAIN: trial}
 
 
 def write_reason(trial: optuna.Trial, reason: str) -> None:
-    """Say why a trial was not finished."""
+    """Record why a trial was not finished."""
     trial.set_user_attr(_REASON, reason)
 
 
 def reason_of(trial: FrozenTrial) -> str:
-    """Why a trial was not finished; empty where nothing is known."""
+    """Why a trial was not finished; empty if unknown."""
     return str(trial.user_attrs.get(_REASON, ""))
 
 
 def write_accuracy_model(study: optuna.Study, spearman: float, plans: int) -> None:
-    """Say how well the accuracy model ranks the study's plans, each foretold from all others."""
+    """Record how well the accuracy model ranks the study's plans, each predicted from all others."""
     study.set_user_attr(_ACCURACY_MODEL, {"spearman": spearman, "plans": plans})
 
 
 def accuracy_model_of(study: optuna.Study) -> dict[str, float] | None:
-    """How well the accuracy model ranks the study's plans; None where that was not worked out."""
+    """How well the accuracy model ranks the study's plans; None if not recorded."""
     found: dict[str, float] | None = study.user_attrs.get(_ACCURACY_MODEL)
     return found

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 def database(url: str | None, where: Path) -> str:
-    """The study database's URL: the one given, or that of a file in a folder, which is made."""
+    """The study database's URL: as given, or a file in the folder `where`, which is created."""
     if url is None:
         where.mkdir(parents=True, exist_ok=True)
     return url or f"sqlite:///{(where / 'studies.db').as_posix()}"
@@ -38,7 +38,7 @@ def _options(storage: str) -> dict[str, object]:
 
 
 def _made_meanwhile(error: BaseException) -> bool:
-    """Whether another process has just made the same tables."""
+    """Whether another process has just created the same tables."""
     text = str(error).lower()
     return isinstance(error, DBAPIError) and any(word in text for word in ("exists", "unique", "duplicate"))
 
@@ -54,23 +54,23 @@ _beside_others = tenacity.retry(
 @functools.cache  # servers allow some hundred connections, and every new engine takes one
 @_beside_others
 def storage_of(url: str) -> optuna.storages.BaseStorage:
-    """The database as Optuna uses it, once a process; its tables are made where they are missing."""
+    """Optuna's storage for a database, one per process; missing tables are created."""
     return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=_options(url)))
 
 
 def _away(error: BaseException) -> bool:
-    """Whether a database server cannot be reached (files are never away)."""
+    """Whether an error says that a database server cannot be reached (never for files)."""
     cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
-    if isinstance(cause, PendingRollbackError):  # what else was in the transaction that broke off
+    if isinstance(cause, PendingRollbackError):  # the rest of a transaction that broke off
         return True
     lost = isinstance(cause, (OperationalError, InterfaceError))
     return lost and not type(cause.orig).__module__.startswith("sqlite3")  # type: ignore[union-attr]
 
 
 def patiently(action: Callable[[], _T]) -> _T:
-    """Do something with a study's database; while its server is away, try again for a minute.
+    """Run a database action; if the server is away, retry for a minute.
 
-    Ctrl-C waits for an attempt to end: broken off, it may leave a lock behind that everybody waits for.
+    Ctrl-C waits until an attempt ends: broken off, it might leave a lock that blocks everybody.
     """
 
     def attempt() -> _T:

@@ -1,4 +1,4 @@
-"""Studies: created, continued, run, and opened for reading. Optuna keeps them in a database."""
+"""Creates, continues and opens studies, which Optuna keeps in a database."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,12 +37,12 @@ def _database(storage: str) -> Iterator[None]:
 
 @contextmanager
 def kept(storage: str) -> Iterator[None]:
-    """Say clearly that a database was lost in the middle of a search, and what is left of the work.
+    """Report a database that is lost during a search, and what is left of the work.
 
     Raises
     ------
     SearchFailedError
-        The database cannot be used any more.
+        The database was lost.
     """
     try:
         yield
@@ -56,13 +56,13 @@ def kept(storage: str) -> Iterator[None]:
 
 
 def check_storage(storage: str) -> None:
-    """Refuse a database that cannot be used, before any work is done for it."""
+    """Refuse a database that cannot be used, before any work is done."""
     with _database(storage):
         optuna.get_all_study_names(storage_of(storage))
 
 
 def check_same(name: str, storage: str, network: str, target: str) -> None:
-    """Refuse early to continue a study of another network or target."""
+    """Refuse early if the study is of another network or target."""
     known = recorded(name, storage)
     for what, ours in (("network", network), ("target", target)) if known else ():
         theirs = getattr(known, what)
@@ -71,21 +71,21 @@ def check_same(name: str, storage: str, network: str, target: str) -> None:
 
 
 def recorded(name: str, storage: str) -> StudyRecord | None:
-    """What a study has recorded of itself; None where there is no such study yet."""
+    """The record of a study; None if there is no such study yet."""
     with _database(storage):
         study = _begun(name, storage)
         return None if study is None else StudyRecord.read(study)
 
 
 def _begun(name: str, storage: str) -> optuna.Study | None:
-    """The study of that name, where there is one."""
+    """The study of that name, or None."""
     if name not in optuna.get_all_study_names(storage_of(storage)):
         return None
     return optuna.load_study(study_name=name, storage=storage_of(storage))
 
 
 def open_study(name: str, storage: str) -> optuna.Study:
-    """A study that exists.
+    """Open an existing study.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def open_study(name: str, storage: str) -> optuna.Study:
 
 
 def start(name: str, storage: str, record: StudyRecord) -> optuna.Study:
-    """Create a study, or continue the one of that name.
+    """Create a study, or open the one of that name to continue it.
 
     Raises
     ------
@@ -118,9 +118,9 @@ def start(name: str, storage: str, record: StudyRecord) -> optuna.Study:
 
 
 def enqueue(study: optuna.Study, plans: Iterable[tuple[str, Mapping[str, str]]]) -> None:
-    """Have plans tried first, those that wait or were tried left out.
+    """Enqueue plans to try first, except those enqueued or tried before.
 
-    Each is a preset's name, or an empty one, and an option for every site that is searched.
+    Each is the name of a preset (empty for none) and an option for every searched site.
     """
     with uninterrupted():
         for preset, params in plans:

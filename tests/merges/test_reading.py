@@ -199,6 +199,20 @@ def test_answers_that_do_not_depend_on_the_image_alone_are_refused() -> None:
             analyse(kind, Odd(kind), SHAPE)
 
 
+def test_a_network_is_not_blamed_for_random_numbers_that_others_draw() -> None:
+    """A worker's connections draw some in a thread of their own."""
+    calls = []
+
+    def stirred(self: Net, x: Tensor) -> Tensor:
+        calls.append(x)
+        if len(calls) == 2:  # export is the first
+            random.random()
+        return self.stem(x)  # type: ignore[operator]
+
+    analyse("stirred", Net(stirred, stem=conv(3, 8)), SHAPE)
+    assert len(calls) > 3
+
+
 def test_what_is_no_network_of_single_precision_is_refused() -> None:
     for model, shape, words in (
         (conv(3, 8).half(), SHAPE, "float16; expected float32"),

@@ -34,9 +34,9 @@ def test_a_limit_that_the_fastest_plan_breaks_and_others_keep_is_no_refusal(late
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (Limits(parameters_m=1.2), "parameters are more than `max_params` 1.2"),
-        (Limits(memory_mib=0.2), "MiB of maps are more than `max_memory` 0.2"),
-        (Limits(latency="75%"), "ms are more than `max_latency` 75%"),
+        (Limits(parameters_m=1.2), "parameters exceed `max_params` 1.2"),
+        (Limits(memory_mib=0.2), "MiB exceeds `max_memory` 0.2"),
+        (Limits(latency="75%"), "ms exceeds `max_latency` 75%"),
     ],
 )
 def test_limits_below_the_least_are_refused(latencies: Latencies, limits: Limits, reason: str) -> None:

@@ -13,7 +13,7 @@ _TITLE = "step"
 
 
 def steps(name: str, network: str) -> list[dict[str, Any]]:
-    """The steps of a preset for a network: each its title under ``step``, and options by site pattern.
+    """The steps of a preset for a network: each has a title (``step``) and options by site pattern.
 
     Raises
     ------
@@ -54,11 +54,11 @@ def preset(name: str, network: Network) -> dict[str, str]:
 
 
 def names() -> list[str]:
-    """Every preset."""
+    """The names of all presets."""
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
 def known() -> list[tuple[str, str]]:
-    """Every preset with every network that it is made for."""
+    """Every preset, paired with every network it is made for."""
     files = sorted(_FOLDER.glob("*.toml"))
     return [(path.stem, network) for path in files for network in tomllib.loads(path.read_text())]

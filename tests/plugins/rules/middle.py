@@ -1,20 +1,21 @@
 """Keep the middle of a convolution's kernel alone (learned)."""
 
+from collections.abc import Iterator
+
 from torch import fx, nn
 
 from merges.convs import make_conv
-from merges.graph import find, layer, shared_layers, tidy
-from merges.places import place
-from merges.rule import MergeRule, Option, Refusal, Site
+from merges.graph import find, layer, tidy
+from merges.rule import MergeRule, Option, Place, Site
 
 
 class Middle(MergeRule):
     name = "middle"
 
-    def find(self, graph_module: fx.GraphModule) -> list[Site | Refusal]:
-        shared = shared_layers(graph_module)
-        nodes = [n for n in graph_module.graph.nodes if _is_padded(layer(graph_module, n))]
-        return [place(graph_module, self.name, (node,), [Option("1x1")], shared) for node in nodes]
+    def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
+        for node in graph_module.graph.nodes:
+            if _is_padded(layer(graph_module, node)):
+                yield Place((node,), [Option("1x1")])
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node = find(block, site.nodes[0])
