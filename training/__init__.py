@@ -1,1 +1,1 @@
-"""Layers learned, networks trained, evaluated and exported (torch, torchvision)."""
+"""Learns blocks; trains, evaluates and exports networks (torch, torchvision)."""

@@ -1,4 +1,4 @@
-"""What the user says of the network and the images."""
+"""The settings of the network and its images."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -8,7 +8,7 @@ DEFAULT_DATA = "digits"  # needs no files
 
 
 class ModelConfig(BaseModel):
-    """Everything that decides what is learned: recorded in the study and in every plan."""
+    """Everything that decides what is learned; recorded in the study and in every plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

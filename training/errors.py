@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 
 class BadInputError(ValueError):
-    """Something the user gave is not usable; the message names it, what was expected, what to do."""
+    """The user's input is not usable; the message names it, what was expected, and what to do."""
 
 
 class ExportError(RuntimeError):
@@ -12,10 +12,10 @@ class ExportError(RuntimeError):
 
 
 class SearchFailedError(RuntimeError):
-    """Trials fail one after the other; the message holds the last reason."""
+    """The search cannot go on; the message holds the reason."""
 
 
 def first_fault(error: ValidationError) -> str:
-    """What pydantic has against a document, as ``field: reason``."""
+    """The first fault that pydantic finds in a document, as ``field: reason``."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

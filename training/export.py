@@ -1,4 +1,4 @@
-"""ONNX files that answer as the PyTorch network does, checked on real images."""
+"""Exports networks to ONNX, checked on real images."""
 
 import contextlib
 import copy
@@ -29,7 +29,7 @@ _FURTHER = 32  # added to free sides for a second look; most networks take multi
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far an ONNX file is from its network on the same images.
+    """How far an ONNX file's answers are from its network's.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Agreement:
 
 
 class _OneOperator(nn.Module):
-    """A layer written as the one ONNX operator that it is, where PyTorch's exporter writes several.
+    """A layer written as one ONNX operator, where PyTorch's exporter would write several.
 
     Runtimes recognise the operator (a local response norm as ten operators takes several times longer).
     """
@@ -76,15 +76,15 @@ def _for_export(model: nn.Module) -> nn.Module:
 def to_onnx(
     model: nn.Module, input_shape: tuple[int, int, int], path: Path, free: frozenset[str] = frozenset()
 ) -> frozenset[str]:
-    """Write a network, in one step; for one image of one size at a time, but for what is free.
+    """Write a network atomically; for one image of one size, except for free sizes.
 
     Parameters
     ----------
-    free : those of ``batch``, ``height`` and ``width`` that the file should leave free
+    free : which of ``batch``, ``height`` and ``width`` the file should leave free
 
     Returns
     -------
-    Those that it does: what the network cannot leave free, or answers wrongly for, is fixed.
+    the sizes that are free; those that the network cannot leave free, or is wrong for, are fixed
 
     Raises
     ------
@@ -110,7 +110,7 @@ def to_onnx(
 
 
 def _baked(model: nn.Module, input_shape: tuple[int, int, int], free: frozenset[str]) -> set[str]:
-    """Those sides for which the network itself takes no other size; an export takes longer to find out."""
+    """The sides that the network itself does not let vary; export would take longer to find out."""
     channels, *sides = input_shape
     baked = set()
     for name, place in (("height", 0), ("width", 1)):
@@ -148,7 +148,7 @@ def _write(model: nn.Module, input_shape: tuple[int, int, int], path: Path, free
 def _holds_elsewhere(
     model: nn.Module, input_shape: tuple[int, int, int], path: Path, free: frozenset[str]
 ) -> bool:
-    """Whether the file answers as the network for other numbers and sizes of images than its own."""
+    """Whether the file agrees with the network for other batches and sizes."""
     session = _session(path)
     channels, height, width = input_shape
     taller, wider = height + _FURTHER * ("height" in free), width + _FURTHER * ("width" in free)
@@ -164,7 +164,7 @@ def _holds_elsewhere(
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what lies at the bottom of PyTorch's errors, without colours."""
+    """The first line of the innermost of PyTorch's errors, without colours."""
     while error.__cause__ is not None:
         error = error.__cause__
     plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
@@ -177,9 +177,9 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def compare(model: nn.Module, path: Path, images: Tensor) -> Agreement:
-    """Run network and file on the same preprocessed images (n, channels, height, width), all outputs of both.
+    """Compare all outputs of network and file on preprocessed images (n, channels, height, width).
 
-    The agreement's error and scale are those of the output that differs most, its best class the first one's.
+    Error and scale are those of the output that differs most; the best class is the first output's.
     """
     session = _session(path)
     name = session.get_inputs()[0].name
@@ -197,7 +197,7 @@ def compare(model: nn.Module, path: Path, images: Tensor) -> Agreement:
 
 
 def check(agreement: Agreement) -> None:
-    """Refuse a file that answers differently.
+    """Refuse a file whose answers differ.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Objects of the user's own, by ``package.module:name``."""
+"""The user's own objects, by ``package.module:name``."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def made(name: str) -> Any:
-    """What a function without arguments returns; modules of the current folder can be named too."""
+    """Call a function without arguments; its module may be in the current folder."""
     where, _, attribute = name.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -1,4 +1,4 @@
-"""Files written in one step: a reader sees the old file or the new one, never half of it."""
+"""Atomic writes: a reader sees the old file or the new one, never half of it."""
 
 import hashlib
 import json
@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 def digest(value: object) -> str:
-    """Twelve hexadecimal digits that stand for a value of JSON's kinds in the names of files."""
+    """A hash of a JSON value for file names: twelve hexadecimal digits."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well."""
+    """A temporary path beside `path` that replaces it if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)

@@ -1,4 +1,4 @@
-"""Descent with steps relative to each weight's own size.
+"""Optimisers with steps relative to the size of each weight.
 
 Weights behind inputs of 0-255 are a hundred times smaller than those behind normalised ones; one
 absolute learning rate cannot serve both (Adam straight on raw images: normalised error 0.91).
@@ -16,7 +16,7 @@ _FLOOR = 1e-3
 
 
 def half_pays(gpu: bool = False) -> bool:
-    """Whether bfloat16 is multiplied in hardware (GoogLeNet, 224 pixels, CPU: 22 against 11 images/s)."""
+    """Whether bfloat16 has hardware support (GoogLeNet, 224 pixels, CPU: 22 against 11 images/s)."""
     if gpu:
         return torch.cuda.is_bf16_supported()
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -39,14 +39,14 @@ def relative_adam(model: nn.Module, rate: float) -> torch.optim.Adam:
 
 
 def cosine(step: int, steps: int, warmup: int) -> float:
-    """Factor of the learning rate: a linear start, then half a cosine down to zero."""
+    """Factor of the learning rate: linear warm-up, then half a cosine down to zero."""
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 def batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Indices of batches without end; every image once before any comes again."""
+    """Endless batches of indices; every image once before any repeats."""
     batch = min(batch, count)
     while True:
         order = torch.randperm(count, generator=generator)
@@ -63,7 +63,7 @@ def descend(
     generator: torch.Generator,
     progress: Progress = quiet,
 ) -> None:
-    """A fixed number of steps on ``loss(indices of images)`` with a warmed-up cosine rate."""
+    """Minimise ``loss(indices of images)`` for a fixed number of steps, with warm-up and cosine decay."""
     if steps == 0:
         return
     with torch.enable_grad():

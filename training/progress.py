@@ -1,4 +1,4 @@
-"""How long work tells how far it is."""
+"""Callbacks for progress and messages."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ Note = Callable[[str], None]  # a line for people
 
 
 def quiet(done: int, total: int) -> None:
-    """A progress that shows nothing."""
+    """Progress that is not shown."""
 
 
 def unsaid(text: str) -> None:
-    """A note that nobody reads."""
+    """A message that is not shown."""
 
 
 def silent(what: str) -> Progress:
-    """A watch that shows nothing."""
+    """A watch whose progress is not shown."""
     return quiet

@@ -1,4 +1,4 @@
-"""Weights of networks on disk."""
+"""Saves weights of networks."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from training.files import replacing
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """A network's weights as safetensors takes them."""
+    """A network's weights, in the form that safetensors takes."""
     return {name: value.contiguous() for name, value in model.state_dict().items()}
 
 
 def save_weights(weights: dict[str, Tensor], path: Path) -> None:
-    """Write weights as safetensors, in one step."""
+    """Write weights as safetensors, atomically."""
     with replacing(path) as temporary:
         save_file(weights, temporary)

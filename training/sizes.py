@@ -12,12 +12,12 @@ _LEAST, _MOST = 8, 2048
 
 
 def parsed(text: str) -> Size:
-    """What a user wrote.
+    """Parse a size written by the user.
 
     Raises
     ------
     BadInputError
-        It is no size, or of sides that no network takes.
+        It is not a size, or not one that networks take.
     """
     try:
         numbers = tuple(int(number) for number in text.lower().split("x"))
@@ -34,7 +34,7 @@ def parsed(text: str) -> Size:
 
 
 def short(size: Sequence[int]) -> Size:
-    """The shortest form that says as much: one number for a square of three channels (or of any)."""
+    """The shortest equivalent form: one number for a square of three channels (or of any)."""
     *channels, height, width = size if len(size) > 1 else (*size, *size)
     if channels and channels != [3]:
         return (*channels, height, width)
@@ -42,17 +42,17 @@ def short(size: Sequence[int]) -> Size:
 
 
 def plane(size: Size) -> int | tuple[int, int]:
-    """Height and width alone; one number for a square."""
+    """Height and width only; one number for a square."""
     height, width = sides(size if isinstance(size, int) else size[-2:])
     return height if height == width else (height, width)
 
 
 def channels_of(size: Size | None) -> int | None:
-    """The channels, where the size says so."""
+    """The channels, if the size names them."""
     return size[0] if isinstance(size, tuple) and len(size) == 3 else None
 
 
 def written(size: Size) -> str:
-    """Height and width for people: ``64``, ``48x192``."""
+    """Height and width as text: ``64``, ``48x192``."""
     found = plane(size)
     return str(found) if isinstance(found, int) else "x".join(map(str, found))

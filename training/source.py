@@ -1,4 +1,4 @@
-"""What a source of images is, and the discovery of the sources in ``training/sources``."""
+"""Sources of images, and their discovery in ``training/sources``."""
 
 import importlib
 import pkgutil
@@ -17,16 +17,16 @@ from training.images.image_list import ImageList
 
 @dataclass(frozen=True)
 class Habits:
-    """What is done with images of a source where the user does not say.
+    """Defaults for the images of a source.
 
     Attributes
     ----------
-    input_size : side of the images; None: what the network takes
-    held_out : share of the images that is not learned on; half of it judges plans, half has the final word
-    teacher_epochs : passes over the images of a teacher that has no weights
-    change : makes new images of them, bytes of the same shape, for a teacher
-    augment : whether a merged network is trained on random parts of the images, half of them mirrored
-    relearn_steps : steps a block, from bottom to top, before the whole network is trained
+    input_size : side of the images; None: the network's own
+    held_out : share of the images held out: half judges plans, half gives the final accuracy
+    teacher_epochs : passes over the images to train a teacher without weights
+    change : augmentation for the teacher, bytes to bytes of the same shape
+    augment : whether merged networks are trained on random crops, half of them mirrored
+    relearn_steps : steps per block, from bottom to top, before the whole network is trained
     """
 
     input_size: int | None = None
@@ -39,7 +39,7 @@ class Habits:
 
 @dataclass(frozen=True)
 class Parts:
-    """Images to learn on, to judge plans and for the final word; at least one of the last two is there."""
+    """Images for training, judging plans and the final accuracy; at least one of the last two."""
 
     train: ImageList
     val: ImageList | None
@@ -48,14 +48,14 @@ class Parts:
 
 
 class Source(ABC):
-    """One kind of place that images come from.
+    """A kind of source of images.
 
     Attributes
     ----------
     name : what ``--data`` begins with, up to a colon; empty for the source of all other names with a colon
-    form : how ``--data`` is written, for people
-    channels : those that its images can be given with; None: others too
-    complete : whether it has labels and splits that take no others (``--labels``, ``--eval-data``)
+    form : how to write ``--data``
+    channels : numbers of channels that its images can have; None: any
+    complete : whether its labels and splits cannot be replaced (``--labels``, ``--eval-data``)
     """
 
     name: str
@@ -66,28 +66,28 @@ class Source(ABC):
 
     @abstractmethod
     def open(self, spec: str) -> ImageList:
-        """All images, for one purpose; `spec` is what the user said.
+        """All images, for one purpose; `spec` is the user's ``--data``.
 
         Raises
         ------
         BadInputError
-            They cannot be had, or are for several purposes.
+            They cannot be read, or are for several purposes.
         """
 
     def parts(self, spec: str) -> Parts | None:
-        """The images where the source itself says which are for what; None where it does not.
+        """The images by purpose, if the source says so; else None.
 
         Raises
         ------
         BadInputError
-            They cannot be had.
+            They cannot be read.
         """
         return None
 
 
 @cache
 def discover() -> dict[str, Source]:
-    """All sources by name, in the order in which they are told."""
+    """All sources by name, in the order of the help."""
     package = importlib.import_module(".sources", __package__)
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]
     found = [importlib.import_module(f"{package.__name__}.{name}").SOURCE for name in names]
@@ -95,7 +95,7 @@ def discover() -> dict[str, Source]:
 
 
 def named(spec: str) -> Source:
-    """The source of what a user calls images.
+    """The source that a user's ``--data`` names.
 
     Raises
     ------
@@ -110,18 +110,18 @@ def named(spec: str) -> Source:
 
 
 def habits_of(spec: str) -> Habits:
-    """The habits of the source that `spec` begins with; the usual ones where there is none."""
+    """The habits of the source that `spec` begins with, or the usual ones."""
     kind = spec.partition(":")[0]
     return discover()[kind].habits if kind in discover() else Habits()
 
 
 def forms() -> str:
-    """How ``--data`` is written, for people."""
+    """How to write ``--data``."""
     *most, last = (source.form for source in discover().values())
     return f"{', '.join(most)}, or {last}"
 
 
 def unusual(habit: str) -> dict[str, Any]:
-    """By name the sources that have another habit than most, and which."""
+    """The sources with an unusual habit, and what it is."""
     found = {source.name: getattr(source.habits, habit) for source in discover().values()}
     return {name: value for name, value in found.items() if value != getattr(Habits(), habit)}

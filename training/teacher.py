@@ -1,4 +1,4 @@
-"""Train a teacher once, from scratch or from the weights that it has, and keep it."""
+"""Trains a teacher, from scratch or from given weights, and keeps it."""
 
 import hashlib
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def train_teacher(
     home: Path,
     progress: Progress,
 ) -> nn.Module:
-    """The model trained on the training split, its images changed at random; from disk where it is known."""
+    """Train the model on the augmented training split; loads it from disk if it was trained before."""
     start = _fingerprint(loaded.model) if loaded.trained else ""
     recipe = [_BATCH, _RATE, _FINE_RATE, change.__name__, half_pays()]
     classes = [*data.classes, *data.train.labels.tolist()]
@@ -71,7 +71,7 @@ def _train(
 
 
 def _descent(loaded: LoadedModel, steps: int) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """Large steps from scratch; from trained weights, small ones in proportion to each tensor's own size."""
+    """Large steps from scratch; from trained weights, small ones relative to the size of each tensor."""
     if loaded.trained:
         gentle = relative_adam(loaded.model, _FINE_RATE)
         return gentle, LambdaLR(gentle, lambda step: cosine(step, steps, steps // 10))

@@ -1,4 +1,4 @@
-"""From what the user asked for to a network that can be merged, its images and its target."""
+"""The workbench: the network to merge, with its images, from the user's settings."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ from training.images.augment import changed
 from training.metrics import Accuracy, evaluate
 from training.progress import Note, Progress, Watch, unsaid
 from training.sizes import Shape, Size, plane
-from training.source import habits_of
+from training.source import Habits, habits_of
 
 
 def _left_out(setup: ModelConfig) -> tuple[str, ...]:
-    """Rules that are not offered: some unless they are asked for; without training, those that need it."""
+    """Rules that are not offered: on-request ones unless requested; without training, those that need it."""
     rules = discover().values()
     if setup.zero_shot:
         return tuple(rule.name for rule in rules if not (rule.exact or rule.inherits))
@@ -36,23 +36,23 @@ def _left_out(setup: ModelConfig) -> tuple[str, ...]:
 
 
 def _data_spec(setup: ModelConfig, shape: Shape) -> DataSpec:
-    """Which images are seen, as a network of that input shape takes them."""
+    """The images to load, for a network of this input shape."""
     size = plane(shape)
     return DataSpec(setup.data, setup.eval_data, setup.labels, size, setup.seed, setup.max_images, shape[0])
 
 
-def _loaded(setup: ModelConfig, classes: int | None = None) -> models.LoadedModel:
-    """The network as it comes; without weights, with so many classes."""
-    usual = None if models.is_onnx(setup.model) else habits_of(setup.data).input_size
+def _loaded(setup: ModelConfig, habits: Habits, classes: int | None = None) -> models.LoadedModel:
+    """Load the network; one without weights gets this many classes."""
+    usual = None if models.is_onnx(setup.model) else habits.input_size
     size = setup.input_size or usual
     return models.load(setup.model, setup.weights, classes, setup.seed, setup.preprocess, size)
 
 
 @dataclass(frozen=True)
 class Workbench:
-    """A teacher with its images, ready to be merged and judged.
+    """A teacher with its images, ready for merging and judging.
 
-    `model` is the teacher as the user wrote it. `free` are the sizes that the network's file leaves open, of
+    `model` is the teacher as the user wrote it. `free` are the sizes that the network's file leaves free, of
     "batch", "height" and "width".
     """
 
@@ -68,11 +68,11 @@ class Workbench:
         return lambda index: self.preprocess(images.pixels[index])
 
     def changed(self, index: Tensor) -> Tensor:
-        """Preprocessed training images by index, each changed at random."""
+        """Preprocessed and augmented training images, by index."""
         return self.preprocess(changed(self.data.train.pixels[index]))
 
     def views(self, recipe: Recipe, progress: Progress) -> Tensor:
-        """Preprocessed training images, each in so many views: itself, then itself changed at random."""
+        """Preprocessed training images in several views: as they are, then augmented."""
         index = torch.arange(recipe.images)
         whole = self.preprocess(self.data.train.pixels[index])
         made = whole.new_empty(recipe.images, recipe.views, *whole.shape[1:], dtype=recipe.kept_as)
@@ -103,7 +103,7 @@ def structure(
     Raises
     ------
     BadInputError
-        The model is unknown, cannot be traced, or refuses the input size.
+        The model is unknown, cannot be read, or refuses the input size.
     """
     loaded = models.load(model, weights, classes, input_size=input_size)
     setup = ModelConfig(only=tuple(only), skip=tuple(skip), low_rank=low_rank)
@@ -128,14 +128,15 @@ def workbench(
     BadInputError
         The model, the weights or the data are not usable, or do not fit each other.
     """
-    loaded = _loaded(setup)
+    habits = habits_of(setup.data)
+    loaded = _loaded(setup, habits)
     if setup.data == NO_DATA and not loaded.trained:
         raise BadInputError(
             f"{setup.model} has no weights and nothing to learn them from; give `weights` FILE"
         )
     images = _images(setup, loaded, watch("reading images"), note)
     if not loaded.trained:
-        loaded = _loaded(setup, len(images.classes))
+        loaded = _loaded(setup, habits, len(images.classes))
     photo = next((part.pixels[:1] for part in (images.train, images.test) if len(part)), None)
     photo = None if photo is None else loaded.preprocess(photo)[0]
     if trained is not None:
@@ -146,13 +147,13 @@ def workbench(
         note(remark)
     _check_outputs(untrained, images, setup.labels)
     check(untrained)
-    epochs = 0 if trained is not None else _teacher_epochs(setup, loaded, images)
+    epochs = 0 if trained is not None else _teacher_epochs(setup, habits, loaded, images)
     if not epochs:
         return Workbench(setup, untrained, images, loaded.preprocess, loaded.model, loaded.free)
     teacher.train_teacher(
         loaded,
         images,
-        habits_of(setup.data).change,
+        habits.change,
         epochs,
         setup.seed,
         home / "teachers",
@@ -163,7 +164,7 @@ def workbench(
 
 
 def _images(setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, note: Note) -> Data:
-    """The images, and a word about them before anything begins."""
+    """Load the images, and tell the user about them."""
     images = load_images(_data_spec(setup, loaded.input_shape), progress)
     if len(images.train) or len(images.test):
         note(images.summary())
@@ -177,11 +178,11 @@ def _images(setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, 
     return images
 
 
-def _teacher_epochs(setup: ModelConfig, loaded: models.LoadedModel, images: Data) -> int:
-    """Passes over the images with which the teacher is trained."""
+def _teacher_epochs(setup: ModelConfig, habits: Habits, loaded: models.LoadedModel, images: Data) -> int:
+    """The number of passes to train the teacher for."""
     epochs = setup.teacher_epochs
     if epochs is None:
-        epochs = 0 if loaded.trained else habits_of(setup.data).teacher_epochs
+        epochs = 0 if loaded.trained else habits.teacher_epochs
     elif epochs == 0 and not loaded.trained:
         raise BadInputError(
             f"{setup.model} has no weights and `teacher_epochs` is 0; "
@@ -203,7 +204,7 @@ def _read(loaded: models.LoadedModel) -> Reading:
 
 
 def _found(reading: Reading, setup: ModelConfig, photo: Tensor | None) -> Network:
-    """The network with the weights that it has now, and the sites that the user wants to see merged."""
+    """The network with its present weights, and the sites that the user allows."""
     try:
         network = found(reading, photo).without_softmax()
         return network.restricted(setup.only, setup.skip, _left_out(setup))
@@ -212,7 +213,7 @@ def _found(reading: Reading, setup: ModelConfig, photo: Tensor | None) -> Networ
 
 
 def _check_outputs(network: Network, images: Data, labels: str | None) -> None:
-    """Refuse a network that does not tell the data's classes apart."""
+    """Refuse a network that does not classify the data's classes."""
     returned = " and ".join("x".join(map(str, shape)) for shape in network.outputs)
     if len(network.outputs) != 1 or len(network.outputs[0]) != 2:
         raise BadInputError(

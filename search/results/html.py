@@ -1,11 +1,10 @@
 """A web page about a study that works offline: its front, how it was found, and what its plans merge."""
 
-import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 
+import jinja2
 import optuna
 import plotly.graph_objects as plotly
 from optuna.trial import FrozenTrial
@@ -35,16 +34,17 @@ def write_page(study: optuna.Study, front: Front, path: Path) -> None:
         "importances": _importances(study, trials),
         "sites": _sites(front, trials),
     }
-    text = Template(_TEMPLATE.read_text()).substitute(
-        title=html.escape(f"{front.network} on {front.target}"),
-        summary=html.escape(_summary(front)),
-        basis=html.escape(f"{front.latency_basis} - {front.latency_source}"),
-        rows="\n".join(_row(point, front.columns) for point in front.points),
-        metric=html.escape(TITLES[front.metric]),
-        goals="".join(f"<th>{html.escape(title)}</th>" for title in front.columns),
-        figures=json.dumps({name: json.loads(figure.to_json()) for name, figure in figures.items()}).replace(
-            "</", "<\\/"
-        ),
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+        _TEMPLATE.read_text()
+    )
+    text = template.render(
+        title=f"{front.network} on {front.target}",
+        summary=_summary(front),
+        basis=f"{front.latency_basis} - {front.latency_source}",
+        rows=[_row(point, front.columns) for point in front.points],
+        metric=TITLES[front.metric],
+        goals=front.columns,
+        figures={name: json.loads(figure.to_json()) for name, figure in figures.items()},
         plotly=get_plotlyjs(),
     )
     with replacing(path) as temporary:
@@ -57,19 +57,19 @@ def _summary(front: Front) -> str:
         f"Study {front.study}: {len(front.points)} plans on the front of {front.trials} finished trials, "
         f"up to {max(p.speedup for p in front.points):.2f}x faster than the untouched "
         f"{base['latency_ms']:.2f} ms at {base['accuracy']:.2f} %; "
-        f"hypervolume {hypervolume(front.points, base):.3f}.{_foretold(front)}"
+        f"hypervolume {hypervolume(front.points, base):.3f}.{_ranking(front)}"
     )
 
 
-def _foretold(front: Front) -> str:
+def _ranking(front: Front) -> str:
     if front.accuracy_model is None:
         return ""
     spearman = front.accuracy_model["spearman"]
-    return f" Each plan's accuracy, foretold from the others, ranks with Spearman {spearman:.2f}."
+    return f" Accuracies predicted from the other plans have rank correlation {spearman:.2f} (Spearman)."
 
 
-def _row(point: Point, columns: Sequence[str]) -> str:
-    cells = (
+def _row(point: Point, columns: Sequence[str]) -> list[str]:
+    return [
         str(point.trial),
         point.plan_id,
         f"{point.latency_ms:.2f}",
@@ -79,8 +79,7 @@ def _row(point: Point, columns: Sequence[str]) -> str:
         f"{point.macs / 1e6:.1f}",
         readable(point.parameters / 1e6),
         *(readable(point.goals[title]) for title in columns),
-    )
-    return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+    ]
 
 
 def _front(front: Front, trials: Sequence[FrozenTrial]) -> plotly.Figure:

@@ -1,1 +1,1 @@
-"""Rebuilt blocks are learned from their teacher, one by one."""
+"""Learns rebuilt blocks from the teacher's, one by one."""

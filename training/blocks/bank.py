@@ -1,4 +1,4 @@
-"""Learned rebirth layers on disk, reused by every plan that makes the same choices in a block.
+"""The bank: learned blocks on disk, shared by all plans with the same choices in a block.
 
 One file an entry, with its error curve and cost, under the fingerprints of the network's weights and of
 the images, named by block, choices and recipe. Files are written in one step: two processes that learn the
@@ -27,9 +27,9 @@ _ENERGY_IMAGES = 32
 
 @dataclass(frozen=True)
 class Entry:
-    """Learned weights of one block, its held-out error after each stage, and what it cost.
+    """Learned weights of one block, its held-out error after each stage, and the time it took.
 
-    Where every choice is exact there is nothing to learn, and the error is 0.
+    If every choice is exact, nothing is learned and the error is 0.
     """
 
     weights: dict[str, Tensor]
@@ -38,12 +38,12 @@ class Entry:
 
 
 class Bank:
-    """Learns blocks when they are first asked for.
+    """Learns each block when it is first needed.
 
     Parameters
     ----------
     images : (n, 3, height, width) preprocessed images to learn on; their labels are not used
-    store : where all banks are kept
+    store : where learned blocks are kept
     data : fingerprint of the images
     """
 
@@ -60,7 +60,7 @@ class Bank:
 
     @cached_property
     def features(self) -> dict[str, Tensor]:
-        """What the teacher's layers give at every entry and exit of a block, by node."""
+        """The teacher's features at every entry and exit of a block, by node."""
         names = {name for block in self.network.blocks for name in (block.entry, block.exit)}
         spliced = {block.name: block.exit for block in self.network.blocks}
         nodes = {node.name: spliced.get(str(node.target), node.name) for node in self.skeleton.graph.nodes}
@@ -72,14 +72,14 @@ class Bank:
         return {nodes[name]: value for name, value in kept.items() if name in nodes}
 
     def task(self, block: Block, inputs: Tensor | None = None) -> BlockTask:
-        """What the block shall learn; on the teacher's features unless others reach it."""
+        """The block's learning task; on the teacher's features unless other inputs are given."""
         entered = self.features[block.entry]
         teacher = self.skeleton.get_submodule(block.name)
         assert isinstance(teacher, fx.GraphModule)
         return BlockTask(entered if inputs is None else inputs, entered, self.features[block.exit], teacher)
 
     def energies(self, block: Block) -> dict[str, Tensor]:
-        """Mean square of every channel inside the teacher's block on some images, by node."""
+        """Mean square of every channel inside the teacher's block, by node."""
         if block.name not in self._energies:
             task = self.task(block)
             names = [node.name for node in task.teacher.graph.nodes if node.op != "output"]
@@ -90,7 +90,7 @@ class Bank:
         return self._energies[block.name]
 
     def get(self, block: Block, choices: Mapping[str, str]) -> Entry:
-        """The learned block for these choices; from disk where it is known."""
+        """The learned block for these choices, from disk if known."""
         learned = block.learned(choices)
         name = self._name(block, learned)
         entry = self._read(name) or self._learn(block, learned, name)
@@ -123,7 +123,7 @@ class Bank:
         return entry
 
     def _read(self, name: str) -> Entry | None:
-        """A known entry; None where there is none or its file is damaged (it is learned again)."""
+        """A stored entry; None if there is none, or its file is damaged (it is learned again)."""
         found = self.store.read(name)
         if found is None:
             return None

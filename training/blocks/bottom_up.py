@@ -1,4 +1,4 @@
-"""Make a plan's network from learned blocks, and whole by a pass from bottom to top."""
+"""Assembles a plan's network from learned blocks, and relearns them from bottom to top."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ Teaching = Callable[[Block, Tensor], BlockTask]
 
 
 def assemble(bank: Bank, plan: Mapping[str, str], steps: int = 0) -> fx.GraphModule:
-    """The plan's network from learned blocks; with `steps`, relearned on the bank's images."""
+    """Assemble a plan's network from learned blocks; with `steps`, relearn them on the bank's images."""
     network = bank.network
     changed = [block for block in network.blocks if block.choices(plan)]
     entries = {block.name: bank.get(block, block.choices(plan)).weights for block in changed}
@@ -31,7 +31,7 @@ def assemble(bank: Bank, plan: Mapping[str, str], steps: int = 0) -> fx.GraphMod
 
 
 def following(network: Network, images: Tensor, half: bool) -> Teaching:
-    """Lessons for blocks from what reaches them, on a teacher that is asked from bottom to top."""
+    """Make the learning tasks of blocks, running the teacher from bottom to top."""
     teacher = BlockRunner(network.skeleton(), images, half)
 
     def task(block: Block, inputs: Tensor) -> BlockTask:

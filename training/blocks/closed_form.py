@@ -1,4 +1,4 @@
-"""The least squares answer for a rebuilt block's last convolutions, before any descent."""
+"""Closed form: least squares for a rebuilt block's last convolutions, before any descent."""
 
 from collections.abc import Iterable, Iterator
 
@@ -18,9 +18,9 @@ _FOR_GAINS = 256
 
 @torch.no_grad()
 def closed_form(student: fx.GraphModule, task: BlockTask, recipe: Recipe, generator: torch.Generator) -> None:
-    """Ridge least squares of the last convolutions on the teacher's output before its activation.
+    """Fit the last convolutions to the teacher's output before its activation, by ridge regression.
 
-    What a shortcut adds is taken off first; a pooling after the concatenation that both have is left out.
+    What shortcuts add is subtracted first; a pooling that ends both blocks is left out.
     """
     below, teacher = _without_last_pooling(student, task.teacher)
     ends = list(_linear_ends(below))

@@ -1,4 +1,4 @@
-"""Learn one rebuilt block against its teacher block: closed form first, then a short descent."""
+"""Learns one rebuilt block from its teacher's block: in closed form, then by a short descent."""
 
 import torch
 from torch import Tensor, fx, nn
@@ -13,7 +13,7 @@ _FOR_SPREAD = 128
 
 
 def error_of(student: nn.Module, inputs: Tensor, targets: Tensor) -> float:
-    """Normalised error: squared distance over the targets' own variance a channel (1 is a constant).
+    """Normalised error: squared distance over each target channel's variance (a constant has 1).
 
     Maps are (n, channels, height, width), vectors (n, channels).
     """
@@ -23,9 +23,9 @@ def error_of(student: nn.Module, inputs: Tensor, targets: Tensor) -> float:
 
 
 def learn_block(student: fx.GraphModule, task: BlockTask, recipe: Recipe) -> list[float]:
-    """Learn a block in place; its error on held-out images at the start, after each stage, at the end.
+    """Learn a block in place; returns its held-out error at the start, after each stage and at the end.
 
-    A stage that makes the held-out error worse is undone, so that the last value is the least.
+    A stage that increases the held-out error is undone, so the last value is the lowest.
     """
     held_out = max(1, min(round(len(task.inputs) * _HELD_OUT), _MOST_HELD_OUT))
     inputs, targets = task.inputs[held_out:], task.targets[held_out:]

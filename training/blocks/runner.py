@@ -1,6 +1,5 @@
-"""Run a network over all images, part by part, and look at what flows between its blocks."""
+"""Runs a network over all images part by part, to see what flows between its blocks."""
 
-import operator
 from collections.abc import Collection
 
 import torch
@@ -10,10 +9,10 @@ from training.metrics import BATCH
 
 
 class BlockRunner:
-    """A network on its way through all images: only what is still to be read is kept.
+    """A network being run over all images; only values that are still needed are kept.
 
-    Parts must be asked for in the order in which the network runs them. What is ahead may be changed
-    meanwhile, and is seen by everything behind it.
+    Parts must be run in the network's order. What is ahead may be changed meanwhile, and affects
+    everything after it.
 
     Parameters
     ----------
@@ -24,6 +23,7 @@ class BlockRunner:
 
     def __init__(self, network: fx.GraphModule, inputs: Tensor, half: bool = False) -> None:
         self.network = network
+        self.interpreter = fx.Interpreter(network, garbage_collect_values=False)
         self.nodes = list(network.graph.nodes)
         self.calls = {str(n.target): i for i, n in enumerate(self.nodes) if n.op == "call_module"}
         self.last_use = {source: i for i, node in enumerate(self.nodes) for source in node.all_input_nodes}
@@ -33,26 +33,29 @@ class BlockRunner:
         self.count, self.half, self.done = len(inputs), half, 0
 
     def before(self, module: str) -> Tensor:
-        """Run everything before a submodule; what it reads."""
+        """Run everything before a submodule; returns its inputs."""
         self.run(self.calls[module])
         return self.values[self.nodes[self.calls[module]].all_input_nodes[0]]
 
     def through(self, module: str) -> Tensor:
-        """Run everything up to a submodule and itself; what it gives."""
+        """Run everything up to and including a submodule; returns its output."""
         here = self.calls[module]
         return self.run(here + 1, (self.nodes[here].name,))[self.nodes[here].name]
 
     @torch.no_grad()
     def run(self, end: int, keep: Collection[str] = ()) -> dict[str, Tensor]:
-        """Run the nodes up to number `end`; what those named in `keep` give."""
+        """Run the nodes up to number `end`; returns the values of those named in `keep`."""
         part = [n for n in self.nodes[self.done : end] if n.op not in ("placeholder", "get_attr")]
         live = [n for n in part if n.name in keep or self.last_use.get(n, 0) >= end]
+        constants = [node for node in self.nodes if node.op == "get_attr"]
         made: dict[fx.Node, Tensor] = {}
         for start in range(0, self.count, BATCH):
             rows = slice(start, start + BATCH)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
                 values = {node: whole[rows] for node, whole in self.values.items()}
                 values |= {node: parts[start] for node, parts in self.parted.items()}
+                self.interpreter.env = values
+                values |= {node: self.interpreter.run_node(node) for node in constants}
                 for node in part:
                     self._step(node, values, live)
             for node in live:
@@ -69,29 +72,14 @@ class BlockRunner:
         return kept
 
     def _step(self, node: fx.Node, values: dict[fx.Node, Tensor], live: Collection[fx.Node]) -> None:
-        """Run one node for a batch; what nothing reads any more is let go."""
-        values[node] = self._value(node, values)
+        """Run one node for a batch, and drop values that nothing reads any more."""
+        values[node] = self.interpreter.run_node(node)
         for source in node.all_input_nodes:
             if source not in live and self.nodes[self.last_use[source]] is node:
                 values.pop(source, None)
 
-    def _value(self, node: fx.Node, values: dict[fx.Node, Tensor]) -> Tensor:
-        def read(source: fx.Node) -> Tensor:
-            if source.op != "get_attr":
-                return values[source]
-            constant: Tensor = operator.attrgetter(str(source.target))(self.network)
-            return constant
-
-        args, kwargs = fx.node.map_arg(node.args, read), fx.node.map_arg(node.kwargs, read)
-        if node.op == "output":
-            return values[node.all_input_nodes[0]]
-        function = self.network.get_submodule(str(node.target)) if node.op == "call_module" else node.target
-        assert callable(function)
-        given: Tensor = function(*args, **kwargs)
-        return given
-
 
 def walk(network: fx.GraphModule, inputs: Tensor, keep: Collection[str]) -> dict[str, Tensor]:
-    """What the nodes in `keep` (``"output"`` among them) give for all images."""
+    """Values of the nodes in `keep` (which may include ``"output"``) for all images."""
     steps = BlockRunner(network, inputs)
     return steps.run(len(steps.nodes), keep)

@@ -1,4 +1,4 @@
-"""Weights by name, kept in a folder here or in object storage, and shared by all who know its address."""
+"""Weights by name, in a local folder or in object storage, shared by all processes with its address."""
 
 import json
 import struct
@@ -19,16 +19,16 @@ _HEADER = struct.Struct("<Q")
 
 
 class WeightStore:
-    """A folder of safetensors files with notes; each is written in one step, so that readers find it whole.
+    """A folder of safetensors files with notes, each written atomically.
 
     Parameters
     ----------
-    address : a folder, or a URL that fsspec knows (``s3://bucket/bank``)
+    address : a folder, or an fsspec URL (``s3://bucket/bank``)
 
     Raises
     ------
     BadInputError
-        The address is of a kind that is not known, or whose driver is not installed.
+        The address is of an unknown kind, or its driver is not installed.
     """
 
     def __init__(self, address: str | Path) -> None:
@@ -40,7 +40,7 @@ class WeightStore:
         self.system: AbstractFileSystem = system
 
     def read(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-        """Weights and their notes; None where there are none or the file is damaged: they are made again."""
+        """Read weights and their notes; None if absent, or if the file is damaged (they are made again)."""
         try:
             data: bytes = self.system.cat_file(self._path(name))
             weights = safetensors.torch.load(data)
@@ -51,7 +51,7 @@ class WeightStore:
         return weights, notes
 
     def write(self, name: str, weights: dict[str, Tensor], notes: dict[str, str] | None = None) -> None:
-        """Keep weights under a name."""
+        """Store weights under a name."""
         data = safetensors.torch.save(weights, notes)
         if isinstance(self.system, LocalFileSystem):
             with replacing(Path(self._path(name))) as temporary:
@@ -60,12 +60,12 @@ class WeightStore:
             self.system.pipe_file(self._path(name), data)
 
     def check(self) -> None:
-        """Write a file and remove it: a search shall not learn this when a layer has been learned.
+        """Check that the store is writable, before any layer is learned.
 
         Raises
         ------
         BadInputError
-            Nothing can be written there.
+            The store is not writable.
         """
         name = f"check-{uuid.uuid4().hex}"
         try:

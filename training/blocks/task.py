@@ -1,4 +1,4 @@
-"""What a rebuilt block shall learn, and how."""
+"""A block's learning task and recipe."""
 
 from dataclasses import asdict, dataclass
 
@@ -27,24 +27,24 @@ class Recipe:
 
     @property
     def kept_as(self) -> torch.dtype:
-        """How maps are kept in memory."""
+        """The type in which maps are kept in memory."""
         return torch.bfloat16 if self.half else torch.float32
 
     @property
     def digest(self) -> str:
-        """Names files of what was learned so."""
+        """Identifies the recipe in file names."""
         return digest(asdict(self))
 
 
 @dataclass(frozen=True)
 class BlockTask:
-    """What a block shall learn.
+    """The learning task of a block.
 
     Attributes
     ----------
-    inputs : what reaches the block, (n, channels, height, width)
-    teacher_inputs : what reaches the teacher's block for the same images
-    targets : what the teacher's block answers
+    inputs : inputs of the block (n, channels, height, width)
+    teacher_inputs : inputs of the teacher's block for the same images
+    targets : outputs of the teacher's block
     teacher : the teacher's block
     """
 

@@ -1,4 +1,4 @@
-"""A teacher's data: images and labels in three splits, read, checked and prepared."""
+"""A teacher's data: images and labels in three splits."""
 
 from training.data.loading import NO_DATA, DataSpec, load
 

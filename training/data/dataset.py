@@ -1,4 +1,4 @@
-"""Images in memory, split into those that are learned on and those that judge."""
+"""Images in memory, in splits for training and for evaluation."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from training.images.image_list import UNLABELLED
 
 @dataclass(frozen=True)
 class Images:
-    """Bytes (n, channels, height, width) and class numbers (n,), ``UNLABELLED`` where there is none."""
+    """Bytes (n, channels, height, width) and class numbers (n,), ``UNLABELLED`` if unknown."""
 
     pixels: Tensor
     labels: Tensor
@@ -39,12 +39,12 @@ class Data:
     ----------
     train : for learning
     proxy : for judging plans during a search
-    test : for the final accuracy; the same images as `proxy` where `test_is_proxy`
+    test : for the final accuracy; the same images as `proxy` if `test_is_proxy`
     classes : names in the order of the outputs
     dropped : files that could not be decoded
-    left_out : what else was not used, in sentences
-    judge_spec : where the evaluation images come from, where they are not part of `spec`
-    repeated : evaluation images that were left out, because the same image is learned on
+    left_out : what else was not used, as sentences
+    judge_spec : the source of the evaluation images, if not part of `spec`
+    repeated : evaluation images left out because they are also training images
     """
 
     spec: str
@@ -60,13 +60,13 @@ class Data:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the images that are learned on."""
+        """Identifies the training images."""
         digest = hashlib.sha256(str(tuple(self.train.pixels.shape)).encode())
         digest.update(self.train.pixels.numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def summary(self) -> str:
-        """How many classes and images there are, in one line."""
+        """The numbers of classes and images, in one line."""
         classes = _count(len(self.classes), "class", "classes")
         learned = _count(len(self.train), "image") if len(self.train) else "no image"
         unlabelled = " without labels" if len(self.train) and not self.train.labelled else ""
@@ -76,7 +76,7 @@ class Data:
         return f"{where}: {classes}; {learned}{unlabelled} to learn on, {judging}{last} for the final word"
 
     def remarks(self) -> list[str]:
-        """What a user should know about the images, in sentences."""
+        """Remarks on the images for the user, as sentences."""
         said = [*self.left_out]
         if self.dropped:
             names = ", ".join(self.dropped[:3]) + (" ..." if len(self.dropped) > 3 else "")
@@ -88,7 +88,7 @@ class Data:
         return said
 
     def apart(self) -> "Data":
-        """Without the evaluation images that are also among those to learn on.
+        """The data without evaluation images that are also training images.
 
         Raises
         ------

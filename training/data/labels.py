@@ -1,4 +1,4 @@
-"""Which class is which output of a network: a text file, a line a class."""
+"""Maps classes to outputs of a network: a text file with one class per line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,14 +7,14 @@ from training.errors import BadInputError
 
 
 def outputs_of(classes: Sequence[str], path: str | None) -> tuple[tuple[str, ...], list[int]]:
-    """Names of all outputs, and the output of every class; without a file, the classes are the outputs.
+    """Names of all outputs, and the output number of every class; without a file, classes are outputs.
 
-    A line is a class's whole name, or begins with it (``n01440764 tench, Tinca tinca``).
+    A line is a class's name, or begins with it (``n01440764 tench, Tinca tinca``).
 
     Raises
     ------
     BadInputError
-        The file cannot be read, names nothing or something twice, or lacks one of the classes.
+        The file cannot be read, is empty, names a class twice, or lacks one.
     """
     if path is None:
         return tuple(classes), list(range(len(classes)))
@@ -43,7 +43,7 @@ def outputs_of(classes: Sequence[str], path: str | None) -> tuple[tuple[str, ...
 
 
 def _lines(path: str) -> list[str]:
-    """The lines that say something, each once."""
+    """The non-empty lines, which must be distinct."""
     try:
         text = Path(path).expanduser().read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Images for learning, for judging plans (proxy) and for the final word (test).
+"""Loads images for training, for judging plans (proxy) and for the final accuracy (test).
 
 Images are decoded once, resized and kept in memory as bytes; a file that cannot be decoded is left
 out, named and counted.
@@ -28,7 +28,7 @@ _SEED_OFFSET = 20180202
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What the user asked for: see ``load``. `input_size` is a square's side or (height, width)."""
+    """The user's choice of images: see ``load``. `input_size` is a square's side or (height, width)."""
 
     data: str = DEFAULT_DATA
     eval_data: str | None = None
@@ -54,7 +54,7 @@ def load(spec: DataSpec, progress: Progress = quiet) -> Data:
     Raises
     ------
     BadInputError
-        The data cannot be had, does not fit the labels, or leaves nothing to judge on.
+        The data cannot be read, does not fit the labels, or leaves nothing to evaluate on.
     """
     found = _load(spec, progress)
     return found.apart() if len(found.proxy) else found
@@ -78,7 +78,7 @@ def _load(spec: DataSpec, progress: Progress) -> Data:
 
 
 def _check(spec: DataSpec) -> None:
-    """Refuse images that do not go with what else was asked for, before any is read."""
+    """Refuse images that do not fit the other settings, before any is read."""
     given = [data for data in (spec.data, spec.eval_data) if data not in (None, NO_DATA)]
     for option, value in (("`eval_data`", spec.eval_data), ("`labels`", spec.labels)):
         if value is not None and spec.data in given and named(spec.data).complete:
@@ -134,7 +134,7 @@ def _no_images(spec: DataSpec) -> Images:
 
 
 def _split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
-    """Split off a share, by class where every class has two images or more."""
+    """Split off a share, stratified by class if every class has two images or more."""
     counts = torch.bincount(images.labels)
     enough = int(counts[counts > 0].min()) >= 2 and len(images) * min(share, 1 - share) >= int(
         (counts > 0).sum()
@@ -153,7 +153,7 @@ def _split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a list of images gave: images, names of the outputs, and what was left out."""
+    """The images of a list, the names of the outputs, and what was left out."""
 
     spec: str
     images: Images
@@ -162,7 +162,7 @@ class _Found:
     remarks: tuple[str, ...]
 
     def known_as(self, classes: tuple[str, ...]) -> Images:
-        """The images with the class numbers of others' classes."""
+        """The images, with class numbers of another list's classes."""
         unknown = [name for name in self.classes if name not in classes]
         if unknown:
             raise BadInputError(
@@ -174,7 +174,7 @@ class _Found:
 
 
 def _labelled(images: ImageList, spec: DataSpec, progress: Progress) -> _Found:
-    """As `_read`; refuses images without labels, which cannot judge."""
+    """Like `_read`, but refuses images without labels."""
     found = _read(images, spec, progress)
     if not found.images.labelled:
         raise BadInputError(
@@ -185,7 +185,7 @@ def _labelled(images: ImageList, spec: DataSpec, progress: Progress) -> _Found:
 
 
 def _read(images: ImageList, spec: DataSpec, progress: Progress) -> _Found:
-    """All images of a list that can be decoded, with the outputs that their classes are."""
+    """Read all images of a list that can be decoded, with the outputs of their classes."""
     chosen: Sequence[int] = range(len(images.samples))
     if len(chosen) > spec.max_images:
         chosen = sorted(np.random.default_rng(spec.seed).permutation(len(chosen))[: spec.max_images].tolist())
@@ -225,7 +225,7 @@ def _read(images: ImageList, spec: DataSpec, progress: Progress) -> _Found:
 
 
 def _decode(sample: Sample, size: int | tuple[int, int], channels: int) -> tuple[Tensor, int] | None:
-    """Bytes (channels, height, width) and class number; None where the image cannot be decoded."""
+    """Bytes (channels, height, width) and class number; None if the image cannot be decoded."""
     try:
         return sample(size, channels)
     except BadInputError:

@@ -1,4 +1,4 @@
-"""What a network expects of its images."""
+"""The preprocessing that a network expects."""
 
 from dataclasses import dataclass, replace
 
@@ -12,8 +12,8 @@ from training.errors import BadInputError
 class Preprocess:
     """Applied to images of 0-255: reorder, scale, subtract the mean, divide by the deviation.
 
-    `scale` is the value that white has before the mean is subtracted; `mean` and `std` are in the
-    order of the channels that the network sees.
+    `scale` is the value of white before the mean is subtracted; `mean` and `std` are in the
+    order of the network's channels.
     """
 
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
@@ -29,12 +29,12 @@ class Preprocess:
         return (values.float() * (self.scale / 255) - mean) / std
 
     def of_channels(self, channels: int, network: str) -> "Preprocess":
-        """The same for images that are not RGB: every channel is treated as the average of the three.
+        """The same preprocessing for images that are not RGB: every channel gets the average of the three.
 
         Raises
         ------
         BadInputError
-            It reorders colours, which such images do not have.
+            It reorders colour channels, which such images lack.
         """
         if channels == len(self.mean):
             return self

@@ -1,1 +1,1 @@
-"""Whole networks are trained and judged."""
+"""Trains and judges whole networks."""

@@ -1,4 +1,4 @@
-"""The state of a training on disk, from which it goes on as if nothing had happened."""
+"""Checkpoints, from which a training resumes as if it had never stopped."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ _LAST_EPOCH = "last_epoch"
 
 @dataclass
 class Progressed:
-    """What the epochs so far have come to: the mean loss of each, and how its weights were judged."""
+    """The epochs so far: the mean loss of each, and how its weights were judged."""
 
     losses: list[float]
     judged: list[float]
 
     @property
     def is_best(self) -> bool:
-        """Whether no epoch before the last was judged as well."""
+        """Whether the last epoch is the best so far."""
         return self.judged[-1] > max(self.judged[:-1], default=float("-inf"))
 
     def stale(self, patience: int) -> bool:
@@ -38,7 +38,7 @@ def save(
     identity: str,
     done: Progressed,
 ) -> None:
-    """Write the state of all parts, in one step."""
+    """Write the state of all parts atomically."""
     states = {name: part.state_dict() for name, part in parts.items()}
     with replacing(path) as temporary:
         torch.save(
@@ -49,12 +49,12 @@ def save(
 def resume(
     path: Path, parts: dict[str, Any], schedule: torch.optim.lr_scheduler.LambdaLR, identity: str
 ) -> Progressed | None:
-    """Load the last state into the parts; None where there is none.
+    """Load the last state into the parts; None if there is none.
 
     Raises
     ------
     BadInputError
-        The file is damaged, or of a training with another identity.
+        The file is damaged, or belongs to another training.
     """
     if not path.exists():
         return None

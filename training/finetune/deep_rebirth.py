@@ -1,4 +1,4 @@
-"""The paper's own recipe: merged layers drawn anew and trained with labels, from bottom to top."""
+"""The paper's recipe: merged layers start at random and are trained with labels, from bottom to top."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,9 +18,9 @@ from training.progress import Progress
 def stages(
     network: Network, plan: Mapping[str, str], joint: Iterable[Sequence[str]] = ()
 ) -> list[list[Block]]:
-    """Blocks that are learned together, the lowest first; exact merges leave nothing to learn.
+    """Groups of blocks to learn together, the lowest first; exact merges need no learning.
 
-    `joint` gives groups of names; blocks with a merged layer of such a name are merged at once, with the
+    `joint` gives groups of names; blocks with a merged layer of such a name are merged together, with the
     lowest of them.
 
     Raises
@@ -100,7 +100,7 @@ def train_as_deep_rebirth(
 def _with_new(
     network: Network, taken: Mapping[str, str], fresh: Sequence[str], before: fx.GraphModule, seed: int
 ) -> fx.GraphModule:
-    """The network with some choices: new blocks at random (Glorot and Bengio 2010), the rest as it was."""
+    """The network with these choices; new blocks start at random (Glorot and Bengio 2010)."""
     merged = network.merged(taken)
     kept = {k: v for k, v in before.state_dict().items() if not any(k.startswith(f"{b}.") for b in fresh)}
     merged.load_state_dict(kept, strict=False)

@@ -1,4 +1,4 @@
-"""Full training of a merged network, epoch by epoch, resumable, on CPU, one GPU or several."""
+"""Fully trains a merged network, resumably, on the CPU, one GPU or several."""
 
 import copy
 import json
@@ -28,9 +28,9 @@ class Fit:
 
     Attributes
     ----------
-    average : share of the past in the moving average of the weights, which is what is kept
+    average : decay of the moving average of the weights, which is what is kept
     half : whether products are taken in bfloat16
-    patience : epochs without a better judgement after which training stops; 0 for never
+    patience : stop after this many epochs without a better judgement; 0: never
     """
 
     epochs: int
@@ -42,7 +42,7 @@ class Fit:
 
 
 def is_first() -> bool:
-    """Whether this process speaks for all that ``torchrun`` started."""
+    """Whether this process reports for all that ``torchrun`` started."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -57,7 +57,7 @@ def fit(
     judge: Judge | None = None,
     part: str = "whole",
 ) -> list[float]:
-    """Train in place; mean loss of every epoch.
+    """Train in place; returns the mean loss of every epoch.
 
     `images` gives preprocessed images for some of `count` indices; it may change them at random. A checkpoint
     of this `part` of the training is written to `folder` after every epoch, in one step; a run that finds one
@@ -93,7 +93,7 @@ def fit(
 
 
 class _Run:
-    """A network that is being trained, where it is trained."""
+    """A network in training, on its device."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class _Run:
         }
 
     def epoch(self, number: int, progress: Progress) -> float:
-        """A pass over the images; its mean loss."""
+        """Train for one epoch; returns the mean loss."""
         self.network.train()
         generator = torch.Generator().manual_seed(self.how.seed * 100_003 + number)
         torch.manual_seed(self.how.seed * 100_003 + number)  # dropout and changed images
@@ -149,7 +149,7 @@ class _Run:
         return float(mean)
 
     def log(self, epoch: int, values: dict[str, float]) -> None:
-        """To TensorBoard, with the learning rates' factor."""
+        """Log to TensorBoard, with the learning rate's factor."""
         self.fabric.log_dict(
             values | {"rate": self.objective.factor(self.schedule.last_epoch, self.total)}, epoch
         )

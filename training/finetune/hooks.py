@@ -1,4 +1,4 @@
-"""What submodules give while a network runs."""
+"""Records outputs of submodules while a network runs."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 
 @contextmanager
 def hooked_outputs(model: nn.Module, names: Collection[str]) -> Iterator[dict[str, Tensor]]:
-    """The latest outputs of some submodules, by name."""
+    """Record the latest outputs of submodules, by name."""
     outputs: dict[str, Tensor] = {}
 
     def keep(name: str) -> None:

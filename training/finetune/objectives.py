@@ -1,4 +1,4 @@
-"""Ways to teach a whole network: what is asked of its answers, and how its weights move."""
+"""Training objectives: the loss of a network's answers, and its optimiser."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -17,18 +17,18 @@ _RATE, _RATE_OF_MANY, _MANY_IMAGES = 1e-3, 4e-3, 4000
 
 
 class Objective(Protocol):
-    """What ``fit`` needs to know. `describe` identifies the objective in checkpoints."""
+    """The objective that ``fit`` minimises. `describe` identifies it in checkpoints."""
 
     def describe(self) -> str: ...
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer: ...
 
     def factor(self, step: int, steps: int) -> float:
-        """What the learning rates are multiplied with."""
+        """The factor of the learning rates."""
 
     @contextmanager
     def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
-        """Get ready to teach `network` on `device`."""
+        """Prepare to train `network` on `device`."""
 
     def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
         """Loss of the network's latest answers to `inputs`, which are images `index`."""
@@ -36,7 +36,7 @@ class Objective(Protocol):
 
 @contextmanager
 def _whole(network: nn.Module) -> Iterator[None]:
-    """Without dropout: what the teacher asks for is all that a merged network can hold, and no noise."""
+    """Turn dropout off: distillation targets need no noise."""
     shares = {layer: layer.p for layer in network.modules() if isinstance(layer, _DropoutNd)}
     try:
         for layer in shares:
@@ -48,7 +48,7 @@ def _whole(network: nn.Module) -> Iterator[None]:
 
 
 def rate_for(images: int) -> float:
-    """Rate of distillation, relative to each tensor's own size: few images would be learned by heart."""
+    """Learning rate of distillation, relative to the size of each tensor; small against overfitting."""
     return _RATE if images < _MANY_IMAGES else _RATE_OF_MANY
 
 
@@ -58,7 +58,7 @@ def _label_error(answers: Tensor, labels: Tensor) -> Tensor:
 
 @dataclass
 class Distillation:
-    """Towards the teacher's answers and outputs of `blocks`, and towards labels where there are some.
+    """Distils the teacher's answers and the outputs of `blocks`; also learns from labels, if there are any.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Distillation:
         return asked + _label_error(answers, self.labels[index])
 
     def _feature_error(self) -> Tensor:
-        """Mean over blocks of the squared distance, over the variance of what is wanted."""
+        """Mean over blocks of the squared distance, relative to the variance of the targets."""
         errors = [
             (self._made[name].float() - target.float()).square().mean()
             / target.float().var().clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""A whole network: how far its answers are from the teacher's, brought closer, and judged."""
+"""The short fine-tune of a whole network towards its teacher's answers."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def finetune(
     seed: int,
     progress: Progress = quiet,
 ) -> None:
-    """A fixed number of steps of the whole network towards the teacher's answers, in place.
+    """Fine-tune a network towards the teacher's answers for a fixed number of steps, in place.
 
     `images` gives preprocessed images for indices; `teacher_logits` are cached for all of them.
     """

@@ -1,1 +1,1 @@
-"""Pictures in whatever form: found in folders and datasets, made into bytes, changed at random."""
+"""Images: found in folders and datasets, converted to bytes, augmented."""

@@ -1,4 +1,4 @@
-"""Images changed at random, so that a few of them teach more."""
+"""Augmentation of images."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ _SHIFT = 1 / 16  # of the image's side
 
 
 def changed(pixels: Tensor) -> Tensor:
-    """A random part of every photo in the photo's own size, half of them mirrored.
+    """A random crop of every photo, resized to the photo's size; half of them mirrored.
 
     Bytes (n, 3, height, width) -> the same; drawn from PyTorch's global generator.
     """
@@ -21,7 +21,7 @@ def changed(pixels: Tensor) -> Tensor:
 
 
 def shifted(pixels: Tensor) -> Tensor:
-    """Every image moved by a few pixels of its own (repeated at the border), as digits may be.
+    """Every image shifted by a few random pixels (borders repeated), as suits digits.
 
     Bytes (n, 3, height, width) -> the same; drawn from PyTorch's global generator.
     """

@@ -1,4 +1,4 @@
-"""Datasets as PyTorch's users write them: a length, and pairs of image and class number by index."""
+"""PyTorch datasets: a length, and pairs of image and class number by index."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,12 +13,12 @@ from training.images.pixels import fitted, picture
 
 
 def images_of(spec: str, make: Callable[[], Any], expected: str) -> ImageList:
-    """The images of the dataset that a function gives; `expected` says what could be given in its place.
+    """The images of the dataset that a function returns; `expected` says what else could be given.
 
     Raises
     ------
     BadInputError
-        The function fails, gives no dataset, or one whose classes are splits.
+        The function fails, returns no dataset, or one whose classes are splits.
     """
     try:
         dataset = make()

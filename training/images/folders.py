@@ -1,4 +1,4 @@
-"""Folders of images: which files count, which sub-folders are classes, and which are splits."""
+"""Folders of images: which files are images, which sub-folders classes, and which splits."""
 
 import os
 from collections import Counter
@@ -21,9 +21,9 @@ _READ = ", ".join(IMG_EXTENSIONS)
 
 @dataclass(frozen=True)
 class Listing:
-    """Images by class; loose ones have no class, and then there are no classes at all.
+    """Images by class, or loose images without any class.
 
-    `remarks` are sentences about what was left out.
+    `remarks` are sentences on what was left out.
     """
 
     classes: tuple[str, ...]
@@ -34,7 +34,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Splits:
-    """Folders to learn on, to judge plans and for the final word; at least one of the last two is there."""
+    """Folders for training, judging plans and the final accuracy; at least one of the last two."""
 
     train: Path
     val: Path | None
@@ -43,14 +43,14 @@ class Splits:
 
 
 def listed(folder: Path) -> Listing:
-    """What a folder holds: sub-folders of images (classes), or images alone.
+    """List a folder: sub-folders of images (classes), or images only.
 
-    Hidden files and folders count for nothing. A sub-folder without images is no class, and is named.
+    Hidden files and folders are ignored. A sub-folder without images is not a class, and is named.
 
     Raises
     ------
     BadInputError
-        There is no image that can be read, or the folder itself cannot be.
+        The folder cannot be read, or has no readable image.
     """
     files = {path.name: _files(path) for path in _folders(folder)}
     loose = [str(path) for path in _visible(folder) if path.is_file() and _is_image(path.name)]
@@ -75,12 +75,12 @@ def listed(folder: Path) -> Listing:
 
 
 def splits(folder: Path) -> Splits | None:
-    """The splits that sub-folders name; None where they are classes (one of which may be called train).
+    """The splits that sub-folders name; None if they are classes (one of which may be called train).
 
     Raises
     ------
     BadInputError
-        Sub-folders name splits, but not clearly one to learn on and one for each purpose.
+        Sub-folders name splits, but not exactly one for each purpose.
     """
     below = _folders(folder)
     found = {role: [p for p in below if p.name.lower() in names] for role, names in _ROLES.items()}
@@ -149,7 +149,7 @@ def _is_image(name: str) -> bool:
 
 
 def _files(folder: Path) -> list[str]:
-    """All files below a folder, in an order that never changes."""
+    """All files below a folder, in a fixed order."""
     found: list[tuple[str, list[str]]] = []
     for root, below, names in os.walk(folder, followlinks=True):
         below[:] = [name for name in below if not _hidden(name)]
@@ -158,7 +158,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _instead(files: list[str]) -> str:
-    """What a sub-folder without images holds."""
+    """Says what a sub-folder without images holds."""
     if not files:
         return "is empty"
     kinds = Counter(Path(file).suffix.lower() or "no ending" for file in files)
@@ -166,7 +166,7 @@ def _instead(files: list[str]) -> str:
 
 
 def _passed_over(files: list[str]) -> list[str]:
-    """A remark about pictures of kinds that are not read; other files need none."""
+    """A remark on images of unsupported formats; other files need none."""
     pictures = {*Image.registered_extensions(), ".heic", ".heif", ".jxl"} - set(IMG_EXTENSIONS)
     passed = [file for file in files if Path(file).suffix.lower() in pictures]
     if not passed:

@@ -1,4 +1,4 @@
-"""Images that are read one by one."""
+"""Lists of images that are read one by one."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 @dataclass(frozen=True)
 class ImageList:
-    """Images that are read one by one.
+    """Lists of images that are read one by one.
 
     Attributes
     ----------
-    spec : as the user calls them
-    classes : names; empty where nobody says
+    spec : the user's name for them
+    classes : names; empty if unknown
     names, samples : of every image a name for people, and what reads it: given the size (a square's side, or
         height and width) and the channels that a network takes, bytes (channels, height, width) and the class
         number (or ``UNLABELLED``); raises one of ``UNREADABLE`` where it cannot be decoded
-    threads : how many may be read at once; None leaves it to the machine
-    remarks : what was left out, in sentences
-    labels : class number of every image, where it is known before the image is read
+    threads : how many to read in parallel; None: as many as the machine allows
+    remarks : what was left out, as sentences
+    labels : class number of every image, if known before it is read
     """
 
     spec: str
@@ -36,6 +36,6 @@ class ImageList:
     labels: Sequence[int] = ()
 
     def emptied(self, unreadable: Collection[int]) -> set[int]:
-        """Classes that have no image but these, by number."""
+        """The classes, by number, that have no other image than these."""
         bad = set(unreadable)
         return set(self.labels) - {label for n, label in enumerate(self.labels) if n not in bad}

@@ -1,4 +1,4 @@
-"""From an image in whatever form to bytes of the size and the channels that a network takes."""
+"""Converts images of any form to bytes of the size and channels that a network takes."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def picture(item: Any, name: str) -> Picture:
     Raises
     ------
     BadInputError
-        It is none of them, or its values are no brightnesses.
+        It is none of these, or its values are not brightnesses.
     """
     if isinstance(item, Image.Image):
         if not item.mode.startswith(_DEEP):
@@ -41,7 +41,7 @@ def picture(item: Any, name: str) -> Picture:
 
 
 def _planes(values: np.ndarray, name: str, first: bool) -> np.ndarray:
-    """Channels first. An array has them last, as PIL's have, unless only its first side can be channels."""
+    """Channels first. Arrays have them last, as PIL's do, unless only the first dimension can be channels."""
     if values.ndim == 2:
         return values[None]
     if values.ndim != 3 or not values.size:
@@ -53,7 +53,7 @@ def _planes(values: np.ndarray, name: str, first: bool) -> np.ndarray:
 
 
 def _eight_bits(values: np.ndarray, name: str) -> np.ndarray:
-    """Scaled, not clipped: a type says what white is, or else the least of 1, 255 and 65535 that fits."""
+    """Scaled, not clipped: white is the type's maximum, else the least of 1, 255 and 65535 that fits."""
     if values.dtype == np.uint8:
         return values
     if values.dtype == np.bool_:
@@ -72,12 +72,12 @@ def _eight_bits(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def fitted(image: Picture, size: int | tuple[int, int], channels: int) -> Tensor:
-    """Bytes (channels, height, width): resized to cover somewhat more than `size`, its middle cut out.
+    """Bytes (channels, height, width): resized to slightly more than `size`, then centre-cropped.
 
     Raises
     ------
     BadInputError
-        The image has other channels, and is not one that can be made grey or RGB.
+        The image has other channels, and cannot be converted to grey or RGB.
     """
     height, width = sides(size)
     if channels in COLOURS:
@@ -108,13 +108,13 @@ def _other_channels(found: int, wanted: int) -> BadInputError:
 
 
 def needed(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width that an image must cover before its middle is cut out."""
+    """Height and width that an image must cover before the centre crop."""
     height, width = sides(size)
     return round(height * _RESIZE), round(width * _RESIZE)
 
 
 def _covering(image: Any, height: int, width: int) -> Any:
-    """An image or a tensor, resized as little larger than needed as its proportions allow."""
+    """An image or tensor, resized to the smallest size of its proportions that covers what is needed."""
     least_height, least_width = needed((height, width))
     if height == width:
         return transforms.resize(image, [least_height], antialias=True)

@@ -1,4 +1,4 @@
-"""Networks by name, with their weights."""
+"""Loads networks by name, with their weights."""
 
 from training.models.loading import LoadedModel, builtins, is_onnx, load
 

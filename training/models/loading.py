@@ -1,4 +1,4 @@
-"""From a model's name and a weights file to a network that can be evaluated.
+"""Loads a network from a model's name and a weights file.
 
 Names: a built-in (``training/networks``), any ``torchvision.models`` classifier, an ONNX file, or
 ``package.module:factory``, a function without arguments that returns a trained network.
@@ -29,14 +29,14 @@ _CHANNELS = 3  # of a network without convolutions
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A network ready to be traced.
+    """A network, ready to be read.
 
     Attributes
     ----------
     input_size : side of its square images, or (height, width)
-    trained : False where its weights are random
+    trained : False if its weights are random
     channels : of its images
-    free : sizes that its file leaves open, of "batch", "height" and "width"
+    free : sizes that its file leaves free, of "batch", "height" and "width"
     """
 
     name: str
@@ -78,15 +78,15 @@ def load(
 
     Parameters
     ----------
-    weights : a ``.safetensors`` file or a PyTorch state dict; None leaves random weights
+    weights : a ``.safetensors`` file or a PyTorch state dict; None: random weights
     classes : outputs of a network without weights; with weights, their own number counts
-    preprocess : ``imagenet`` or ``caffe``; None is what the network's name implies
-    input_size : of its images; None is the network's own
+    preprocess : ``imagenet`` or ``caffe``; None: by the network's name
+    input_size : size of its images; None: the network's own
 
     Raises
     ------
     BadInputError
-        The model is unknown or takes no such images, or the weights cannot be read or are another network's.
+        The model is unknown or does not take such images, or the weights cannot be read or do not fit.
     """
     state = weights_file.read(weights) if weights else None
     given = None if input_size is None else plane(input_size)
@@ -108,7 +108,7 @@ def load(
 
 
 def _channels(name: str, model: nn.Module, asked: int | None) -> int:
-    """Channels of the images: what the file says, or the user, or the first convolution takes."""
+    """Channels of the images, by the file, the user, or the first convolution."""
     if is_onnx(name):
         found = int(model.input_shape[0])  # type: ignore[index]
         if asked not in (None, found):
@@ -164,7 +164,7 @@ def _from_factory(name: str) -> nn.Module:
 
 
 def _bare(model: nn.Module) -> nn.Module:
-    """The network within wrappers that change nothing about its answers."""
+    """The network inside wrappers that do not change its answers."""
     while True:
         compiled = getattr(model, "_orig_mod", None)  # torch.compile's
         if isinstance(model, _WRAPPERS):

@@ -1,4 +1,4 @@
-"""Files of trained weights: read without running code from them, and fitted to a network."""
+"""Reads files of trained weights without running code from them, and loads them into networks."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -29,12 +29,12 @@ _COUNTERS = ("n_averaged",)  # of torch's AveragedModel
 
 
 def read(path: str) -> dict[str, Tensor]:
-    """A state dict from a file, without running any code that the file may hold.
+    """Read a state dict from a file without running any code in it.
 
     Raises
     ------
     BadInputError
-        The file is absent or damaged, or holds no weights or more than weights.
+        The file does not exist, is damaged, or holds no weights or other things too.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -86,7 +86,7 @@ def _checked(value: Any, path: str) -> dict[str, Tensor]:
 
 
 def renamed(state: dict[str, Tensor], own: Collection[str]) -> dict[str, Tensor]:
-    """The weights as a network with these names calls them, without what wrappers put before all names."""
+    """The weights under a network's names, without the prefixes of wrappers."""
     while state and not any(name in own for name in state):
         prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in state)), None)
         if prefix is None:
@@ -96,7 +96,7 @@ def renamed(state: dict[str, Tensor], own: Collection[str]) -> dict[str, Tensor]
 
 
 def outputs_of(model: nn.Module, state: dict[str, Tensor] | None) -> int | None:
-    """The outputs of the classifier whose weights are in the file."""
+    """The number of outputs of the classifier whose weights are in the file."""
     own = model.state_dict()
     if state is None or not own:
         return None
@@ -105,12 +105,12 @@ def outputs_of(model: nn.Module, state: dict[str, Tensor] | None) -> int | None:
 
 
 def fill(name: str, model: nn.Module, state: dict[str, Tensor], path: str) -> None:
-    """Give a network its weights.
+    """Load weights into a network.
 
     Raises
     ------
     BadInputError
-        They are another network's.
+        The weights do not fit the network.
     """
     own = model.state_dict()
     state = renamed(state, own)

@@ -1,4 +1,4 @@
-"""Opens an ONNX file and finds its one image input."""
+"""Opens an ONNX file and finds its image input."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ def load(name: str, size: int | tuple[int, int] | None) -> OnnxFile:
     Raises
     ------
     BadInputError
-        It is no ONNX model, misses a part, or has no single image input of known size.
+        It is not a complete ONNX model with a single image input of known size.
     """
     model = _inlined(name, _loaded(name))
     opset = _opset(name, model)

@@ -1,4 +1,4 @@
-"""Networks that come as ONNX files."""
+"""Networks in ONNX files."""
 
 from torch import fx, nn
 

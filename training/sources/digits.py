@@ -1,4 +1,4 @@
-"""Scikit-learn's scans of handwritten digits, which need no files."""
+"""Scikit-learn's handwritten digits, which need no files."""
 
 from functools import partial
 

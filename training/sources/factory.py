@@ -1,4 +1,4 @@
-"""A dataset of the user's own, by the name of a function that makes it."""
+"""The user's own dataset, by the name of a function that makes it."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Folders of images: a sub-folder a class, images without labels, or both of these by split."""
+"""Folders of images: one sub-folder per class, or images without labels; perhaps by split."""
 
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,7 @@ def _folder(spec: str) -> Path:
 
 
 def read_folder(folder: Path) -> ImageList:
-    """Images in one sub-folder a class, or images without labels in a folder that has no sub-folders."""
+    """List a folder with one sub-folder per class, or with unlabelled images and no sub-folders."""
     found = listed(folder)
     files = found.files or [(path, UNLABELLED) for path in found.loose]
     return ImageList(
