@@ -1,12 +1,13 @@
 """Latency tables in a SQL database: one row a target and kernel."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
 
-from latency_models.table import LatencyTable, Measurement, TableError
+from latency_models.table import LatencyTable, Measurement, TableError, TimingError
 
 _METADATA = sql.MetaData()
 _SHAPES = ("in_shape", "out_shape", "window", "stride", "padding", "dilation", "parts")
@@ -40,7 +41,7 @@ class Store:
         self._engine = sql.create_engine(url)
 
     def load(self, target: str) -> LatencyTable:
-        """A target's table; empty where nothing was kept.
+        """A target's table, without impossible timings (see its `remark`); empty if nothing was kept.
 
         Raises
         ------
@@ -52,7 +53,7 @@ class Store:
                 return LatencyTable()
             with self._engine.connect() as connection:
                 found = connection.execute(sql.select(_KERNELS).where(_KERNELS.c.target == target))
-                return LatencyTable(Measurement.from_row(dict(row)) for row in found.mappings())
+                return _possible([dict(row) for row in found.mappings()])
 
     def keep(self, target: str, rows: Iterable[Measurement]) -> None:
         """Add rows in one transaction; they take the place of earlier ones of the same kernels.
@@ -79,3 +80,16 @@ class Store:
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise TableError(f"the latency tables in {self.url} cannot be used ({reason})") from error
+
+
+def _possible(rows: Sequence[dict[str, Any]]) -> LatencyTable:
+    """The table of some rows; impossible timings, which earlier versions kept, are left out and told."""
+    made: list[Measurement] = []
+    wrong: list[str] = []
+    for row in rows:
+        try:
+            made.append(Measurement.from_row(row))
+        except TimingError as error:
+            wrong.append(str(error))
+    remark = f"{len(wrong)} impossible timings are left out, and measured again: {wrong[0]}" if wrong else ""
+    return LatencyTable(made, remark)

@@ -11,9 +11,16 @@ import pandas as pd
 
 from latency_models.kernel import Kernel
 
+_LONGEST_US = 1e9
+_MOST_REPEATS = 10**9
+
 
 class TableError(ValueError):
     """A table's file cannot be read; the message names it."""
+
+
+class TimingError(TableError):
+    """A timing is impossible; the message names the kernel and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,24 @@ class Measurement:
     source: str
     noisy: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse an impossible timing.
+
+        Raises
+        ------
+        TimingError
+            A time is not finite, not positive or longer than a quarter of an hour, or there are no repeats.
+        """
+        for name, value, expected, possible in (
+            ("median_us", self.median_us, "more than 0", 0 < self.median_us <= _LONGEST_US),
+            ("spread_us", self.spread_us, "0 or more", 0 <= self.spread_us <= _LONGEST_US),
+            ("repeats", self.repeats, "1 or more", 1 <= self.repeats <= _MOST_REPEATS),
+        ):
+            if not possible:
+                raise TimingError(
+                    f"{name} is {value:g}; expected a number of {expected} (kernel {self.kernel.key})"
+                )
+
     def to_row(self) -> dict[str, Any]:
         """Flat values for a table's row."""
         values = {name: getattr(self, name) for name in _VALUES}
@@ -59,10 +84,14 @@ _VALUES = ("median_us", "spread_us", "repeats", "source", "noisy")
 
 
 class LatencyTable:
-    """Measurements by kernel; a later measurement of the same kernel takes the earlier one's place."""
+    """Measurements by kernel; a later measurement of the same kernel replaces the earlier one.
 
-    def __init__(self, rows: Iterable[Measurement] = ()) -> None:
+    `remark` says what was left out when the table was loaded; empty if nothing.
+    """
+
+    def __init__(self, rows: Iterable[Measurement] = (), remark: str = "") -> None:
         self.rows: dict[Kernel, Measurement] = {row.kernel: row for row in rows}
+        self.remark = remark
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -50,6 +50,10 @@ def prepare(
     store.check()
     devices = [Device.named(name, home) for name in (config.target, *config.also_targets)]
 
+    for device in devices:
+        if device.table.remark:
+            note(f"warning: {device.spec.name}: {device.table.remark}")
+
     def check(network: Network) -> None:
         for device in devices:
             Latencies(network, device).score({})

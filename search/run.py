@@ -56,11 +56,11 @@ def search(config: SearchConfig, storage: str, home: Path, watch: Watch, note: N
     untouched = made.evaluator.baseline
     record = study_record(made.bench, made.space, untouched, config.proxy, config.arguments())
     with OnlyDriver(name, storage) as lock, study.kept(storage):
-        running = study.start(name, storage, record)
-        if not begun:
-            describe_study(running, made.evaluator.describe())
-        if not begun or config.setup.zero_shot:
-            study.enqueue(running, _first_plans(config, made))
+        plans = _first_plans(config, made)
+        running = study.start(name, storage, record, plans)
+        describe_study(running, made.evaluator.describe())
+        if config.setup.zero_shot:
+            study.enqueue(running, plans)
         note(f"study {name}: {made.evaluator.describe()}")
         warn_of_guessing(StudyRecord.read(running), note)
         with _pool(config, made, home, note) as pool:

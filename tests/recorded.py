@@ -25,7 +25,11 @@ def accuracies(percent: float) -> Accuracies:
 
 def record(study: optuna.Study, baseline: Cost, accuracy: float) -> None:
     """Make a study one of this program's."""
-    StudyRecord(
+    study_record(baseline, accuracy).write(study)
+
+
+def study_record(baseline: Cost, accuracy: float) -> StudyRecord:
+    return StudyRecord(
         network="net",
         fingerprint="f",
         weights_fingerprint="w",
@@ -43,7 +47,7 @@ def record(study: optuna.Study, baseline: Cost, accuracy: float) -> None:
         arguments={},
         versions={},
         created="",
-    ).write(study)
+    )
 
 
 def record_trial(trial: optuna.Trial, plan: dict[str, str], latency_ms: float, accuracy: float) -> None:

@@ -96,14 +96,16 @@ def test_sqlite_serves_four_workers(tmp_path: Path) -> None:
     check_whole(storage, 16)
 
 
-def test_ctrl_c_stops_all_workers_soon(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_stop_all_workers_soon(ending: signal.Signals, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
     program = start(tmp_path, 500, 2, storage)
     wait_for(lambda: len(trials(storage, TrialState.COMPLETE)) >= 2, program)
     workers = workers_of(program)
     start_of_end = time.monotonic()
-    for pid in (program.pid, *workers):  # a terminal sends it to all of them
-        os.kill(pid, signal.SIGINT)
+    of_terminal = workers if ending == signal.SIGINT else []  # which sends it to all of them
+    for pid in (program.pid, *of_terminal):
+        os.kill(pid, ending)
     _, errors = program.communicate(timeout=20)
     assert time.monotonic() - start_of_end < 10  # three seconds, on cores that nobody else loads
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), seconds=10)

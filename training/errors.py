@@ -15,6 +15,10 @@ class SearchFailedError(RuntimeError):
     """The search cannot go on; the message holds the reason."""
 
 
+class DivergedError(ArithmeticError):
+    """Training or a network's answers are not finite; the message says where."""
+
+
 def first_fault(error: ValidationError) -> str:
     """The first fault that pydantic finds in a document, as ``field: reason``."""
     first = error.errors()[0]

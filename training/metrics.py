@@ -7,6 +7,8 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
+from training.finite import require_finite
+
 BATCH = 64
 
 
@@ -58,10 +60,17 @@ def by_class(answers: Collection[Tensor], labels: Tensor) -> dict[int, tuple[int
 
 
 def evaluate(model: nn.Module, images: Callable[[Tensor], Tensor], labels: Tensor) -> tuple[Accuracy, Tensor]:
-    """Accuracy and answers for all images, in batches; channels last take GoogLeNet half the time."""
+    """Accuracy and answers for all images, in batches; channels last take GoogLeNet half the time.
+
+    Raises
+    ------
+    DivergedError
+        An answer is not finite.
+    """
     index = torch.arange(len(labels))
     batches = (images(part).contiguous(memory_format=torch.channels_last) for part in index.split(64))
     logits = torch.cat([outputs_of(model, batch) for batch in batches])
+    require_finite(logits, "an answer of the network")
     return accuracy(logits, labels), logits
 
 

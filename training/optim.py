@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from training.finite import require_finite
 from training.progress import Progress, quiet
 
 _FLOOR = 1e-3
@@ -63,7 +64,13 @@ def descend(
     generator: torch.Generator,
     progress: Progress = quiet,
 ) -> None:
-    """Minimise ``loss(indices of images)`` for a fixed number of steps, with warm-up and cosine decay."""
+    """Minimise ``loss(indices of images)`` for a fixed number of steps, with warm-up and cosine decay.
+
+    Raises
+    ------
+    DivergedError
+        The loss is not finite.
+    """
     if steps == 0:
         return
     with torch.enable_grad():
@@ -71,7 +78,9 @@ def descend(
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: cosine(s, steps, steps // 20))
         for step, index in zip(range(steps), batches(count, batch, generator), strict=False):
             optimiser.zero_grad(set_to_none=True)
-            loss(index).backward()
+            lost = loss(index)
+            require_finite(lost, f"training diverged: the loss after {step} of {steps} steps")
+            lost.backward()
             optimiser.step()
             schedule.step()
             progress(step + 1, steps)

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from training.data.dataset import Data
 from training.files import digest
+from training.finite import require_finite
 from training.models.loading import LoadedModel
 from training.optim import batches, cosine, half_pays, relative_adam
 from training.progress import Progress
@@ -62,6 +63,7 @@ def _train(
         with torch.autocast("cpu", torch.bfloat16, enabled=half_pays()):
             answers = model(images)
         loss = nn.functional.cross_entropy(answers.float(), data.train.labels[index], label_smoothing=0.05)
+        require_finite(loss, f"training diverged: the teacher's loss after {step} of {steps} steps")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -12,6 +12,7 @@ _FEWEST_ROUNDS, _MOST_ROUNDS = 9, 31
 _ENOUGH_SPREAD = 0.02
 _NOISY_SPREAD = 0.05
 _ENOUGH_US = 1.0
+_LEAST_US = 0.001  # what looking costs is taken off: nothing may be left of a short kernel
 
 
 class Turns:
@@ -40,7 +41,7 @@ class Turns:
         samples = [us / factor for us, factor in zip(self.timed.samples_us()[_WARM_UPS:], drift)]
         _, spread = quartiles(samples)
         tenth = len(samples) // 10
-        median = statistics.fmean(sorted(samples)[tenth : len(samples) - tenth])
+        median = max(statistics.fmean(sorted(samples)[tenth : len(samples) - tenth]), _LEAST_US)
         noisy = spread > max(_NOISY_SPREAD * median, _ENOUGH_US)
         return {"median_us": median, "spread_us": spread, "repeats": len(samples), "noisy": noisy}
 

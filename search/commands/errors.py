@@ -6,7 +6,16 @@ from latency_models.remote import AddressError, BoardError
 from latency_models.table import TableError
 from latency_models.target import TargetError
 from merges.rule import MergeError
-from training.errors import BadInputError, ExportError, SearchFailedError
+from training.errors import BadInputError, DivergedError, ExportError, SearchFailedError
 
 BAD_INPUT = (BadInputError, TargetError, TableError, AnswerError, AddressError, UnknownKernelError)
-FAILED = (SearchFailedError, MergeError, NotMeasurableError, BoardError, ExportError, OSError, MemoryError)
+FAILED = (
+    SearchFailedError,
+    MergeError,
+    NotMeasurableError,
+    BoardError,
+    ExportError,
+    DivergedError,
+    OSError,
+    MemoryError,
+)

@@ -7,6 +7,7 @@ import click
 
 from search.called import example
 from search.commands.named import flags
+from search.study.interrupts import end_by_sigterm
 
 COMMANDS = {
     "search": "Search for merges that make a network fast on a target and keep its accuracy.",
@@ -50,6 +51,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run a command: exit code 0, 1 (failed) or 2 (bad input), with one sentence for each error."""
+    end_by_sigterm()
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:

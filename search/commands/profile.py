@@ -53,6 +53,8 @@ def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any
     device = boards.find_or_make(target, new, home) if ways else Device.named(target, home)
     if ways and not device.spec.grows:
         raise BadInputError(f"{target} is shipped with this program; give a new name to measure a board")
+    if device.table.remark:
+        terminal.note(f"warning: {device.table.remark}")
     network = structure(given["model"], given["input_size"], given["classes"])
     with terminal.bars() as watch:
         if given["kit"]:

@@ -1,5 +1,6 @@
 """The driver: the only process that asks a study for trials and reports results; a pool judges the plans."""
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from search.study.recording import trial_record
 from search.study.records import TrialRecord, tried_again, write_reason
 from search.study.storage import patiently
 from search.study.study import finished
-from training.errors import SearchFailedError
+from training.errors import DivergedError, SearchFailedError
 from training.progress import Progress
 
 _REPEATS_BEFORE_GIVING_UP = 200
@@ -180,6 +181,8 @@ class Driver:
             Several trials in a row failed.
         """
         job = self.at_work.pop(number)
+        if isinstance(judged, Evaluation) and not math.isfinite(judged.percent):
+            judged = DivergedError(f"the accuracy is {judged.percent}")
         if isinstance(judged, Exception):
             self.trial_of.pop(job.plan.plan_id)
             self._failed(job.trial, judged)

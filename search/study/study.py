@@ -1,7 +1,7 @@
 """Creates, continues and opens studies, which Optuna keeps in a database."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import optuna
@@ -11,10 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search.study.interrupts import uninterrupted
 from search.study.records import StudyRecord, another, for_preset
-from search.study.storage import storage_of
+from search.study.storage import patiently, storage_of
 from training.errors import BadInputError, SearchFailedError
 
 _OBJECTIVES = ["latency (ms)", "accuracy (%)"]
+
+Plans = Sequence[tuple[str, Mapping[str, str]]]
 
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -78,10 +80,17 @@ def recorded(name: str, storage: str) -> StudyRecord | None:
 
 
 def _begun(name: str, storage: str) -> optuna.Study | None:
-    """The study of that name, or None."""
+    """The study of that name; None if there is none, or only the beginnings of one."""
     if name not in optuna.get_all_study_names(storage_of(storage)):
         return None
-    return optuna.load_study(study_name=name, storage=storage_of(storage))
+    study = optuna.load_study(study_name=name, storage=storage_of(storage))
+    return None if _is_half_made(study) else study
+
+
+def _is_half_made(study: optuna.Study) -> bool:
+    """Whether a search was interrupted while it made the study: its record is written last."""
+    waiting = (trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False))
+    return not study.user_attrs and all(waiting)
 
 
 def open_study(name: str, storage: str) -> optuna.Study:
@@ -93,15 +102,19 @@ def open_study(name: str, storage: str) -> optuna.Study:
         The database cannot be opened or has no such study.
     """
     with _database(storage):
-        try:
-            return optuna.load_study(study_name=name, storage=storage_of(storage))
-        except KeyError as error:
+        study = _begun(name, storage)
+        if study is None:
             known = ", ".join(optuna.get_all_study_names(storage_of(storage))) or "none yet"
-            raise BadInputError(f"no study {name!r} in {storage}; it holds: {known}") from error
+            if name in known.split(", "):
+                raise BadInputError(f"study {name!r} was interrupted while it was made; run 'search' again")
+            raise BadInputError(f"no study {name!r} in {storage}; it holds: {known}")
+        return study
 
 
-def start(name: str, storage: str, record: StudyRecord) -> optuna.Study:
-    """Create a study, or open the one of that name to continue it.
+def start(name: str, storage: str, record: StudyRecord, plans: Plans) -> optuna.Study:
+    """Create a study with its first plans, or open the one of that name to continue it.
+
+    Making a study is one step: whoever finds half of one makes it anew.
 
     Raises
     ------
@@ -113,11 +126,10 @@ def start(name: str, storage: str, record: StudyRecord) -> optuna.Study:
         if study is not None:
             StudyRecord.read(study).check_same(name, record)
             return study
-        with uninterrupted():
-            return _create(name, storage, record)
+        return patiently(lambda: _create(name, storage, record, plans))
 
 
-def enqueue(study: optuna.Study, plans: Iterable[tuple[str, Mapping[str, str]]]) -> None:
+def enqueue(study: optuna.Study, plans: Plans) -> None:
     """Enqueue plans to try first, except those enqueued or tried before.
 
     Each is the name of a preset (empty for none) and an option for every searched site.
@@ -127,14 +139,17 @@ def enqueue(study: optuna.Study, plans: Iterable[tuple[str, Mapping[str, str]]])
             study.enqueue_trial(dict(params), user_attrs=for_preset(preset), skip_if_exists=True)
 
 
-def _create(name: str, storage: str, record: StudyRecord) -> optuna.Study:
+def _create(name: str, storage: str, record: StudyRecord, plans: Plans) -> optuna.Study:
+    if name in optuna.get_all_study_names(storage_of(storage)):
+        optuna.delete_study(study_name=name, storage=storage_of(storage))  # half of one
     goals = record.goals
     directions = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in goals)]
     study = optuna.create_study(study_name=name, storage=storage_of(storage), directions=directions)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names([*_OBJECTIVES, *goals])
-    record.write(study)
+    enqueue(study, plans)
+    record.write(study)  # last: before it, the study is half made
     return study
 
 

@@ -1,6 +1,7 @@
 """Shipped tables come from their sources, and every number says what it rests on."""
 
 import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +135,32 @@ def test_a_store_keeps_the_tables_of_targets_apart_and_the_latest_row(tmp_path: 
     assert again is not None and elsewhere is not None
     assert (again.median_us, again.source, again.noisy) == (2.0, "again", False)
     assert (len(other), elsewhere.noisy) == (1, True)
+
+
+NEVER = [("median_us", v) for v in (-1.0, 0.0, float("inf"), float("nan"), 1e12)]
+NEVER += [("spread_us", v) for v in (-0.1, float("nan"))] + [("repeats", v) for v in (0, -3, 10**12)]
+
+
+@pytest.mark.parametrize(("field", "value"), NEVER)
+def test_an_impossible_timing_is_refused_and_named(field: str, value: float, tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=rf"{field} is .*; expected .*conv 3x"):
+        replace(next(iter(TABLE.rows.values())), **{field: value})
+    frame = TABLE.frame().astype({field: type(value)})
+    frame.loc[3, field] = value
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(TableError, match=rf"t\.parquet .*{field} is "):
+        LatencyTable.load(tmp_path / "t.parquet")
+
+
+def test_a_store_that_holds_an_impossible_timing_says_so(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'tables.db'}")
+    store.keep("mine", TABLE.rows.values())
+    with sqlite3.connect(tmp_path / "tables.db") as database:
+        database.execute("update latency set median_us = -5 where rowid = 7")
+    table = store.load("mine")
+    assert len(table) == len(TABLE) - 1
+    assert "1 impossible timing" in table.remark
+    assert "median_us is -5" in table.remark
 
 
 def test_a_damaged_store_is_named(tmp_path: Path) -> None:

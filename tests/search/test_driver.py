@@ -48,6 +48,11 @@ class Failing(Judges):
         return ValueError("no sense")
 
 
+class NotFinite(Judges):
+    def judged(self, plan: Plan) -> Judged:
+        return Evaluation(float("nan"), None, 0.1)
+
+
 class Interrupted(Judges):
     def wait(self) -> list[tuple[int, Judged]]:
         if len(self.plans) == self.size:
@@ -109,6 +114,15 @@ def test_several_failures_in_a_row_end_the_search(study: optuna.Study, space: Pl
     with pytest.raises(SearchFailedError, match=r"3 trials in a row failed, .*: no sense"):
         drive(study, space, Failing(), 5)
     check(study, 0)
+
+
+def test_an_accuracy_that_is_not_finite_is_a_failure(study: optuna.Study, space: PlanSpace) -> None:
+    with pytest.raises(SearchFailedError, match=r"3 trials in a row failed, .*: the accuracy is nan"):
+        drive(study, space, NotFinite(), 5)
+    check(study, 0)
+    assert len(study.get_trials(states=(TrialState.FAIL,))) <= NotFinite.size + 2
+    drive(study, space, Judges(), 5)
+    check(study, 5)
 
 
 def test_an_interruption_leaves_nothing_running_and_the_next_run_goes_on(

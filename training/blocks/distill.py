@@ -1,10 +1,13 @@
 """Learns one rebuilt block from its teacher's block: in closed form, then by a short descent."""
 
+from contextlib import suppress
+
 import torch
 from torch import Tensor, fx, nn
 
 from training.blocks.closed_form import closed_form
 from training.blocks.task import BlockTask, Recipe
+from training.errors import DivergedError
 from training.metrics import outputs_of
 from training.optim import descend
 
@@ -25,7 +28,7 @@ def error_of(student: nn.Module, inputs: Tensor, targets: Tensor) -> float:
 def learn_block(student: fx.GraphModule, task: BlockTask, recipe: Recipe) -> list[float]:
     """Learn a block in place; returns its held-out error at the start, after each stage and at the end.
 
-    A stage that increases the held-out error is undone, so the last value is the lowest.
+    A stage that diverges or increases the held-out error is undone, so the last value is the lowest.
     """
     held_out = max(1, min(round(len(task.inputs) * _HELD_OUT), _MOST_HELD_OUT))
     inputs, targets = task.inputs[held_out:], task.targets[held_out:]
@@ -37,12 +40,9 @@ def learn_block(student: fx.GraphModule, task: BlockTask, recipe: Recipe) -> lis
     curve = [error()]
     for stage in (closed_form, _descent):
         before = {name: value.clone() for name, value in student.state_dict().items()}
-        stage(
-            student,
-            BlockTask(inputs, task.teacher_inputs[held_out:], targets, task.teacher),
-            recipe,
-            generator,
-        )
+        part = BlockTask(inputs, task.teacher_inputs[held_out:], targets, task.teacher)
+        with suppress(DivergedError):
+            stage(student, part, recipe, generator)
         reached = error()
         if not reached < curve[-1]:
             student.load_state_dict(before)

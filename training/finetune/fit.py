@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.finetune.checkpoint import Progressed, resume, save
 from training.finetune.objectives import Objective
+from training.finite import require_finite
 from training.optim import batches
 from training.progress import Progress
 
@@ -69,6 +70,8 @@ def fit(
     ------
     BadInputError
         The checkpoint is damaged or belongs to a run with other settings.
+    DivergedError
+        The loss is not finite; the checkpoint is of the epoch before.
     """
     if how.epochs == 0:
         merged.eval()
@@ -137,6 +140,7 @@ class _Run:
             answers = self.network(inputs)
             with fabric.autocast():
                 loss = self.objective.loss(answers, inputs, index)
+            require_finite(loss, f"training diverged: the loss in epoch {number + 1}, step {step + 1}")
             self.optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
             self.optimiser.step()
