@@ -38,7 +38,7 @@ from training.finetune.objectives import Distillation, rate_for  # noqa: E402
 from training.metrics import Accuracy, evaluate  # noqa: E402
 from training.optim import half_pays  # noqa: E402
 from training.progress import Watch  # noqa: E402
-from training.saved import weights_of  # noqa: E402
+from training.store import weights_of  # noqa: E402
 from training.workbench import Workbench, workbench  # noqa: E402
 
 _MODULES = "modules"

@@ -42,8 +42,8 @@ from search.space.bounds import Limits  # noqa: E402
 from search.study import study as studies  # noqa: E402
 from search.study.recording import study_record  # noqa: E402
 from search.study.records import TrialRecord  # noqa: E402
-from training.blocks.store import WeightStore  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
+from training.store import WeightStore  # noqa: E402
 
 _TRIALS = (15, 25, 40, 60, 100)
 _SECONDS = (60, 120, 240, 360, 480)

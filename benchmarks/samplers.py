@@ -38,9 +38,9 @@ from search.space.additive import OptionEstimate  # noqa: E402
 from search.space.estimates import guessed_loss  # noqa: E402
 from search.space.problem import Problem  # noqa: E402
 from search.space.warm_start import ladder  # noqa: E402
-from training.blocks.store import WeightStore  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 from training.metrics import accuracy  # noqa: E402
+from training.store import WeightStore  # noqa: E402
 from training.workbench import workbench  # noqa: E402
 
 _OPTIONS = ("keep", "slim", "merged")

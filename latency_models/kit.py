@@ -6,7 +6,9 @@ A kit holds one-kernel models, a manifest and ``board.pyz`` (see ``board/``); th
 
 import hashlib
 import inspect
+import io
 import json
+import tarfile
 import zipapp
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from latency_models.kernel import Kernel
 from latency_models.runtime import Runtime
 from latency_models.table import Measurement
 from latency_models.target import Target
+from latency_models.text import plain
 
 REFERENCE = Kernel("conv", (64, 28, 28), (64, 28, 28), (3, 3), (1, 1), (1, 1))
 PROGRAM = "board.pyz"
@@ -124,6 +127,16 @@ def _entry(folder: Path, runtime: Runtime, kernel: Kernel) -> dict[str, Any]:
     return entry | job.details
 
 
+def packed(folder: Path) -> bytes:
+    """What a board needs of a kit, as one file."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.name != board.RESULTS:
+                archive.add(path, path.name)
+    return packed.getvalue()
+
+
 def load(path: Path) -> Answer:
     """The answer in a ``results.jsonl``.
 
@@ -135,7 +148,7 @@ def load(path: Path) -> Answer:
     try:
         lines = board.read(str(path))
         return answer(lines)
-    except (OSError, KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise AnswerError(
             f"{path} is no answer of a kit ({type(error).__name__}: {error}); "
             f"expected the {board.RESULTS} that 'python3 {PROGRAM} .' wrote in the kit's folder"
@@ -153,7 +166,7 @@ def answer(lines: Sequence[dict[str, Any]]) -> Answer:
             continue
         kernel = Kernel.from_row(line["kernel"])
         if "failed" in line:
-            failed[kernel.key] = line["failed"]
+            failed[kernel.key] = plain(str(line["failed"]))
             continue
         failed.pop(kernel.key, None)
         rows[kernel] = Measurement(
@@ -171,7 +184,7 @@ def answer(lines: Sequence[dict[str, Any]]) -> Answer:
 def _source(state: dict[str, Any]) -> str:
     machine = state["machine"]
     heat = machine["celsius"] if isinstance(machine["celsius"], str) else f"{machine['celsius']:.0f} C"
-    return (
+    return plain(
         f"{machine['runtime']}, {state['threads']} thread(s), {machine['cpu']}, "
         f"governor {machine['governor']}, load {machine['load']:.1f}, {heat}, {machine['date']}"
     )

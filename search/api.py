@@ -22,8 +22,9 @@ from search.results.planfile import PlanFile
 from search.study import study as studies
 from search.study.records import StudyRecord
 from search.study.storage import database
-from training.blocks.store import WeightStore
 from training.progress import Note, Watch, silent, unsaid
+from training.store import WeightStore
+from training.trust import require_trusted
 from training.workbench import workbench
 
 _HOME = Path("studies")
@@ -113,7 +114,9 @@ def plan(
     return PlanFile.of_trial(opened, point)
 
 
-def merged(study: Study, plan: PlanFile, watch: Watch = silent, note: Note = unsaid) -> fx.GraphModule:
+def merged(
+    study: Study, plan: PlanFile, watch: Watch = silent, note: Note = unsaid, trust: bool = False
+) -> fx.GraphModule:
     """A plan's network with the weights that the study judged: learned layers after a short fine-tune.
 
     Returns
@@ -123,9 +126,10 @@ def merged(study: Study, plan: PlanFile, watch: Watch = silent, note: Note = uns
     Raises
     ------
     BadInputError
-        The plan was made for another network.
+        The plan was made for another network, or the study names code and there is no `trust` in it.
     """
     record = StudyRecord.read(studies.open_study(study.name, study.url))
+    require_trusted(record.model, (), trust)
     bench = workbench(record.model, study.home, watch, plan.fitted, note)
     fitted = plan.fitted(bench.network)
     if record.model.zero_shot:
@@ -164,14 +168,15 @@ def export(
     home: str | Path = _HOME,
     watch: Watch = silent,
     note: Note = unsaid,
+    trust: bool = False,
 ) -> Exported:
     """Write a trained run as ONNX, check its answers, and time it beside the original on this machine.
 
     Raises
     ------
     BadInputError
-        The folder holds no finished run.
+        The folder holds no finished run, or its plan names code and there is no `trust` in it.
     ExportError
         The file answers differently from the network; it is not left behind.
     """
-    return exporting.export_run(Path(run), Path(out), threads, Path(home), watch, note)
+    return exporting.export_run(Path(run), Path(out), threads, Path(home), watch, note, trust)

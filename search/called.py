@@ -3,11 +3,18 @@
 import sys
 from pathlib import Path
 
+from training.config import is_factory
+
 
 def called() -> str:
     """``rebirth`` where it is installed, or ``python cli.py`` in a checkout."""
     installed = __name__.startswith("rebirth.") or Path(sys.argv[0]).stem == "rebirth"
     return "rebirth" if installed else "python cli.py"
+
+
+def trusting(model: str) -> str:
+    """The flag that a command needs to run a model's own code; empty if it has none."""
+    return " --trust" if is_factory(model) else ""
 
 
 def example(*commands: str) -> str:

@@ -11,10 +11,9 @@ from search.samplers import DEFAULT, names
 from search.scoring.objectives import ALWAYS, wanted
 from search.space.bounds import Limits
 from search.titles import KEPT
-from training.config import ModelConfig
+from training.config import ModelConfig, is_onnx
 from training.data.loading import NO_DATA
 from training.errors import BadInputError
-from training.models.loading import is_onnx
 from training.sizes import Shape, written
 
 

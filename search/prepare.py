@@ -16,8 +16,8 @@ from search.scoring.latency import Device, Latencies
 from search.scoring.objectives import goals
 from search.space.plan_space import PlanSpace
 from search.titles import KEPT
-from training.blocks.store import WeightStore
 from training.progress import Note, Watch
+from training.store import WeightStore
 from training.workbench import Workbench, workbench
 
 
@@ -46,7 +46,7 @@ def prepare(
     BadInputError, TargetError, UnknownKernelError
         The request cannot be met; nothing was trained.
     """
-    store = WeightStore(config.bank or home / "bank")
+    store = WeightStore(config.bank or home / "bank", note)
     store.check()
     devices = [Device.named(name, home) for name in (config.target, *config.also_targets)]
 

@@ -17,9 +17,20 @@ MAY_IMPORT = {
 }
 ROOMS = {  # each imports those before it
     "training": (
-        *("errors", "files", "saved", "factories", "sizes", "config", "progress", "optim", "metrics"),
-        *("images", "source", "sources", "data", "onnx_input", "models", "export", "teacher", "finetune"),
-        *("blocks", "workbench"),
+        *(
+            "errors",
+            "finite",
+            "files",
+            "factories",
+            "sizes",
+            "config",
+            "progress",
+            "store",
+            "optim",
+            "metrics",
+        ),
+        *("images", "source", "sources", "trust", "data", "onnx_input", "models", "export", "teacher"),
+        *("finetune", "blocks", "workbench"),
     ),
     "search": (
         *("called", "pareto", "titles", "proxy", "scoring", "space", "accuracy_model", "samplers"),

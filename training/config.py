@@ -26,3 +26,13 @@ class ModelConfig(BaseModel):
     skip: tuple[str, ...] = ()
     low_rank: bool = False  # sites of rules too that are offered on request alone
     zero_shot: bool = False
+
+
+def is_onnx(model: str) -> bool:
+    """Whether a model's name is that of an ONNX file."""
+    return model.lower().endswith(".onnx")
+
+
+def is_factory(model: str) -> bool:
+    """Whether a model's name is that of a function of the user's own, ``package.module:factory``."""
+    return ":" in model and not is_onnx(model)

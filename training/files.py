@@ -1,12 +1,38 @@
-"""Atomic writes: a reader sees the old file or the new one, never half of it."""
+"""Atomic writes: a reader sees the old file or the new one, never half of it.
+
+Temporary files are named after their process, so that those of killed ones can be told and swept.
+"""
 
 import hashlib
 import json
 import os
+import platform
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_HOST = re.sub(r"\W", "", platform.node())
+_TEMPORARY = re.compile(rf"\..*\.{_HOST}-(?P<pid>\d+)-\w{{8}}(\.\w+)?")
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporary files, here and below, of processes of this machine that were killed."""
+    for path in folder.rglob(".*"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and not _runs(int(found["pid"])):
+            path.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def digest(value: object) -> str:
@@ -18,7 +44,8 @@ def digest(value: object) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    prefix = f".{path.stem}.{_HOST}-{os.getpid()}-"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:

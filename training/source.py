@@ -55,6 +55,7 @@ class Source(ABC):
     name : what ``--data`` begins with, up to a colon; empty for the source of all other names with a colon
     form : how to write ``--data``
     channels : numbers of channels that its images can have; None: any
+    runs_code : whether opening it runs code that `spec` names
     complete : whether its labels and splits cannot be replaced (``--labels``, ``--eval-data``)
     """
 
@@ -62,6 +63,7 @@ class Source(ABC):
     form: str
     channels: tuple[int, ...] | None = None
     complete: bool = False
+    runs_code: bool = False
     habits: Habits = Habits()
 
     @abstractmethod

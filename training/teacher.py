@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
@@ -15,7 +14,7 @@ from training.finite import require_finite
 from training.models.loading import LoadedModel
 from training.optim import batches, cosine, half_pays, relative_adam
 from training.progress import Progress
-from training.saved import save_weights, weights_of
+from training.store import WeightStore, weights_of
 
 _BATCH = 32
 _RATE = 2e-3
@@ -28,20 +27,21 @@ def train_teacher(
     change: Callable[[Tensor], Tensor],
     epochs: int,
     seed: int,
-    home: Path,
+    store: WeightStore,
     progress: Progress,
 ) -> nn.Module:
-    """Train the model on the augmented training split; loads it from disk if it was trained before."""
+    """Train the model on the augmented training split; takes it from the store if it was trained before."""
     start = _fingerprint(loaded.model) if loaded.trained else ""
     recipe = [_BATCH, _RATE, _FINE_RATE, change.__name__, half_pays()]
     classes = [*data.classes, *data.train.labels.tolist()]
     key = [loaded.name, data.fingerprint, classes, epochs, seed, recipe, start]
-    path = home / f"{Path(loaded.name).name}-{digest(key)}.safetensors"
-    if path.exists():
-        loaded.model.load_state_dict(load_file(path))
-        return loaded.model.eval()
-    _train(loaded, data, change, epochs, seed, progress)
-    save_weights(weights_of(loaded.model), path)
+    name = f"{Path(loaded.name).name}-{digest(key)}"
+    known = store.read(name, loaded.model.state_dict())
+    if known:
+        loaded.model.load_state_dict(known[0])
+    else:
+        _train(loaded, data, change, epochs, seed, progress)
+        store.write(name, weights_of(loaded.model))
     return loaded.model.eval()
 
 

@@ -13,7 +13,7 @@ from merges.reading.read import Reading
 from merges.rule import discover
 from training import models, teacher
 from training.blocks.task import Recipe
-from training.config import ModelConfig
+from training.config import ModelConfig, is_onnx
 from training.data.dataset import Data, Images
 from training.data.loading import NO_DATA, DataSpec
 from training.data.loading import load as load_images
@@ -24,6 +24,7 @@ from training.metrics import Accuracy, evaluate
 from training.progress import Note, Progress, Watch, unsaid
 from training.sizes import Shape, Size, plane
 from training.source import Habits, habits_of
+from training.store import WeightStore
 
 
 def _left_out(setup: ModelConfig) -> tuple[str, ...]:
@@ -43,7 +44,7 @@ def _data_spec(setup: ModelConfig, shape: Shape) -> DataSpec:
 
 def _loaded(setup: ModelConfig, habits: Habits, classes: int | None = None) -> models.LoadedModel:
     """Load the network; one without weights gets this many classes."""
-    usual = None if models.is_onnx(setup.model) else habits.input_size
+    usual = None if is_onnx(setup.model) else habits.input_size
     size = setup.input_size or usual
     return models.load(setup.model, setup.weights, classes, setup.seed, setup.preprocess, size)
 
@@ -156,7 +157,7 @@ def workbench(
         habits.change,
         epochs,
         setup.seed,
-        home / "teachers",
+        WeightStore(home / "teachers", note),
         watch(f"training the teacher ({epochs} epochs)"),
     )
     network = _found(reading, setup, photo)

@@ -2,7 +2,7 @@
 
 from latency_models.kit import AnswerError, NotMeasurableError
 from latency_models.predict import UnknownKernelError
-from latency_models.remote import AddressError, BoardError
+from latency_models.remote.heard import AddressError, BoardError
 from latency_models.table import TableError
 from latency_models.target import TargetError
 from merges.rule import MergeError

@@ -19,6 +19,8 @@ from training.errors import BadInputError
 @options.file("--plan", text="Instead of a run, a plan that needs no training (exact, or of --zero-shot).")
 @options.file("--out", required=True, text="ONNX file to write.")
 @options.number("--threads", 1, "Threads to time with.", default=1)
+@options.own_model
+@options.trust
 @options.learning
 @options.home
 @options.as_json
@@ -32,18 +34,19 @@ def command(
     """
     if (run is None) == (plan is None):
         raise BadInputError("give either --run FOLDER or --plan FILE")
+    model, trust = given.pop("model"), given.pop("trust")
     if run and any(value is not None for value in given.values()):
         raise BadInputError(
             "--weights, --data, --eval-data, --labels and --preprocess go with --plan; a run has its own"
         )
     with terminal.bars() as watch:
         if run:
-            exported = export.export_run(run, out, threads, home, watch, terminal.note)
+            exported = export.export_run(run, out, threads, home, watch, terminal.note, trust, model)
         else:
             assert plan is not None
             loaded = PlanFile.load(plan)
             if loaded.setup is None and given["data"] is None:
                 given["data"] = NO_DATA
-            setup = loaded.setup_with(given)
+            setup = loaded.setup_with(given | {"model": model}, trust)
             exported = export.export_plan(loaded, setup, out, threads, home, watch, terminal.note)
     options.say(exported.answer(), as_json, exported_table(exported))

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from latency_models.text import plain
 from search.called import example
 from search.commands.named import flags
 from search.study.interrupts import end_by_sigterm
@@ -73,5 +74,5 @@ def _end_with(error: Exception) -> None:
 
 
 def _end(message: str, code: int) -> None:
-    click.echo(f"error: {flags(message)}", err=True)
+    click.echo(f"error: {plain(flags(message))}", err=True)
     sys.exit(code)

@@ -148,6 +148,10 @@ sites = combine(
     ),
     click.option("--low-rank", is_flag=True, help="Also factorise layers (Tucker-2, SVD): many more sites."),
 )
+trust = click.option(
+    "--trust", is_flag=True, help="Run code that the plan names: its own model or dataset factory."
+)
+own_model = click.option("--model", help="The plan's own factory: to name it is to trust it.")
 storage = combine(
     click.option(
         "--storage", envvar="OPTUNA_STORAGE", help="Study database URL.  [default: SQLite under --home]"

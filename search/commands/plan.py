@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from merges.plan import Plan
-from search.called import example, next_steps
+from search.called import example, next_steps, trusting
 from search.commands import options, terminal
 from search.results import front, planfile
 from search.results.plan_table import plan_table
@@ -73,7 +73,12 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
     command = f"train --plan {path} --epochs 10 --out runs/merged"
     if found.setup and found.setup.zero_shot:
         command = f"export --plan {path} --out model.onnx"
-    options.say(found.model_dump(mode="json"), as_json, plan_table(found), next_steps(command))
+    options.say(
+        found.model_dump(mode="json"),
+        as_json,
+        plan_table(found),
+        next_steps(command + trusting(found.network)),
+    )
 
 
 def _preset(preset: str, given: dict[str, Any]) -> PlanFile:
@@ -96,11 +101,12 @@ def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
 @command.command("show", epilog=example("plan show plan.json --svg plan.svg"))
 @click.argument("path", type=_file)
 @options.file("--svg", required=True, text="SVG picture to write: the network before and after.")
+@options.trust
 @options.home
-def show(path: Path, svg: Path, home: Path) -> None:
+def show(path: Path, svg: Path, trust: bool, home: Path) -> None:
     """Draw a plan's network before and after, with the latency of every kernel."""
     plan = PlanFile.load(path)
-    latencies = planfile.latencies(plan, home)
+    latencies = planfile.latencies(plan, home, trust)
     draw(latencies, plan, svg)
     terminal.note(f"picture written to {svg}")
 
@@ -109,11 +115,13 @@ def show(path: Path, svg: Path, home: Path) -> None:
 @click.argument("first", type=_file)
 @click.argument("second", type=_file)
 @options.file("--out", text="Write the plan as JSON.")
+@options.trust
 @options.home
 @options.as_json
-def merge(first: Path, second: Path, out: Path | None, home: Path, as_json: bool) -> None:
+def merge(first: Path, second: Path, out: Path | None, trust: bool, home: Path, as_json: bool) -> None:
     """Combine two plans of one network; they must not disagree about a site."""
-    _answer(planfile.merged(PlanFile.load(first), PlanFile.load(second), home), out, as_json)
+    both = PlanFile.load(first), PlanFile.load(second)
+    _answer(planfile.merged(*both, home, trust), out, as_json)
 
 
 @command.command("schema", epilog=example("plan schema > plan.schema.json"))

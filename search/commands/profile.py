@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from latency_models import runtime
-from latency_models.remote import Adb, Board, Ssh
+from latency_models.remote import Board
+from latency_models.remote.adb import Adb
+from latency_models.remote.ssh import Ssh
 from merges.network import Network
 from search.called import example
 from search.commands import options, terminal

@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from latency_models.text import plain
 from search.commands.named import flags
 from training.progress import Progress as Told
 from training.progress import Watch
@@ -23,7 +24,7 @@ _notes = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 def note(text: str) -> None:
     """Print a line to standard error."""
-    _notes.print(flags(text), soft_wrap=True)
+    _notes.print(plain(flags(text)), soft_wrap=True)
 
 
 @contextmanager

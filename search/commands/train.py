@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from search.called import example, next_steps
+from search.called import example, next_steps, trusting
 from search.commands import options, terminal
 from search.deploy.tables import trained_table
 from search.deploy.train import Training, train
@@ -82,6 +82,8 @@ from training.source import Habits, unusual
     default=0,
 )
 @options.folder("--out", required=True, text="Folder for the run: checkpoints, weights, result.")
+@options.own_model
+@options.trust
 @options.learning
 @options.home
 @options.as_json
@@ -100,5 +102,5 @@ def command(path: Path, out: Path, home: Path, as_json: bool, **given: Any) -> N
         return
     with terminal.bars() as watch:
         trained = train(plan, setup, training, out, home, watch, terminal.note)
-    command = next_steps(f"export --run {quote(str(out))} --out model.onnx")
+    command = next_steps(f"export --run {quote(str(out))} --out model.onnx" + trusting(setup.model))
     options.say(trained.answer(), as_json, trained_table(trained), command)

@@ -11,13 +11,14 @@ from torch import fx
 
 from latency_models.measure import side_by_side
 from latency_models.runtimes.onnxruntime import session_of
-from search.deploy.train import finished_run
+from search.deploy.train import load_trained, plan_of
 from search.results.planfile import PlanFile
 from training.config import ModelConfig
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
 from training.progress import Note, Watch
+from training.trust import require_trusted
 from training.workbench import Workbench, workbench
 
 _CHECK_IMAGES = 64
@@ -54,21 +55,31 @@ class Exported:
         }
 
 
-def export_run(run: Path, out: Path, threads: int, home: Path, watch: Watch, note: Note) -> Exported:
+def export_run(
+    run: Path,
+    out: Path,
+    threads: int,
+    home: Path,
+    watch: Watch,
+    note: Note,
+    trust: bool = False,
+    model: str | None = None,
+) -> Exported:
     """Write a trained run as ONNX, check it on test images and time it beside the original.
 
     Raises
     ------
     BadInputError
-        The folder holds no finished run.
+        The folder holds no finished run, or its plan names code that is neither trusted nor the `model`.
     ExportError
         The file answers differently from the network; it is not left behind.
     """
-    plan_file, weights = finished_run(run)
+    plan_file = plan_of(run)
     assert plan_file.setup is not None
+    require_trusted(plan_file.setup, (model,), trust)
     bench = workbench(plan_file.setup, home, watch, plan_file.fitted, note)
     merged = bench.network.merged(plan_file.fitted(bench.network))
-    merged.load_state_dict(weights)
+    load_trained(run, merged)
     return _export(bench, merged, out, threads)
 
 

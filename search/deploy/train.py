@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import fx, nn
 
 from merges.plan import Plan
 from search.results.planfile import PlanFile
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn
-from training.blocks.store import WeightStore
 from training.blocks.task import Recipe
 from training.config import ModelConfig
 from training.data.loading import NO_DATA
@@ -27,11 +24,11 @@ from training.finetune.objectives import Distillation, rate_for
 from training.metrics import Accuracy, by_class, evaluate
 from training.optim import half_pays
 from training.progress import Note, Watch
-from training.saved import save_weights, weights_of
 from training.source import habits_of
+from training.store import WeightStore, weights_of
 from training.workbench import Workbench, workbench
 
-_PLAN, _WEIGHTS, _RESULT = "plan.json", "merged.safetensors", "result.json"
+_PLAN, _WEIGHTS, _RESULT = "plan.json", "merged", "result.json"
 _CLOSED_FORM_IMAGES = 64
 
 
@@ -95,13 +92,14 @@ class Training:
             No images are given, or a field is unknown or excludes another.
         """
         given = {name: value for name, value in fields.items() if value is not None}
+        trust = bool(given.pop("trust", False))
         own = {name: given.pop(name) for name in cls.__dataclass_fields__ if name in given}
         unknown = given.keys() - ModelConfig.model_fields
         if unknown:
             raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'train --help'")
         if own.get("joint") and own.get("recipe") != "paper":
             raise BadInputError("`joint` goes with `recipe` paper; ours learns every layer separately")
-        setup = plan.setup_with(given)
+        setup = plan.setup_with(given, trust)
         if setup.data == NO_DATA:
             raise BadInputError("the plan names no images to learn on; give `data`")
         habits = habits_of(setup.data)
@@ -149,7 +147,7 @@ def train(
     found = by_class([wanted, answers], bench.data.test.labels)
     classes = {bench.data.classes[n]: (count, *shares) for n, (count, shares) in found.items()}
     trained = Trained(teacher, reached, same, losses, bench.data.test_is_proxy, classes)  # type: ignore[arg-type]
-    save_weights(weights_of(merged), out / _WEIGHTS)
+    WeightStore(out).write(_WEIGHTS, weights_of(merged))
     with replacing(out / _RESULT) as temporary:
         temporary.write_text(json.dumps(trained.answer(), indent=2) + "\n")
     return trained
@@ -228,18 +226,31 @@ def bottom_up(
     return merged
 
 
-def finished_run(run: Path) -> tuple[PlanFile, dict[str, torch.Tensor]]:
-    """Plan and weights of a finished run.
+def plan_of(run: Path) -> PlanFile:
+    """The plan of a finished run.
 
     Raises
     ------
     BadInputError
         The folder holds no finished run.
     """
-    if not (run / _WEIGHTS).exists():
-        raise BadInputError(f"{run} holds no finished run (no {_WEIGHTS}); 'train --out' makes one")
-    plan_file = PlanFile.load(run / _PLAN)
-    try:
-        return plan_file, load_file(run / _WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise BadInputError(f"{run / _WEIGHTS} is damaged ({error}); run 'train' again") from error
+    if not (run / f"{_WEIGHTS}.safetensors").exists():
+        raise BadInputError(
+            f"{run} holds no finished run (no {_WEIGHTS}.safetensors); 'train --out' makes one"
+        )
+    return PlanFile.load(run / _PLAN)
+
+
+def load_trained(run: Path, merged: fx.GraphModule) -> None:
+    """Give a plan's network the weights of a finished run.
+
+    Raises
+    ------
+    BadInputError
+        They are damaged, or another network's.
+    """
+    reasons: list[str] = []
+    found = WeightStore(run, reasons.append).read(_WEIGHTS, merged.state_dict())
+    if found is None:
+        raise BadInputError(f"{reasons[0].partition(';')[0]}; run 'train' again")
+    merged.load_state_dict(found[0])

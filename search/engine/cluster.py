@@ -35,7 +35,7 @@ _SETTINGS = {
     # A plan is not to blame for workers that are killed: it goes to the next one.
     "distributed.scheduler.allowed-failures": 20,
     "distributed.comm.timeouts.connect": "10s",
-    # Dask has glibc give back every 64 KiB that are freed: training spends a third of its time in page faults.
+    # Dask makes glibc give back freed memory at once: training then spends half its time in page faults.
     "distributed.nanny.pre-spawn-environ": {},
 }
 

@@ -10,9 +10,9 @@ from search.evaluation.on_images import OnImages
 from search.proxy import Proxy
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble
-from training.blocks.store import WeightStore
 from training.blocks.task import Recipe
 from training.finetune.short import finetune
+from training.store import WeightStore
 from training.workbench import Workbench
 
 

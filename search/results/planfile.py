@@ -18,6 +18,7 @@ from training.config import ModelConfig
 from training.errors import BadInputError, first_fault
 from training.files import replacing
 from training.sizes import short
+from training.trust import require_trusted
 from training.workbench import structure
 
 VERSION = 1
@@ -129,13 +130,15 @@ class PlanFile(BaseModel):
         """Whether the plan has sites that are offered only on request."""
         return any(rule.on_request for rule in map(rule_of, self.choices) if rule)
 
-    def setup_with(self, given: Mapping[str, Any]) -> ModelConfig:
+    def setup_with(self, given: Mapping[str, Any], trust: bool = False) -> ModelConfig:
         """What to load for this plan: its own setup, overridden by what the user gives.
+
+        Code that the plan names is loaded only with `trust`, or if the user gives its name.
 
         Raises
         ------
         BadInputError
-            The plan has no setup (a preset), and no data is given.
+            The plan has no setup (a preset), and no data is given; or it names code that is not trusted.
         """
         if self.setup is None and given.get("data") is None:
             raise BadInputError(
@@ -143,7 +146,9 @@ class PlanFile(BaseModel):
             )
         own = self.setup or ModelConfig(model=self.network, input_size=short(self.input_shape))
         changed = {key: value for key, value in given.items() if value is not None}
-        return own.model_copy(update=changed | {"low_rank": self.on_request, "zero_shot": False})
+        made = own.model_copy(update=changed | {"low_rank": self.on_request, "zero_shot": False})
+        require_trusted(made, changed.values(), trust)
+        return made
 
     def save(self, path: Path) -> None:
         """Write the plan in one step."""
@@ -171,27 +176,28 @@ class PlanFile(BaseModel):
         return plan
 
 
-def latencies(plan: PlanFile, home: Path) -> Latencies:
+def latencies(plan: PlanFile, home: Path, trust: bool = False) -> Latencies:
     """The latencies of a plan's network, built from its name, on the plan's target.
 
     Raises
     ------
     BadInputError
-        The network has changed.
+        The network has changed, or is code that is not trusted.
     """
-    factory = plan.setup.model if plan.setup else plan.network
-    network = structure(factory, plan.input_shape, plan.classes, low_rank=True)
+    name = plan.setup.model if plan.setup else plan.network
+    require_trusted(ModelConfig(model=name), (), trust)
+    network = structure(name, plan.input_shape, plan.classes, low_rank=True)
     plan.fitted(network)
     return Latencies(network, Device.named(plan.target, home))
 
 
-def merged(first: PlanFile, second: PlanFile, home: Path) -> PlanFile:
+def merged(first: PlanFile, second: PlanFile, home: Path, trust: bool = False) -> PlanFile:
     """Combine two plans into one, and score it.
 
     Raises
     ------
     BadInputError
-        They are made for different networks or targets, or disagree about a site.
+        They are of different networks or targets, disagree about a site, or name code that is not trusted.
     """
     for field in ("network", "fingerprint", "target"):
         ours, theirs = getattr(first, field), getattr(second, field)
@@ -203,7 +209,7 @@ def merged(first: PlanFile, second: PlanFile, home: Path) -> PlanFile:
                 f"the plans disagree about {site}: {first.choices[site]!r} and {second.choices[site]!r}; "
                 "take it out of one of them"
             )
-    scored = latencies(first, home)
+    scored = latencies(first, home, trust)
     plan = Plan.make(scored.network, {**first.choices, **second.choices})
     found = PlanFile.of_plan(scored.network, plan, first.target, scored.score(plan))
     return found.model_copy(update={"setup": first.setup or second.setup})

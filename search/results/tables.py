@@ -6,7 +6,7 @@ from shlex import quote
 import pandas as pd
 from rich.table import Table
 
-from search.called import next_steps
+from search.called import next_steps, trusting
 from search.results.front import Front
 from search.titles import KEPT, PARAMETERS, TITLES, readable
 from training.files import replacing
@@ -66,9 +66,11 @@ def next_commands(front: Front) -> str:
     """The commands from this front to a deployed network."""
     select = f"plan --study {quote(front.study)} --max-drop 1 --out plan.json"
     if front.zero_shot:
-        return next_steps(select, "export --plan plan.json --out model.onnx")
+        return next_steps(select, "export --plan plan.json --out model.onnx" + trusting(front.network))
     train = "train --plan plan.json --epochs 10 --out runs/merged"
-    return next_steps(select, train, "export --run runs/merged --out model.onnx")
+    export = "export --run runs/merged --out model.onnx"
+    trust = trusting(front.network)
+    return next_steps(select, train + trust, export + trust)
 
 
 def write_csv(front: Front, path: Path) -> None:

@@ -10,11 +10,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from latency_models import board, kit, remote, runtime
 from latency_models.kernel import Kernel
+from latency_models.remote import Board, adb, heard, ssh
+from latency_models.remote.adb import Adb
+from latency_models.remote.heard import AddressError, BoardError, ConnectionLostError
+from latency_models.remote.ssh import Ssh
 from latency_models.runtimes.onnxruntime import RUNTIME as ONNXRUNTIME
 from latency_models.target import Target
 
@@ -55,7 +60,7 @@ def make_key(path: Path) -> str:
 
 
 @pytest.fixture
-def server(home: Path, tmp_path: Path) -> Iterator[remote.Ssh]:
+def server(home: Path, tmp_path: Path) -> Iterator[Ssh]:
     """A real SSH server on loopback, which is known and lets this home's key in."""
     if not Path(SSHD).exists():
         pytest.skip("there is no sshd on this machine (Debian: openssh-server)")
@@ -86,7 +91,7 @@ def server(home: Path, tmp_path: Path) -> Iterator[remote.Ssh]:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 break
         time.sleep(0.05)
-    yield remote.Ssh(f"{os.environ.get('USER', 'root')}@127.0.0.1:{port}", root=str(home))
+    yield Ssh(f"{os.environ.get('USER', 'root')}@127.0.0.1:{port}", root=str(home))
     process.terminate()
     process.wait()
 
@@ -95,7 +100,7 @@ def measured(folder: Path) -> set[Kernel]:
     return {row.kernel for row in kit.load(folder / board.RESULTS).rows}
 
 
-def test_a_board_behind_ssh_measures_a_kit(server: remote.Ssh, folder: Path) -> None:
+def test_a_board_behind_ssh_measures_a_kit(server: Ssh, folder: Path) -> None:
     seen: list[tuple[int, int]] = []
     remote.measure_on(server, folder, lambda done, total: seen.append((done, total)))
     assert measured(folder) == set(KERNELS)
@@ -104,7 +109,7 @@ def test_a_board_behind_ssh_measures_a_kit(server: remote.Ssh, folder: Path) -> 
 
 
 def test_a_lost_connection_goes_on_where_it_broke(
-    server: remote.Ssh, folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    server: Ssh, folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "_WAIT_S", 0.1)
     attempts: list[str] = []
@@ -117,7 +122,7 @@ def test_a_lost_connection_goes_on_where_it_broke(
             results = home / name / board.RESULTS
             results.write_text("\n".join(results.read_text().splitlines()[:2]) + "\n")
             assert done[0] == 0
-            raise remote.ConnectionLostError("unplugged")
+            raise ConnectionLostError("unplugged")
         return real(name, line)
 
     monkeypatch.setattr(server, "run", broken)
@@ -127,17 +132,17 @@ def test_a_lost_connection_goes_on_where_it_broke(
     assert sum("machine" in json.loads(line) for line in lines) == 2
 
 
-def test_unknown_hosts_and_wrong_addresses_are_refused(server: remote.Ssh, folder: Path, home: Path) -> None:
+def test_unknown_hosts_and_wrong_addresses_are_refused(server: Ssh, folder: Path, home: Path) -> None:
     (home / ".ssh" / "known_hosts").write_text("")
-    with pytest.raises(remote.BoardError, match="not a known host"):
+    with pytest.raises(BoardError, match="not a known host"):
         remote.measure_on(server, folder, lambda done, total: None)
-    with pytest.raises(remote.AddressError, match="no SSH address"):
-        remote.Ssh("a b; rm -rf")
+    with pytest.raises(AddressError, match="no SSH address"):
+        Ssh("a b; rm -rf")
 
 
-def test_a_board_without_the_runtime_says_so(server: remote.Ssh, folder: Path, home: Path) -> None:
+def test_a_board_without_the_runtime_says_so(server: Ssh, folder: Path, home: Path) -> None:
     make_program(home / "bin" / "python3", f'exec {sys.executable} -S -I "$@"')
-    with pytest.raises(remote.BoardError, match=r"lacks a package.*install it with pip"):
+    with pytest.raises(BoardError, match=r"lacks a package.*install it with pip"):
         remote.measure_on(server, folder, lambda done, total: None)
 
 
@@ -145,8 +150,7 @@ ADB = """# A stand-in for adb: the "device" is a folder.
 shift 2
 case "$1" in
   push) cp "$2" "$DEVICE/${3##*/}" ;;
-  pull) cp "$DEVICE/${2#/data/local/tmp/}" "$3/" ;;
-  shell) cd "$DEVICE" && sh -c "$(echo "$2" | sed "s#/data/local/tmp#$DEVICE#g")" ;;
+  exec-out | shell) cd "$DEVICE" && sh -c "$(echo "$2" | sed "s#/data/local/tmp#$DEVICE#g")" ;;
 esac
 """
 
@@ -158,14 +162,59 @@ def test_an_android_device_measures_a_kit(
     make_program(home / "bin" / "adb", ADB)
     monkeypatch.setenv("DEVICE", str(tmp_path / "device"))
     monkeypatch.setenv("PATH", f"{home}/bin:{os.environ['PATH']}")
-    remote.measure_on(remote.Adb("emulator-5554"), folder, lambda done, total: None)
+    remote.measure_on(Adb("emulator-5554"), folder, lambda done, total: None)
     assert measured(folder) == set(KERNELS)
 
 
 def test_without_adb_the_answer_is_clear(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(remote.BoardError, match="adb is not installed"):
-        remote.measure_on(remote.Adb("x"), folder, lambda done, total: None)
+    with pytest.raises(BoardError, match="adb is not installed"):
+        remote.measure_on(Adb("x"), folder, lambda done, total: None)
+
+
+@pytest.fixture(params=["ssh", "adb"])
+def place(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
+    """A board whose python3 a test replaces."""
+    monkeypatch.setattr(ssh, "SILENCE_S", 2)
+    monkeypatch.setattr(adb, "SILENCE_S", 2)
+    if request.param == "ssh":
+        return cast(Board, request.getfixturevalue("server"))
+    make_program(home / "bin" / "adb", ADB)
+    (home / "device").mkdir()
+    monkeypatch.setenv("DEVICE", str(home / "device"))
+    monkeypatch.setenv("PATH", f"{home}/bin:{os.environ['PATH']}")
+    return Adb("emulator-5554")
+
+
+BYTES = r"printf '\377\376 caf\351 \033[31mred\007' >&2; exit 1"  # no UTF-8, and orders to a terminal
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 9", r"ended with code 9: x+$"),
+        ("head -c 3000000 /dev/zero | tr '\\0' x; sleep 60", "a line without end"),
+        ("yes line; sleep 60", "sends more than"),
+        ("sleep 60", "has said nothing for 2 s"),
+        (BYTES, "code 1: \ufffd\ufffd caf\ufffd \\[31mred$"),
+        ("echo 1 of 1; ln -sf /etc/hostname results.jsonl", ""),
+    ],
+)
+def test_a_board_that_misbehaves_is_named_in_time(
+    place: Board, program: str, said: str, folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heard, "_MOST_BYTES", 4_000_000)
+    make_program(home / "bin" / "python3", program)
+    before = set(folder.iterdir())
+    if said:
+        with pytest.raises(BoardError, match=said):
+            remote.measure_on(place, folder, lambda done, total: None)
+    else:
+        remote.measure_on(place, folder, lambda done, total: None)
+        with pytest.raises(kit.AnswerError, match="is no answer of a kit"):
+            kit.load(folder / board.RESULTS)
+        assert not (folder / board.RESULTS).is_symlink()
+    assert set(folder.iterdir()) - before <= {folder / board.RESULTS}
 
 
 @pytest.mark.parametrize("name", runtime.measurable())

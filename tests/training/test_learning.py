@@ -13,12 +13,12 @@ from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn
 from training.blocks.distill import error_of
 from training.blocks.runner import walk
-from training.blocks.store import WeightStore
 from training.blocks.task import Recipe
 from training.errors import ExportError
 from training.export import Agreement, check, compare, to_onnx
 from training.metrics import accuracy, outputs_of
 from training.progress import Progress, quiet
+from training.store import WeightStore
 
 RECIPE = Recipe(images=80, steps=40, batch=8)
 

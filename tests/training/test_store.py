@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.program import run
-from training.blocks.store import WeightStore
+from training.store import WeightStore
 
 
 @pytest.fixture(params=["folder", "memory"])

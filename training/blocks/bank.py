@@ -17,10 +17,9 @@ from merges.blocks import Block
 from merges.network import Network
 from training.blocks.distill import learn_block
 from training.blocks.runner import walk
-from training.blocks.store import WeightStore
 from training.blocks.task import BlockTask, Recipe
 from training.files import digest
-from training.saved import weights_of
+from training.store import WeightStore, weights_of
 
 _ENERGY_IMAGES = 32
 
@@ -93,10 +92,10 @@ class Bank:
         """The learned block for these choices, from disk if known."""
         learned = block.learned(choices)
         name = self._name(block, learned)
-        entry = self._read(name) or self._learn(block, learned, name)
+        student, _ = self.network.rebuild(block, learned)
+        entry = self._read(name, student.state_dict()) or self._learn(block, learned, name)
         if len(learned) == len(choices):
             return entry
-        student, _ = self.network.rebuild(block, learned)
         student.load_state_dict(entry.weights)
         self.network.rewrite(student, block, {s: o for s, o in choices.items() if s not in learned})
         return replace(entry, weights=weights_of(student))
@@ -122,9 +121,9 @@ class Bank:
         self.store.write(name, entry.weights, notes)
         return entry
 
-    def _read(self, name: str) -> Entry | None:
-        """A stored entry; None if there is none, or its file is damaged (it is learned again)."""
-        found = self.store.read(name)
+    def _read(self, name: str, like: Mapping[str, Tensor]) -> Entry | None:
+        """A stored entry; None if there is none, or it is not usable (it is learned again)."""
+        found = self.store.read(name, like)
         if found is None:
             return None
         weights, notes = found

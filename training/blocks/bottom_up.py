@@ -10,10 +10,9 @@ from merges.network import Network
 from training.blocks.bank import Bank
 from training.blocks.distill import learn_block
 from training.blocks.runner import BlockRunner
-from training.blocks.store import WeightStore
 from training.blocks.task import BlockTask, Recipe
 from training.progress import Progress, quiet
-from training.saved import weights_of
+from training.store import WeightStore, weights_of
 
 Teaching = Callable[[Block, Tensor], BlockTask]
 
@@ -67,7 +66,7 @@ def relearn(
         student = merged.get_submodule(name)
         assert isinstance(student, fx.GraphModule)
         kept = f"{name}-{recipe.digest}"
-        known = store.read(kept) if store else None
+        known = store.read(kept, student.state_dict()) if store else None
         if known:
             student.load_state_dict(known[0])
         else:

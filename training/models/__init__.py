@@ -1,5 +1,5 @@
 """Loads networks by name, with their weights."""
 
-from training.models.loading import LoadedModel, builtins, is_onnx, load
+from training.models.loading import LoadedModel, builtins, load
 
-__all__ = ["LoadedModel", "builtins", "is_onnx", "load"]
+__all__ = ["LoadedModel", "builtins", "load"]

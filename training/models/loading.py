@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from merges.sizes import sides
 from training import factories, onnx_input
+from training.config import is_factory, is_onnx
 from training.data.preprocess import BY_NAME, IMAGENET, Preprocess
 from training.errors import BadInputError
 from training.models import networks, weights_file
@@ -51,11 +52,6 @@ class LoadedModel:
     def input_shape(self) -> Shape:
         """(channels, height, width)"""
         return self.channels, *sides(self.input_size)
-
-
-def is_onnx(name: str) -> bool:
-    """Whether a model's name is that of an ONNX file."""
-    return name.lower().endswith(".onnx")
 
 
 def builtins() -> list[str]:
@@ -95,7 +91,7 @@ def load(
     if is_onnx(name):
         model, size = onnx_input.read(name, given)
         implied, trained, free = IMAGENET, True, model.free  # type: ignore[assignment]
-    elif ":" in name:
+    elif is_factory(name):
         model, implied, size, trained = _from_factory(name), IMAGENET, 224, True
     else:
         model, implied, size = _by_name(name, state, classes)

@@ -11,6 +11,7 @@ from training.source import Source, forms
 class Factory(Source):
     name = ""
     form = "package.module:factory of a dataset"
+    runs_code = True
 
     def open(self, spec: str) -> ImageList:
         return images_of(spec, partial(factories.made, spec), forms())
