@@ -16,6 +16,7 @@ from search.scoring.latency import Device, Latencies
 from search.scoring.objectives import goals
 from search.space.plan_space import PlanSpace
 from search.titles import KEPT
+from training.files import sweep
 from training.progress import Note, Watch
 from training.store import WeightStore
 from training.workbench import Workbench, workbench
@@ -48,6 +49,7 @@ def prepare(
     """
     store = WeightStore(config.bank or home / "bank", note)
     store.check()
+    sweep(home)
     devices = [Device.named(name, home) for name in (config.target, *config.also_targets)]
 
     for device in devices:

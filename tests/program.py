@@ -20,15 +20,15 @@ STUDY = "small"
 SMALL = ["--model", "tests.networks:with_batch_norm", "--input-size", "24", "--teacher-epochs", "2"]
 
 
-def run(*arguments: object, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process: starting one takes longer than most commands do."""
+def run(*arguments: object, home: Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process, in a folder: starting one takes longer than most commands do."""
     given = list(map(str, arguments))
     out, err, code = io.StringIO(), io.StringIO(), 0
     environment = {"REBIRTH_HOME": str(home), "COLUMNS": "200"}
     with (
         mock.patch.dict(os.environ, environment),
         mock.patch.object(sys, "argv", ["cli.py", *given]),
-        contextlib.chdir(ROOT),
+        contextlib.chdir(folder),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

@@ -15,7 +15,9 @@ SMALL = {  # what the test takes in the place of hours
     'model="resnet18", data="imagefolder:photos"': 'model="tests.networks:mixed", input_size=24',
     "budget=50": "budget=4, teacher_epochs=1, bank_steps=2, bank_images=16, proxy_steps=1",
     "speedup=1.5": "speedup=1.01",
-    "epochs=10": "epochs=1, relearn_steps=2",
+    "epochs=10": "epochs=1, relearn_steps=2, trust=True",
+    "merged(study, plan)": "merged(study, plan, trust=True)",
+    '"merged.onnx")': '"merged.onnx", trust=True)',
 }
 
 

@@ -101,7 +101,7 @@ def test_from_front_to_onnx(home: Path, tmp_path: Path) -> None:
     assert plan["plan_id"] == fastest["plan_id"]
     assert plan["choices"]
 
-    train = ["train", "--plan", tmp_path / "plan.json", "--out", tmp_path / "run"]
+    train = ["train", "--plan", tmp_path / "plan.json", "--trust", "--out", tmp_path / "run"]
     trained = answer(*train, "--epochs", 1, home=home)
     assert 0 <= trained["merged"]["top1"] <= 100
     assert trained["merged"]["images"] == 450
@@ -111,7 +111,7 @@ def test_from_front_to_onnx(home: Path, tmp_path: Path) -> None:
     assert other.returncode == 2
     assert "another --out" in other.stderr
 
-    exported = answer("export", "--run", tmp_path / "run", "--out", tmp_path / "m.onnx", home=home)
+    exported = answer("export", "--run", tmp_path / "run", "--trust", "--out", tmp_path / "m.onnx", home=home)
     assert {"onnx", "max_abs_error", "top1_agreement", "latency_ms", "speedup"} <= set(exported)
     assert set(exported["latency_ms"]) == {"original", "merged"}
     assert exported["top1_agreement"] == 100

@@ -41,12 +41,14 @@ def test_what_is_printed_can_be_typed(tmp_path: Path) -> None:
     assert trains[trains.index("--plan") + 1] == str(path)
     assert json.loads(path.read_text())["input_shape"] == [1, 16, 24]
 
-    few = ("--relearn-steps", 2, "--epochs", 1, "--out", folder)
+    assert "--trust" in trains, "the network is code of the user's"
+    few = ("--trust", "--relearn-steps", 2, "--epochs", 1, "--out", folder)
     trained = run("train", "--plan", path, *few, home=tmp_path)
     assert found in trained.stderr.splitlines()
     exports = told(trained.stdout, "export")
     assert exports[exports.index("--run") + 1] == str(folder)
-    done = run("export", "--run", folder, "--out", tmp_path / "m.onnx", home=tmp_path)
+    assert "--trust" in exports
+    done = run("export", "--run", folder, "--trust", "--out", tmp_path / "m.onnx", home=tmp_path)
     assert done.returncode == 0, done.stderr
     shape = onnx.load(tmp_path / "m.onnx").graph.input[0].type.tensor_type.shape
     assert [side.dim_value for side in shape.dim][1:] == [1, 16, 24]

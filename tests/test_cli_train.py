@@ -28,7 +28,7 @@ def learned_plan(home: Path, path: Path) -> None:
 
 def test_killed_runs_end_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
     learned_plan(tmp_path, tmp_path / "plan.json")
-    train = ("train", "--plan", tmp_path / "plan.json", "--data", "digits", "--epochs", 30)
+    train = ("train", "--plan", tmp_path / "plan.json", "--trust", "--data", "digits", "--epochs", 30)
     whole = run(*train, "--out", tmp_path / "whole", home=tmp_path)
     assert whole.returncode == 0, whole.stderr
     assert "95 % confidence" in whole.stdout
@@ -60,7 +60,7 @@ def test_images_without_labels_are_learned_on(tmp_path: Path) -> None:
     photos(tmp_path / "judge", 2, tuple(f"class{number}" for number in range(10)))
     photos(tmp_path / "loose", 12, (".",))
     data = ("--data", f"imagefolder:{tmp_path / 'loose'}", "--eval-data", f"imagefolder:{tmp_path / 'judge'}")
-    train = ("train", "--plan", tmp_path / "plan.json", *data, "--epochs", 2, "--relearn-steps", 2)
+    train = ("train", "--plan", tmp_path / "plan.json", "--trust", *data, "--epochs", 2, "--relearn-steps", 2)
     for asked in (("--with-labels",), ("--recipe", "paper")):
         refused = run(*train, *asked, "--out", tmp_path / "refused", home=tmp_path)
         assert refused.returncode == 2
@@ -72,7 +72,7 @@ def test_images_without_labels_are_learned_on(tmp_path: Path) -> None:
 
 def test_the_papers_recipe_runs_in_two_processes(tmp_path: Path) -> None:
     learned_plan(tmp_path, tmp_path / "plan.json")
-    train = ("train", "--plan", tmp_path / "plan.json", "--data", "digits", "--recipe", "paper")
+    train = ("train", "--plan", tmp_path / "plan.json", "--trust", "--data", "digits", "--recipe", "paper")
     few = run(*train, "--epochs", 1, "--out", tmp_path / "few", home=tmp_path)
     assert few.returncode == 2
     assert "--epochs is 1" in few.stderr

@@ -34,12 +34,14 @@ def test_a_front_and_a_file_without_data(home: Path, tmp_path: Path) -> None:
 
     plan = answer("plan", "--study", "z", "--speedup", "1.01", "--out", tmp_path / "p.json", home=home)
     assert {site.split(":")[0] for site in plan["choices"]} <= {"low_rank", "compose", "shortcut", "parallel"}
-    exported = answer("export", "--plan", tmp_path / "p.json", "--out", tmp_path / "m.onnx", home=home)
+    exported = answer(
+        "export", "--plan", tmp_path / "p.json", "--trust", "--out", tmp_path / "m.onnx", home=home
+    )
     assert exported["top1_agreement"] == 100
     session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
     assert session.run(None, {"image": np.zeros((1, 3, 64, 64), np.float32)})[0].shape == (1, 10)
 
-    done = run("train", "--plan", tmp_path / "p.json", "--out", tmp_path / "run", home=home)
+    done = run("train", "--plan", tmp_path / "p.json", "--trust", "--out", tmp_path / "run", home=home)
     assert done.returncode == 2
     assert "give --data" in done.stderr
 
@@ -56,7 +58,7 @@ def test_rebirth_layers_are_not_exported_unlearned(home: Path, tmp_path: Path) -
     exact = answer("plan", "--preset", "exact", *MODEL, "--out", tmp_path / "p.json", home=home)
     exact["choices"] = {site["id"]: site["options"][-1]["name"]}
     (tmp_path / "p.json").write_text(json.dumps(exact))
-    done = run("export", "--plan", tmp_path / "p.json", "--out", tmp_path / "m.onnx", home=home)
+    done = run("export", "--plan", tmp_path / "p.json", "--trust", "--out", tmp_path / "m.onnx", home=home)
     assert done.returncode == 2
     assert site["id"] in done.stderr
     assert not (tmp_path / "m.onnx").exists()

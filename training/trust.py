@@ -16,7 +16,7 @@ def require_trusted(setup: ModelConfig, given: Collection[object], trust: bool) 
         A factory of the model or the images is not among what is `given`.
     """
     code = [setup.model] if is_factory(setup.model) else []
-    code += [spec for spec in (setup.data, setup.eval_data) if spec and named(spec).runs_code]
+    code += [spec for spec in (setup.data, setup.eval_data) if spec and ":" in spec and named(spec).runs_code]
     unnamed = [name for name in code if name not in given]
     if unnamed and not trust:
         raise BadInputError(

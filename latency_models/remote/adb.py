@@ -9,7 +9,8 @@ from pathlib import Path
 
 from latency_models import board
 from latency_models.kit import PROGRAM, packed
-from latency_models.remote.heard import CHUNK, SILENCE_S, BoardError, ConnectionLostError, Heard
+from latency_models.remote.heard import CHUNK, SILENCE_S, BoardError, ConnectionLostError, Errors, Heard
+from latency_models.text import plain
 
 
 class Adb:
@@ -23,7 +24,7 @@ class Adb:
 
     def _adb(self, *words: str, out: Heard | None = None) -> tuple[int, str]:
         """Run adb; returns its exit code and its last error."""
-        streams = out or Heard(self.name), Heard(self.name)
+        streams = out or Heard(self.name), Errors()
         try:
             done = subprocess.Popen(
                 ["adb", "-s", self.serial, *words],
@@ -50,7 +51,8 @@ class Adb:
             except BaseException:
                 done.kill()
                 raise
-        return done.returncode, streams[1].last if streams[1].content else streams[0].last
+        end = bytes(streams[0].content[-300:]).decode(errors="replace").strip()
+        return done.returncode, streams[1].last or plain(end) or "no message"
 
     def _need(self, *words: str, out: Heard | None = None) -> None:
         code, last = self._adb(*words, out=out)

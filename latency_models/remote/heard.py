@@ -51,8 +51,19 @@ class Heard:
             self.told += len(text) + 1
             self.line(plain(text.decode(errors="replace")))
 
+
+class Errors:
+    """What a board prints to standard error: however much it is, its end is kept."""
+
+    def __init__(self) -> None:
+        self.end = b""
+
+    def take(self, data: bytes) -> None:
+        """Take what came."""
+        self.end = (self.end + data)[-_LONGEST_LINE:]
+
     @property
     def last(self) -> str:
-        """The last line, shortened, for a message."""
-        lines = plain(self.content[-_LONGEST_LINE:].decode(errors="replace")).strip().splitlines()
-        return (lines or ["no message"])[-1][:300]
+        """The last line, shortened, for a message; empty if there is none."""
+        lines = plain(self.end.decode(errors="replace")).strip().splitlines()
+        return lines[-1][:300] if lines else ""

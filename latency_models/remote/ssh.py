@@ -14,6 +14,7 @@ from latency_models.remote.heard import (
     AddressError,
     BoardError,
     ConnectionLostError,
+    Errors,
     Heard,
 )
 
@@ -66,7 +67,7 @@ class Ssh:
     def _do(self, command: str, out: Heard, content: bytes = b"") -> tuple[int, str]:
         import paramiko
 
-        errors = Heard(self.name)
+        errors = Errors()
         with self._connect() as client:
             channel = client.get_transport().open_session(timeout=_TIMEOUT_S)
             channel.settimeout(SILENCE_S)
@@ -82,7 +83,7 @@ class Ssh:
                 raise ConnectionLostError(f"the connection to {self.name} broke: {error}") from error
         if code == -1:
             raise ConnectionLostError(f"the connection to {self.name} broke while the kit ran")
-        return code, errors.last
+        return code, errors.last or "no message"
 
     def send(self, folder: Path, place: str) -> None:
         where = f"{self.root}/{place}"
@@ -102,7 +103,7 @@ class Ssh:
         return bytes(out.content)
 
 
-def _hear(channel, out: Heard, errors: Heard) -> None:  # type: ignore[no-untyped-def]
+def _hear(channel, out: Heard, errors: Errors) -> None:  # type: ignore[no-untyped-def]
     """Take both streams as they come: one that nobody reads would stop the board.
 
     Raises

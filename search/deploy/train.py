@@ -17,7 +17,7 @@ from training.blocks.task import Recipe
 from training.config import ModelConfig
 from training.data.loading import NO_DATA
 from training.errors import BadInputError
-from training.files import replacing
+from training.files import replacing, sweep
 from training.finetune.deep_rebirth import train_as_deep_rebirth
 from training.finetune.fit import Fit, Judge, fit
 from training.finetune.objectives import Distillation, rate_for
@@ -133,6 +133,7 @@ def train(
         The plan does not fit the network, or `out` holds a run of another plan.
     """
     _claim(out, plan_file, setup)
+    sweep(out)
     bench = workbench(setup, home, watch, plan_file.fitted, note)
     if (training.with_labels or training.recipe == "paper") and not bench.data.train.labelled:
         raise BadInputError(

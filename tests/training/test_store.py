@@ -1,5 +1,7 @@
-"""Shelves keep weights under names, here or in object storage."""
+"""Weights are kept under names, here or in object storage; damaged ones are told and made again."""
 
+import os
+import subprocess
 import uuid
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 import torch
 
 from tests.program import run
+from training.files import replacing, sweep
 from training.store import WeightStore
 
 
@@ -29,12 +32,42 @@ def test_what_is_written_is_read_by_others(address: str) -> None:
     assert two[1] == {}
 
 
-def test_damaged_files_count_as_absent(address: str) -> None:
-    store = WeightStore(address)
-    store.write("one", {"w": torch.rand(30)})
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "renamed", "reshaped", "retyped"])
+def test_damaged_and_foreign_files_count_as_absent_and_are_told(address: str, damage: str) -> None:
+    said: list[str] = []
+    store, wanted = WeightStore(address, said.append), {"w": torch.rand(30)}
+    store.write("one", wanted, {"why": "because"})
     path = f"{store.root}/one.safetensors"
-    store.system.pipe_file(path, store.system.cat_file(path)[:50])
-    assert store.read("one") is None
+    data = bytearray(store.system.cat_file(path))
+    if damage == "cut":
+        store.system.pipe_file(path, bytes(data[:50]))
+    elif damage == "empty":
+        store.system.pipe_file(path, b"")
+    elif damage == "flipped":
+        data[-1] ^= 64
+        store.system.pipe_file(path, bytes(data))
+    else:
+        others = {"renamed": {"v": torch.rand(30)}, "reshaped": {"w": torch.rand(3, 10)}}
+        store.write("one", others.get(damage, {"w": torch.rand(30).half()}))
+    assert store.read("one", wanted) is None
+    assert len(said) == 1
+    assert path in said[0] and "made again" in said[0]
+
+
+def test_files_of_killed_processes_are_swept_and_others_left(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    with replacing(tmp_path / "deep" / "w.safetensors") as mine:
+        left = mine.with_name(mine.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-"))
+        left.touch()
+        other = tmp_path / ".hidden"
+        other.touch()
+        sweep(tmp_path)
+        assert mine.exists()
+        assert other.exists()
+        assert not left.exists()
+        mine.write_bytes(b"whole")
+    assert (tmp_path / "deep" / "w.safetensors").read_bytes() == b"whole"
 
 
 def test_the_program_refuses_such_a_bank_before_any_work(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests import networks
@@ -10,6 +11,7 @@ from training.data.preprocess import IMAGENET
 from training.images.augment import shifted
 from training.metrics import evaluate
 from training.models.loading import LoadedModel
+from training.store import WeightStore
 from training.teacher import train_teacher
 
 
@@ -34,7 +36,7 @@ def trained(home: Path, start: dict[str, torch.Tensor] | None, epochs: int) -> t
     if start:
         model.load_state_dict(start)
     loaded = LoadedModel("n", model, IMAGENET, 24, trained=start is not None)
-    train_teacher(loaded, data(), shifted, epochs, 0, home, lambda done, total: None)
+    train_teacher(loaded, data(), shifted, epochs, 0, WeightStore(home), lambda done, total: None)
     proxy = data().proxy
     return evaluate(model, lambda index: IMAGENET(proxy.pixels[index]), proxy.labels)[0].top1, loaded
 
@@ -49,3 +51,24 @@ def test_a_trained_teacher_goes_on_from_its_weights(tmp_path: Path) -> None:
     again, same = trained(tmp_path, teacher.model.state_dict(), 1)
     assert again == further
     assert all(torch.equal(v, same.model.state_dict()[k]) for k, v in finer.model.state_dict().items())
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"{}" * 300, "half", "flipped", "foreign"])
+def test_a_damaged_teacher_is_trained_again(content: bytes | str, tmp_path: Path) -> None:
+    first, teacher = trained(tmp_path, None, 1)
+    (path,) = tmp_path.iterdir()
+    data = bytearray(path.read_bytes())
+    if content == "half":
+        path.write_bytes(data[: len(data) // 2])
+    elif content == "flipped":
+        data[-9] ^= 1
+        path.write_bytes(data)
+    elif content == "foreign":
+        WeightStore(tmp_path).write(path.stem, {"other": torch.zeros(3)})
+    else:
+        assert isinstance(content, bytes)
+        path.write_bytes(content)
+    again, healed = trained(tmp_path, None, 1)
+    assert again == first
+    assert all(torch.equal(v, healed.model.state_dict()[k]) for k, v in teacher.model.state_dict().items())
+    assert list(tmp_path.iterdir()) == [path]
