@@ -28,6 +28,7 @@ _FIRST_SCALE, _LEAST_SCALE = 1.0, 1e-3
 _LEAST_HARM = 1e-6
 _LEAST_VARIANCE = 1e-12
 
+MOST_PLANS = 600  # the latest: the time to learn from them grows with their cube
 ENOUGH_PLANS = 10  # before anything that is predicted counts
 
 # With matrices of some hundred plans, BLAS takes three times as long with two threads as with one.
@@ -146,7 +147,11 @@ class AccuracyModel:
 
     @one_thread
     def fitted(self, tried: Sequence[tuple[Mapping[str, str], float]]) -> GaussianProcess:
-        """The posterior after plans with these accuracies (percent); the untouched network loses nothing."""
+        """The posterior after the latest plans with these accuracies (percent).
+
+        The untouched network loses nothing.
+        """
+        tried = tried[-MOST_PLANS:]
         rows = self.rows([{}, *(plan for plan, _ in tried)])
         kept = np.clip([1.0, *(accuracy / self.accuracy for _, accuracy in tried)], 1e-9, None)
         return GaussianProcess.of(
@@ -164,6 +169,6 @@ class AccuracyModel:
         return self.accuracy * float(np.exp(-max(least, 0.0)))
 
     def left_out(self, tried: Sequence[tuple[Mapping[str, str], float]]) -> list[float]:
-        """The accuracy of every plan, predicted from all the others (percent)."""
+        """The accuracy of each of the latest plans, predicted from all the others (percent)."""
         _, *losses = self.fitted(tried).left_out()
         return [self.accuracy * float(np.exp(-loss)) for loss in losses]

@@ -19,8 +19,7 @@ from search.evaluation.fine_tuned import FineTuned
 from search.results import front as fronts
 from search.results.front import Front
 from search.results.planfile import PlanFile
-from search.study import study as studies
-from search.study.records import StudyRecord
+from search.study import recorded
 from search.study.storage import database
 from training.progress import Note, Watch, silent, unsaid
 from training.store import WeightStore
@@ -87,7 +86,7 @@ def front(study: Study) -> Front:
     BadInputError
         There is no such study, or none of its trials has finished.
     """
-    return fronts.read(studies.open_study(study.name, study.url))
+    return fronts.front_of(recorded.read(study.name, study.url))
 
 
 def plan(
@@ -109,9 +108,9 @@ def plan(
     BadInputError
         Not exactly one of the four is given, or no plan meets it.
     """
-    opened = studies.open_study(study.name, study.url)
-    point = fronts.select(fronts.read(opened), trial, max_drop, max_latency, speedup)
-    return PlanFile.of_trial(opened, point)
+    found = recorded.read(study.name, study.url)
+    point = fronts.select(fronts.front_of(found), trial, max_drop, max_latency, speedup)
+    return PlanFile.of_trial(found, point)
 
 
 def merged(
@@ -128,7 +127,7 @@ def merged(
     BadInputError
         The plan was made for another network, or the study names code and there is no `trust` in it.
     """
-    record = StudyRecord.read(studies.open_study(study.name, study.url))
+    record = recorded.read(study.name, study.url).record
     require_trusted(record.model, (), trust)
     bench = workbench(record.model, study.home, watch, plan.fitted, note)
     fitted = plan.fitted(bench.network)

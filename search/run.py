@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import TrialState
 from scipy.stats import spearmanr
 
-from search.accuracy_model import ENOUGH_PLANS, AccuracyModel
+from search.accuracy_model import ENOUGH_PLANS, MOST_PLANS, AccuracyModel
 from search.config import SearchConfig
 from search.engine.driver import Driver
 from search.engine.one_driver import OnlyDriver
@@ -137,7 +137,7 @@ def _account_for(running: optuna.Study, budget: int, note: Note) -> None:
 
 def _record_accuracy_model(running: optuna.Study, made: Prepared) -> None:
     """Record how well the accuracy model ranks plans that it has not seen, given enough trials."""
-    tried = [(trial.params, trial.values[1]) for trial in study.finished(running)]
+    tried = [(trial.params, trial.values[1]) for trial in study.finished(running)[-MOST_PLANS:]]
     if len(tried) >= ENOUGH_PLANS:
         predicted = AccuracyModel(made.space.estimates, made.evaluator.baseline.percent).left_out(tried)
         spearman = float(spearmanr(predicted, [reached for _, reached in tried])[0])

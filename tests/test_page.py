@@ -1,15 +1,22 @@
 """The page about a study, in a real browser where there is one."""
 
+import base64
+import gzip
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
-from search.results import front, html
-from search.study.records import for_preset
+from search.results import html
+from search.results.front import front_of
+from search.study import recorded
+from search.study.records import StudyRecord, TrialRecord, for_preset
+from search.study.storage import storage_of
 from tests.recorded import cost, record, record_trial
 
 BROWSER = next(
@@ -19,12 +26,16 @@ QUIET = ("--disable-background-networking", "--disable-component-update", "--dis
 TRIALS = 14
 
 
+NAME = "</script> & co"
+
+
 @pytest.fixture(scope="module")
-def study() -> optuna.Study:
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A study as a search leaves it, without the search."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('study') / 'studies.db'}"
     sampler = optuna.samplers.RandomSampler(seed=0)
     made = optuna.create_study(
-        directions=["minimize", "maximize"], study_name="</script> & co", sampler=sampler
+        storage=storage_of(url), directions=["minimize", "maximize"], study_name=NAME, sampler=sampler
     )
     record(made, cost(10.0, {"conv": 8.0, "lrn": 2.0}), 90.0)
     options = optuna.distributions.CategoricalDistribution(["keep", "merged"])
@@ -36,13 +47,14 @@ def study() -> optuna.Study:
         for key, value in for_preset("paper" if number == 3 else "").items():
             trial.set_user_attr(key, value)
         made.tell(trial, values)
-    return made
+    return url
 
 
 @pytest.fixture(scope="module")
-def written(study: optuna.Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "front.html"
-    html.write_page(study, front.read(study), path)
+    study = recorded.read(NAME, url)
+    html.write_page(study, front_of(study), path)
     return path
 
 
@@ -55,7 +67,7 @@ def test_the_page_asks_the_network_for_nothing(written: Path) -> None:
 
 @pytest.mark.parametrize("size", ["1200,900", "559,900", "500,900"])
 def test_it_shows_every_finished_trial_without_an_error(
-    written: Path, study: optuna.Study, size: str, tmp_path: Path
+    written: Path, url: str, size: str, tmp_path: Path
 ) -> None:
     if BROWSER is None:
         pytest.skip("no Chromium is installed")
@@ -64,17 +76,35 @@ def test_it_shows_every_finished_trial_without_an_error(
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "CONSOLE" not in done.stderr, done.stderr
     plot = done.stdout.split('id="front"')[1].split('id="growth"')[0]
-    found = front.read(study)
+    found = front_of(recorded.read(NAME, url))
     untouched = papers = 1
     points = len(re.findall(r'<path class="point', plot))
     assert points == len(found.points) + len(found.others) + untouched + papers == TRIALS + 2
     assert plot.count("<tr>") == len(found.points) + 1
 
 
-def test_few_trials_give_a_page_that_says_so(tmp_path: Path, study: optuna.Study) -> None:
-    few = optuna.create_study(directions=["minimize", "maximize"], study_name="few")
-    for key, value in study.user_attrs.items():
-        few.set_user_attr(key, value)
-    few.add_trials(study.get_trials()[:2])
-    html.write_page(few, front.read(few), tmp_path / "few.html")
-    assert "finished trials are needed" in (tmp_path / "few.html").read_text()
+def test_few_trials_give_a_page_that_says_so(tmp_path: Path, url: str) -> None:
+    whole = recorded.read(NAME, url)
+    few = replace(whole, trials=whole.trials[:2])
+    html.write_page(few, front_of(few), tmp_path / "few.html")
+    assert "finished trials are needed" in unpacked(tmp_path / "few.html")
+
+
+def test_it_is_read_as_optuna_has_it(url: str) -> None:
+    """The tables are Optuna's: read without its objects, they hold the same."""
+    study = optuna.load_study(study_name=NAME, storage=storage_of(url))
+    running = study.ask()
+    found = recorded.read(NAME, url)
+    for ours, theirs in zip(found.trials, study.get_trials(states=(TrialState.COMPLETE,)), strict=True):
+        assert (ours.number, list(ours.values)) == (theirs.number, theirs.values)
+        assert ours.ended == theirs.datetime_complete
+        assert ours.record == TrialRecord.read(theirs)
+        assert ours.preset == (theirs.number == 3)
+    assert found.record == StudyRecord.read(study)
+    study.tell(running, state=TrialState.FAIL)
+
+
+def unpacked(path: Path) -> str:
+    """The script of a page."""
+    (packed,) = re.findall(r'atob\("([^"]+)"\)', path.read_text())
+    return gzip.decompress(base64.b64decode(packed)).decode()

@@ -6,9 +6,10 @@ import click
 
 from search.called import example
 from search.commands import options, terminal
-from search.results import front, tables
+from search.results import tables
+from search.results.front import front_of
 from search.results.html import write_page
-from search.study import study
+from search.study import recorded
 from search.study.storage import database
 
 
@@ -22,12 +23,12 @@ def command(
     name: str, storage: str | None, home: Path, csv: Path | None, html: Path | None, as_json: bool
 ) -> None:
     """Show the Pareto front of a study, from its database alone."""
-    opened = study.open_study(name, database(storage, home))
-    found = front.read(opened)
+    study = recorded.read(name, database(storage, home))
+    found = front_of(study)
     if csv:
         tables.write_csv(found, csv)
         terminal.note(f"front written to {csv}")
     if html:
-        write_page(opened, found, html)
+        write_page(study, found, html)
         terminal.note(f"front written to {html}")
     options.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))

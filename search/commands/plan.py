@@ -7,21 +7,22 @@ from typing import Any
 
 import click
 
-from merges.plan import Plan
 from search.called import example, next_steps, trusting
 from search.commands import options, terminal
-from search.results import front, planfile
+from search.results import front
 from search.results.plan_table import plan_table
 from search.results.planfile import PlanFile
-from search.results.svg import draw
-from search.scoring.availability import priced
-from search.scoring.latency import Device, Latencies
-from search.space import presets
-from search.space.warm_start import lossless
-from search.study import study
+from search.study import recorded
 from search.study.storage import database
 from training.errors import BadInputError
-from training.workbench import structure
+from training.sizes import Size
+
+
+def _presets() -> list[str]:
+    from search.deploy.plans import EXACT, presets
+
+    return [*presets.names(), EXACT]
+
 
 _file = click.Path(exists=False, dir_okay=False, path_type=Path)
 
@@ -38,9 +39,9 @@ _file = click.Path(exists=False, dir_okay=False, path_type=Path)
     "--max-latency", type=float, help="the most accurate plan that takes at most this many milliseconds, or"
 )
 @click.option("--speedup", type=float, help="the most accurate plan that is at least this many times faster.")
-@click.option(
+@options.late(
     "--preset",
-    help=f"Instead of a study: {', '.join(presets.names())} or exact; paper:3 is the first 3 steps of paper.",
+    text=lambda: f"Instead of a study: {', '.join(_presets())}; paper:3 is the first 3 steps of paper.",
 )
 @options.file("--out", text="Write the plan as JSON.")
 @click.option(
@@ -61,7 +62,7 @@ def command(
         return
     if (name is None) == (preset is None):
         raise BadInputError("give either --study NAME or --preset NAME")
-    found = _preset(str(preset), given) if preset else _of_study(str(name), given)
+    found = _of_preset(preset, **given) if preset else _of_study(str(name), given)
     _answer(found, out, as_json)
 
 
@@ -81,21 +82,24 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
     )
 
 
-def _preset(preset: str, given: dict[str, Any]) -> PlanFile:
-    device = Device.named(given["target"], given["home"])
-    network = structure(given["model"], given["input_size"], given["classes"], low_rank=True)
-    exact = preset == "exact"
-    choices = lossless(*priced(network, [device])) if exact else presets.preset(preset, network)
-    plan = Plan.make(network, choices)
-    return PlanFile.of_plan(network, plan, given["target"], Latencies(network, device).score(plan))
+def _of_preset(
+    preset: str,
+    model: str,
+    input_size: Size | None,
+    classes: int | None,
+    target: str,
+    home: Path,
+    **others: object,
+) -> PlanFile:
+    from search.deploy.plans import of_preset  # with torch
+
+    return of_preset(preset, model, input_size, classes, target, home)
 
 
 def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
-    opened = study.open_study(name, database(given["storage"], given["home"]))
-    point = front.select(
-        front.read(opened), given["trial"], given["max_drop"], given["max_latency"], given["speedup"]
-    )
-    return PlanFile.of_trial(opened, point)
+    study = recorded.read(name, database(given["storage"], given["home"]))
+    limits = (given[limit] for limit in ("trial", "max_drop", "max_latency", "speedup"))
+    return PlanFile.of_trial(study, front.select(front.front_of(study), *limits))
 
 
 @command.command("show", epilog=example("plan show plan.json --svg plan.svg"))
@@ -105,9 +109,11 @@ def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
 @options.home
 def show(path: Path, svg: Path, trust: bool, home: Path) -> None:
     """Draw a plan's network before and after, with the latency of every kernel."""
+    from search.deploy import plans
+    from search.results.svg import draw
+
     plan = PlanFile.load(path)
-    latencies = planfile.latencies(plan, home, trust)
-    draw(latencies, plan, svg)
+    draw(plans.latencies(plan, home, trust), plan, svg)
     terminal.note(f"picture written to {svg}")
 
 
@@ -120,8 +126,10 @@ def show(path: Path, svg: Path, trust: bool, home: Path) -> None:
 @options.as_json
 def merge(first: Path, second: Path, out: Path | None, trust: bool, home: Path, as_json: bool) -> None:
     """Combine two plans of one network; they must not disagree about a site."""
+    from search.deploy import plans
+
     both = PlanFile.load(first), PlanFile.load(second)
-    _answer(planfile.merged(*both, home, trust), out, as_json)
+    _answer(plans.merged(*both, home, trust), out, as_json)
 
 
 @command.command("schema", epilog=example("plan schema > plan.schema.json"))

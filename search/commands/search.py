@@ -10,8 +10,10 @@ from search.called import example
 from search.commands import options, terminal
 from search.config import SearchConfig
 from search.proxy import Proxy
-from search.results import front, tables
+from search.results import tables
+from search.results.front import front_of
 from search.scoring.objectives import ALWAYS, MORE
+from search.study import recorded
 from search.study.storage import database
 from search.titles import METRICS
 
@@ -95,5 +97,5 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
     config = SearchConfig.of(given.pop("targets"), **given)
     with terminal.bars() as watch:
         study = run.search(config, database(storage, home), home, watch, terminal.note)
-    found = front.read(study)
+    found = front_of(recorded.read(study.study_name, database(storage, home)))
     options.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))

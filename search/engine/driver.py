@@ -20,7 +20,7 @@ from search.space.bounds import Limits
 from search.space.plan_space import PlanSpace
 from search.study.interrupts import noticed, uninterrupted
 from search.study.recording import trial_record
-from search.study.records import TrialRecord, tried_again, write_reason
+from search.study.records import TrialRecord, refused_plan, tried_again, write_reason, write_refused
 from search.study.storage import patiently
 from search.study.study import finished
 from training.errors import DivergedError, SearchFailedError
@@ -81,7 +81,7 @@ class Driver:
         SearchFailedError
             Several trials in a row failed.
         """
-        self._take_over()
+        self.take_over()
         with noticed() as interrupts:
             try:
                 while (done := len(patiently(lambda: finished(self.study)))) < budget:
@@ -104,11 +104,16 @@ class Driver:
                 self._close_all("the search ended")
                 raise
 
-    def _take_over(self) -> None:
+    def take_over(self) -> None:
         """Requeue trials that a dead driver left running, and note which plans have been judged."""
         for trial in patiently(lambda: self.study.get_trials(deepcopy=False)):
             if trial.state == TrialState.COMPLETE:
-                self.trial_of[TrialRecord.read(trial).plan_id] = trial.number
+                record = TrialRecord.read(trial)
+                self.trial_of[record.plan_id] = trial.number
+                self.space.remember(trial.params, record.plan)
+            refused = refused_plan(trial)
+            if refused is not None:
+                self.space.remember(trial.params, refused)
             if trial.state == TrialState.RUNNING:
                 patiently(partial(self._try_again, trial))
 
@@ -138,6 +143,7 @@ class Driver:
                 self.trial_of[job.plan.plan_id] = trial.number
                 self.pool.submit(trial.number, job.plan)
                 return True
+            patiently(partial(write_refused, trial, job.plan))
             self._close(trial, TrialState.PRUNED, reason)
             self.repeats += 1
             self.known = self.known + 1 if job.plan.plan_id in self.trial_of else 0

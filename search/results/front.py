@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import optuna
-from optuna.trial import FrozenTrial
-
 from search.pareto import hypervolume_area, no_more
-from search.study.records import StudyRecord, TrialRecord, accuracy_model_of
-from search.study.study import finished
+from search.study.recorded import Finished, Recorded
+from search.study.records import StudyRecord
 from search.titles import PARAMETERS
 from training.errors import BadInputError
 
@@ -77,21 +74,22 @@ class Front:
         return values
 
 
-def read(study: optuna.Study) -> Front:
+def front_of(study: Recorded) -> Front:
     """The front of the finished trials.
 
     Raises
     ------
     BadInputError
-        The study was not made by this program, or no trial has finished.
+        No trial has finished.
     """
-    made = StudyRecord.read(study)
-    points = [_point(trial, made) for trial in finished(study)]
+    made = study.record
+    points = [_point(trial, made) for trial in study.trials]
     if not points:
-        raise BadInputError(f"study {study.study_name!r} has no finished trial; run 'search' on it")
+        raise BadInputError(f"study {study.name!r} has no finished trial; run 'search' on it")
     best = pareto(points)
+    on_front = {point.trial for point in best}
     return Front(
-        study=study.study_name,
+        study=study.name,
         network=made.network,
         target=made.target,
         metric=made.proxy.metric,
@@ -101,9 +99,9 @@ def read(study: optuna.Study) -> Front:
         trials=len(points),
         baseline=_baseline(made),
         goals=made.baseline.goals,
-        accuracy_model=accuracy_model_of(study),
+        accuracy_model=study.accuracy_model,
         points=tuple(best),
-        others=tuple(p for p in points if p not in best),
+        others=tuple(p for p in points if p.trial not in on_front),
     )
 
 
@@ -113,9 +111,9 @@ def _baseline(made: StudyRecord) -> dict[str, float]:
     return known | ({"top1": base.accuracies.top1} if base.accuracies else {})
 
 
-def _point(trial: FrozenTrial, made: StudyRecord) -> Point:
+def _point(trial: Finished, made: StudyRecord) -> Point:
     latency_ms, accuracy, *reached = trial.values
-    found = TrialRecord.read(trial)
+    found = trial.record
     return Point(
         trial=trial.number,
         plan_id=found.plan_id,

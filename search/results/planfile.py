@@ -3,23 +3,21 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import optuna
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from merges.network import Network
-from merges.plan import Plan, PlanError
-from merges.rule import rule_of
 from search.results.front import Point
-from search.scoring.latency import Device, Latencies, Score
-from search.study.records import StudyRecord, TrialRecord
+from search.study.recorded import Recorded
 from training.config import ModelConfig
 from training.errors import BadInputError, first_fault
 from training.files import replacing
 from training.sizes import short
-from training.trust import require_trusted
-from training.workbench import structure
+
+if TYPE_CHECKING:  # to read a plan, nobody shall wait for torch
+    from merges.network import Network
+    from merges.plan import Plan
+    from search.scoring.latency import Score
 
 VERSION = 1
 
@@ -54,10 +52,10 @@ class PlanFile(BaseModel):
     setup: ModelConfig | None = None
 
     @classmethod
-    def of_trial(cls, study: optuna.Study, point: Point) -> "PlanFile":
-        """The plan of a finished trial, from the study's database."""
-        trial = next(t for t in study.get_trials(deepcopy=False) if t.number == point.trial)
-        made, found = StudyRecord.read(study), TrialRecord.read(trial)
+    def of_trial(cls, study: Recorded, point: Point) -> "PlanFile":
+        """The plan of a finished trial."""
+        made = study.record
+        found = next(trial.record for trial in study.trials if trial.number == point.trial)
         return cls(
             plan_id=point.plan_id,
             network=made.network,
@@ -71,7 +69,7 @@ class PlanFile(BaseModel):
             kind=found.cost.kind,
             basis=found.cost.basis,
             choices=found.plan,
-            study=study.study_name,
+            study=study.name,
             trial=point.trial,
             metric=made.proxy.metric,
             accuracy=point.accuracy,
@@ -80,7 +78,7 @@ class PlanFile(BaseModel):
         )
 
     @classmethod
-    def of_plan(cls, network: Network, plan: Plan, target: str, score: Score) -> "PlanFile":
+    def of_plan(cls, network: "Network", plan: "Plan", target: str, score: "Score") -> "PlanFile":
         """A plan without a study (a preset)."""
         return cls(
             plan_id=plan.plan_id,
@@ -128,6 +126,8 @@ class PlanFile(BaseModel):
     @property
     def on_request(self) -> bool:
         """Whether the plan has sites that are offered only on request."""
+        from merges.rule import rule_of
+
         return any(rule.on_request for rule in map(rule_of, self.choices) if rule)
 
     def setup_with(self, given: Mapping[str, Any], trust: bool = False) -> ModelConfig:
@@ -140,6 +140,8 @@ class PlanFile(BaseModel):
         BadInputError
             The plan has no setup (a preset), and no data is given; or it names code that is not trusted.
         """
+        from training.trust import require_trusted
+
         if self.setup is None and given.get("data") is None:
             raise BadInputError(
                 f"plan {self.plan_id} names no data; give `data`, and `weights` for a trained network"
@@ -155,7 +157,7 @@ class PlanFile(BaseModel):
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(self.model_dump(mode="json"), indent=2) + "\n")
 
-    def fitted(self, network: Network) -> Plan:
+    def fitted(self, network: "Network") -> "Plan":
         """The plan, checked against a network.
 
         Raises
@@ -163,6 +165,8 @@ class PlanFile(BaseModel):
         BadInputError
             The plan was made for another network structure.
         """
+        from merges.plan import Plan, PlanError
+
         try:
             plan = Plan.make(network, self.choices)
         except PlanError as error:
@@ -174,42 +178,3 @@ class PlanFile(BaseModel):
                 "use the same model, classes and input size"
             )
         return plan
-
-
-def latencies(plan: PlanFile, home: Path, trust: bool = False) -> Latencies:
-    """The latencies of a plan's network, built from its name, on the plan's target.
-
-    Raises
-    ------
-    BadInputError
-        The network has changed, or is code that is not trusted.
-    """
-    name = plan.setup.model if plan.setup else plan.network
-    require_trusted(ModelConfig(model=name), (), trust)
-    network = structure(name, plan.input_shape, plan.classes, low_rank=True)
-    plan.fitted(network)
-    return Latencies(network, Device.named(plan.target, home))
-
-
-def merged(first: PlanFile, second: PlanFile, home: Path, trust: bool = False) -> PlanFile:
-    """Combine two plans into one, and score it.
-
-    Raises
-    ------
-    BadInputError
-        They are of different networks or targets, disagree about a site, or name code that is not trusted.
-    """
-    for field in ("network", "fingerprint", "target"):
-        ours, theirs = getattr(first, field), getattr(second, field)
-        if ours != theirs:
-            raise BadInputError(f"the plans differ in {field}: {ours}, {theirs}; merge plans of one network")
-    for site in first.choices.keys() & second.choices.keys():
-        if first.choices[site] != second.choices[site]:
-            raise BadInputError(
-                f"the plans disagree about {site}: {first.choices[site]!r} and {second.choices[site]!r}; "
-                "take it out of one of them"
-            )
-    scored = latencies(first, home, trust)
-    plan = Plan.make(scored.network, {**first.choices, **second.choices})
-    found = PlanFile.of_plan(scored.network, plan, first.target, scored.score(plan))
-    return found.model_copy(update={"setup": first.setup or second.setup})

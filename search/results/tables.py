@@ -3,7 +3,6 @@
 from pathlib import Path
 from shlex import quote
 
-import pandas as pd
 from rich.table import Table
 
 from search.called import next_steps, trusting
@@ -75,5 +74,7 @@ def next_commands(front: Front) -> str:
 
 def write_csv(front: Front, path: Path) -> None:
     """Write the front's points, one per row."""
+    import pandas as pd  # takes a third of a second: only where there is a file to write
+
     with replacing(path) as temporary:
         pd.DataFrame([vars(point) for point in front.points]).to_csv(temporary, index=False)

@@ -13,7 +13,7 @@ from search.scoring.objectives import Goal
 from search.space.additive import Estimates
 from search.space.bounds import Limits, reachable
 from search.space.estimates import weigh
-from search.space.problem import Problem, searched
+from search.space.problem import Problem, changed, searched
 from search.space.warm_start import first_plans, lossless
 from training.progress import Progress
 
@@ -42,6 +42,7 @@ class PlanSpace:
         self.latencies = latencies
         self.goals = goals or {}
         self.estimates: Estimates = weigh(latencies, losses, progress)
+        self._plans: dict[frozenset[tuple[str, str]], Plan] = {}
 
     @property
     def network(self) -> Network:
@@ -63,7 +64,16 @@ class PlanSpace:
 
     def plan(self, params: Mapping[str, str]) -> Plan:
         """The canonical plan of a trial's parameters; conflicts are repaired in order."""
-        return Plan.make(self.network, self._whole(params))
+        whole = self._whole(params)
+        key = frozenset(changed(whole).items())
+        if key not in self._plans:
+            self._plans[key] = Plan.make(self.network, whole)
+        return self._plans[key]
+
+    def remember(self, params: Mapping[str, str], plan: Mapping[str, str]) -> None:
+        """Take over the plan of earlier parameters: to make it again takes a while."""
+        key = frozenset(changed(self._whole(params)).items())
+        self._plans[key] = Plan(self.network.fingerprint, tuple(plan.items()))
 
     def _whole(self, choices: Mapping[str, str]) -> dict[str, str]:
         return {**self.exact, **choices}
@@ -103,6 +113,9 @@ class PlanSpace:
         )
 
     def _allowed(self, limits: Limits) -> Callable[[Mapping[str, str]], bool]:
+        if limits.latency is limits.memory_mib is limits.parameters_m is None:
+            return lambda choices: True
+
         def allowed(choices: Mapping[str, str]) -> bool:
             plan = self._whole(choices)
             peak_bytes = self.latencies.peak_bytes(plan) if limits.memory_mib is not None else 0

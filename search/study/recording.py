@@ -46,7 +46,7 @@ def study_record(
             for site, found in space.estimates.items()
         },
         baseline=Baseline(
-            cost=_cost(space.score({})),
+            cost=cost_of(space.score({})),
             accuracy=untouched.percent,
             accuracies=_accuracies(untouched.accuracy),
             goals={title: goal({}) for title, goal in space.goals.items()},
@@ -62,14 +62,15 @@ def trial_record(plan: Plan, score: Score, peak_bytes: int, found: Evaluation) -
     return TrialRecord(
         plan=dict(plan),
         plan_id=plan.plan_id,
-        cost=_cost(score),
+        cost=cost_of(score),
         accuracies=_accuracies(found.accuracy),
         seconds=found.seconds,
         peak_activation_bytes=peak_bytes,
     )
 
 
-def _cost(score: Score) -> Cost:
+def cost_of(score: Score) -> Cost:
+    """What is recorded of a score."""
     return Cost(
         latency_ms=score.latency_ms,
         by_class_ms=score.by_class_ms,

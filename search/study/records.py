@@ -13,7 +13,7 @@ from training.errors import BadInputError, first_fault
 
 VERSION = 1
 _DOCUMENT = "rebirth"  # the attribute that holds a record
-_REASON, _PRESET, _AGAIN = "reason", "preset", "again"
+_REASON, _REFUSED, _PRESET, _AGAIN = "reason", "refused", "preset", "again"
 _ACCURACY_MODEL = "accuracy_model"
 
 
@@ -132,7 +132,12 @@ class TrialRecord(_Record):
 
     def write(self, trial: optuna.Trial) -> None:
         """Write the record to a judged trial."""
-        trial.set_user_attr(_DOCUMENT, self.model_dump(mode="json"))
+        for name, value in self.attributes().items():
+            trial.set_user_attr(name, value)
+
+    def attributes(self) -> dict[str, Any]:
+        """The record as attributes of a trial."""
+        return {_DOCUMENT: self.model_dump(mode="json")}
 
     @classmethod
     def read(cls, trial: FrozenTrial) -> "TrialRecord":
@@ -143,7 +148,12 @@ class TrialRecord(_Record):
         BadInputError
             The trial was recorded by something else, or by another version of this program.
         """
-        return _read(cls, trial.user_attrs, f"trial {trial.number}")
+        return cls.of(trial.user_attrs, trial.number)
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any], number: int) -> "TrialRecord":
+        """Read the record among the attributes of a trial; see `read`."""
+        return _read(cls, attributes, f"trial {number}")
 
 
 def _read(kind: type[_R], attributes: Mapping[str, Any], what: str) -> _R:
@@ -170,14 +180,25 @@ def for_preset(name: str) -> dict[str, str]:
     return {_PRESET: name} if name else {}
 
 
-def is_preset(trial: FrozenTrial) -> bool:
-    """Whether a trial tries a preset's plan."""
-    return bool(trial.user_attrs.get(_PRESET))
+def is_preset(attributes: Mapping[str, Any]) -> bool:
+    """Whether the attributes are of a trial of a preset's plan."""
+    return bool(attributes.get(_PRESET))
 
 
 def tried_again(trial: int) -> dict[str, int]:
     """The attributes of an enqueued trial that repeats a lost one."""
     return {_AGAIN: trial}
+
+
+def write_refused(trial: optuna.Trial, plan: Mapping[str, str]) -> None:
+    """Record the plan of a trial that is not worth judging."""
+    trial.set_user_attr(_REFUSED, dict(plan))
+
+
+def refused_plan(trial: FrozenTrial) -> dict[str, str] | None:
+    """The plan of a trial that was not worth judging; None if not recorded."""
+    found: dict[str, str] | None = trial.user_attrs.get(_REFUSED)
+    return found
 
 
 def write_reason(trial: optuna.Trial, reason: str) -> None:

@@ -89,8 +89,9 @@ def _begun(name: str, storage: str) -> optuna.Study | None:
 
 def _is_half_made(study: optuna.Study) -> bool:
     """Whether a search was interrupted while it made the study: its record is written last."""
-    waiting = (trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False))
-    return not study.user_attrs and all(waiting)
+    if study.user_attrs:
+        return False
+    return all(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False))
 
 
 def open_study(name: str, storage: str) -> optuna.Study:

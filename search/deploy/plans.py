@@ -1,0 +1,74 @@
+"""Plans made without a search: presets, and two plans combined."""
+
+from pathlib import Path
+
+from merges.plan import Plan
+from search.results.planfile import PlanFile
+from search.scoring.availability import priced
+from search.scoring.latency import Device, Latencies
+from search.space import presets
+from search.space.warm_start import lossless
+from training.config import ModelConfig
+from training.errors import BadInputError
+from training.sizes import Size
+from training.trust import require_trusted
+from training.workbench import structure
+
+EXACT = "exact"
+
+
+def of_preset(
+    preset: str, model: str, input_size: Size | None, classes: int | None, target: str, home: Path
+) -> PlanFile:
+    """A preset's plan of a network, or the exact merges that save time on the target.
+
+    Raises
+    ------
+    BadInputError
+        There is no such preset or network, or the one is not made for the other.
+    """
+    device = Device.named(target, home)
+    network = structure(model, input_size, classes, low_rank=True)
+    exact = preset == EXACT
+    choices = lossless(*priced(network, [device])) if exact else presets.preset(preset, network)
+    plan = Plan.make(network, choices)
+    return PlanFile.of_plan(network, plan, target, Latencies(network, device).score(plan))
+
+
+def latencies(plan: PlanFile, home: Path, trust: bool = False) -> Latencies:
+    """The latencies of a plan's network, built from its name, on the plan's target.
+
+    Raises
+    ------
+    BadInputError
+        The network has changed, or is code that is not trusted.
+    """
+    name = plan.setup.model if plan.setup else plan.network
+    require_trusted(ModelConfig(model=name), (), trust)
+    network = structure(name, plan.input_shape, plan.classes, low_rank=True)
+    plan.fitted(network)
+    return Latencies(network, Device.named(plan.target, home))
+
+
+def merged(first: PlanFile, second: PlanFile, home: Path, trust: bool = False) -> PlanFile:
+    """Combine two plans into one, and score it.
+
+    Raises
+    ------
+    BadInputError
+        They are of different networks or targets, disagree about a site, or name code that is not trusted.
+    """
+    for field in ("network", "fingerprint", "target"):
+        ours, theirs = getattr(first, field), getattr(second, field)
+        if ours != theirs:
+            raise BadInputError(f"the plans differ in {field}: {ours}, {theirs}; merge plans of one network")
+    for site in first.choices.keys() & second.choices.keys():
+        if first.choices[site] != second.choices[site]:
+            raise BadInputError(
+                f"the plans disagree about {site}: {first.choices[site]!r} and {second.choices[site]!r}; "
+                "take it out of one of them"
+            )
+    scored = latencies(first, home, trust)
+    plan = Plan.make(scored.network, {**first.choices, **second.choices})
+    found = PlanFile.of_plan(scored.network, plan, first.target, scored.score(plan))
+    return found.model_copy(update={"setup": first.setup or second.setup})
