@@ -148,7 +148,15 @@ def load(path: Path) -> Answer:
     try:
         lines = board.read(str(path))
         return answer(lines)
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
         raise AnswerError(
             f"{path} is no answer of a kit ({type(error).__name__}: {error}); "
             f"expected the {board.RESULTS} that 'python3 {PROGRAM} .' wrote in the kit's folder"

@@ -77,7 +77,7 @@ class Store:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeError, OverflowError) as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise TableError(f"the latency tables in {self.url} cannot be used ({reason})") from error
 

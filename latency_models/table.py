@@ -136,7 +136,7 @@ class LatencyTable:
             frame = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
             rows = frame.to_dict("records")
             return cls(Measurement.from_row({str(k): v for k, v in row.items()}) for row in rows)
-        except (KeyError, ValueError, TypeError, OSError) as error:
+        except (KeyError, ValueError, TypeError, OSError, OverflowError) as error:
             raise TableError(f"{path} is not a latency table ({error})") from error
 
 

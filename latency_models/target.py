@@ -3,6 +3,9 @@
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 TARGETS = Path(__file__).parent / "targets"
 TABLES = Path(__file__).parent / "tables"
@@ -28,7 +31,7 @@ class Target:
     name: str
     device: str
     runtime: str
-    threads: int
+    threads: Annotated[int, Field(ge=1, le=1024)]
     precision: str
     kind: str
     source: str
@@ -75,6 +78,11 @@ def load(name: str, home: Path | None = None) -> Target:
         )
     try:
         values = tomllib.loads(files[name].read_text())
-        return Target(name=name, **values | {"affinity": tuple(values.get("affinity", ()))})
-    except (tomllib.TOMLDecodeError, TypeError, OSError) as error:
-        raise TargetError(f"{files[name]} describes no target ({error}); remove it to start anew") from error
+        Target(name=name, **values)  # refuses other fields
+        return TypeAdapter(Target).validate_python({"name": name, **values})
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise TargetError(f"{files[name]} describes no target ({reason}); mend or remove it") from error
+    except (ValueError, TypeError, OSError, RecursionError) as error:
+        raise TargetError(f"{files[name]} describes no target ({error}); mend or remove it") from error

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
 from search.proxy import Proxy
 from search.samplers import DEFAULT, names
 from search.scoring.objectives import ALWAYS, wanted
@@ -13,7 +15,7 @@ from search.space.bounds import Limits
 from search.titles import KEPT
 from training.config import ModelConfig, is_onnx
 from training.data.loading import NO_DATA
-from training.errors import BadInputError
+from training.errors import BadInputError, first_fault
 from training.sizes import Shape, written
 
 
@@ -93,15 +95,16 @@ class SearchConfig:
         unknown = own.keys() - {"name", "resume", "workers", "scheduler", "proxy_seconds", "bank"}
         if unknown:
             raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'search --help'")
-        if setup.get("zero_shot") and own.get("proxy_seconds"):
+        trained = [name for name in ("proxy_seconds", "teacher_epochs") if (setup | own).get(name)]
+        if setup.get("zero_shot") and trained:
             raise BadInputError(
-                "`proxy_seconds` goes with training; `zero_shot` trains nothing: leave one out"
+                f"`{trained[0]}` goes with training; `zero_shot` trains nothing: leave one out"
             )
         if setup.get("zero_shot") and "data" not in setup:
             setup["data"] = NO_DATA
             metric = metric if setup.get("eval_data") else KEPT
         return cls(
-            setup=ModelConfig(**setup),
+            setup=_model_config(setup),
             proxy=Proxy(finetune_steps=proxy_steps, metric=metric, **proxy),
             target=targets[0],
             also_targets=tuple(targets[1:]),
@@ -127,6 +130,14 @@ class SearchConfig:
         model = Path(model).stem if is_onnx(model) else model
         targets = "+".join((self.target, *self.also_targets))
         return f"{model}-{targets}-{Path(folder).name or kind}-{written(shape)}"
+
+
+def _model_config(fields: Mapping[str, Any]) -> ModelConfig:
+    try:
+        return ModelConfig(**fields)
+    except ValidationError as error:
+        field, _, reason = first_fault(error).partition(": ")
+        raise BadInputError(f"`{field}` is {fields.get(field)!r}: {reason}") from error
 
 
 def _split(given: Mapping[str, Any], names: Container[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -50,6 +50,12 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
         "no answer": (["profile", "--target", "b", "--import", tmp_path / "text.txt"], "text.txt"),
         "no runtime": (["profile", "--target", "b", "--kit", tmp_path / "k", "--runtime", "x"], "'x'"),
         "no such site": (["sites", "--model", "bvlc_googlenet", "--skip", "branch:9x"], "'branch:9x'"),
+        "large seed": ([*small, "--seed", 2**70], "--seed is 1180591620717411303424"),
+        "no training": (
+            [*small, "--zero-shot", "--teacher-epochs", "3"],
+            "--teacher-epochs goes with training",
+        ),
+        "question mark": (["front", "--study", "s", "--home", tmp_path / "a?b"], "a?b"),
         "unknown command": (["serch"], "serch"),
         "unknown option": (["search", "--budgte", "3"], "--budgte"),
     }
@@ -86,6 +92,9 @@ CASES = (
     "no answer",
     "no runtime",
     "no such site",
+    "large seed",
+    "no training",
+    "question mark",
     "unknown command",
     "unknown option",
 )

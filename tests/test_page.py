@@ -72,7 +72,13 @@ def test_it_shows_every_finished_trial_without_an_error(
     if BROWSER is None:
         pytest.skip("no Chromium is installed")
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", *QUIET, f"--window-size={size}"]
-    command += ["--enable-logging=stderr", "--dump-dom", f"--user-data-dir={tmp_path}", written.as_uri()]
+    command += [
+        "--enable-logging=stderr",
+        "--virtual-time-budget=10000",
+        "--dump-dom",
+        f"--user-data-dir={tmp_path}",
+        written.as_uri(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "CONSOLE" not in done.stderr, done.stderr
     plot = done.stdout.split('id="front"')[1].split('id="growth"')[0]

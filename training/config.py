@@ -1,6 +1,8 @@
 """The settings of the network and its images."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from training.sizes import Size
 
@@ -21,7 +23,7 @@ class ModelConfig(BaseModel):
     input_size: Size | None = None
     teacher_epochs: int | None = None
     max_images: int = 20000
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     low_rank: bool = False  # sites of rules too that are offered on request alone

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from training.errors import BadInputError
+
 _HOST = re.sub(r"\W", "", platform.node())
 _TEMPORARY = re.compile(rf"\..*\.{_HOST}-(?P<pid>\d+)-\w{{8}}(\.\w+)?")
 
@@ -38,6 +40,21 @@ def _runs(pid: int) -> bool:
 def digest(value: object) -> str:
     """A hash of a JSON value for file names: twelve hexadecimal digits."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a file as a database.
+
+    Raises
+    ------
+    BadInputError
+        Its name has a question mark, which would begin options in a URL.
+    """
+    if "?" in str(path):
+        raise BadInputError(
+            f"{path} cannot hold a database: URLs have no '?' in names; choose another `home`"
+        )
+    return f"sqlite:///{path.as_posix()}"
 
 
 @contextmanager

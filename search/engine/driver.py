@@ -20,7 +20,14 @@ from search.space.bounds import Limits
 from search.space.plan_space import PlanSpace
 from search.study.interrupts import noticed, uninterrupted
 from search.study.recording import trial_record
-from search.study.records import TrialRecord, refused_plan, tried_again, write_reason, write_refused
+from search.study.records import (
+    TrialRecord,
+    asked_params,
+    refused_plan,
+    tried_again,
+    write_reason,
+    write_refused,
+)
 from search.study.storage import patiently
 from search.study.study import finished
 from training.errors import DivergedError, SearchFailedError
@@ -118,9 +125,11 @@ class Driver:
                 patiently(partial(self._try_again, trial))
 
     def _try_again(self, trial: FrozenTrial) -> None:
+        """Close a trial whose plan was not judged, and enqueue the plan."""
         self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        if set(trial.params) == set(self.parameters):
-            self.study.enqueue_trial(trial.params, user_attrs=tried_again(trial.number))
+        params = asked_params(trial)
+        if set(params) == set(self.parameters):
+            self.study.enqueue_trial(params, user_attrs=tried_again(trial))
 
     def _fill(self, missing: int) -> None:
         """Fill the pool with new plans, within the budget."""
@@ -220,9 +229,15 @@ class Driver:
             del self.open[trial.number]
 
     def _close_all(self, reason: str) -> None:
-        """Leave no trial running."""
+        """Leave no trial running; plans that were not judged wait for the next run."""
+        lost = set(self.open)
         for trial in list(self.open.values()):
             self._close(trial, TrialState.FAIL, reason)
+        with uninterrupted():
+            trials = patiently(lambda: self.study.get_trials(deepcopy=False)) if lost else []
+            for frozen in trials:
+                if frozen.number in lost:
+                    patiently(partial(self._try_again, frozen))
 
 
 def _push(study: optuna.Study, space: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Connection, create_engine, make_url, text
@@ -20,6 +21,7 @@ class OnlyDriver:
         self.study = study
         self.url = make_url(storage)
         self.key = hashlib.sha256(study.encode()).hexdigest()[:15]
+        self.path = Path(f"{self.url.database}.{self.key}.lock")
         self.file: int | None = None
         self.connection: Connection | None = None
 
@@ -39,6 +41,7 @@ class OnlyDriver:
 
     def __exit__(self, *error: object) -> None:
         if self.file is not None:
+            self.path.unlink(missing_ok=True)
             os.close(self.file)
         if self.connection:
             self.connection.invalidate()
@@ -57,11 +60,17 @@ class OnlyDriver:
     def _lock_file(self) -> None:
         if not self.url.database or self.url.database == ":memory:":
             return
-        self.file = os.open(f"{self.url.database}.{self.key}.lock", os.O_CREAT | os.O_WRONLY)
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise self._held() from error
+        while self.file is None:
+            file = os.open(self.path, os.O_CREAT | os.O_WRONLY)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(file)
+                raise self._held() from error
+            if self.path.exists() and self.path.stat().st_ino == os.fstat(file).st_ino:
+                self.file = file
+            else:  # the process before has removed it meanwhile
+                os.close(file)
 
     def _lock_server(self) -> None:
         if self.connection is not None:

@@ -115,7 +115,7 @@ class PlanFile(BaseModel):
             raise BadInputError(
                 f"{path} is not a plan: {first_fault(error)}; 'plan --out FILE' writes one"
             ) from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise BadInputError(f"{path} is not a plan ({error}); 'plan --out FILE' writes one") from error
         if loaded.version != VERSION:
             raise BadInputError(

@@ -77,4 +77,10 @@ def write_csv(front: Front, path: Path) -> None:
     import pandas as pd  # takes a third of a second: only where there is a file to write
 
     with replacing(path) as temporary:
-        pd.DataFrame([vars(point) for point in front.points]).to_csv(temporary, index=False)
+        rows = [{name: _as_cell(value) for name, value in vars(point).items()} for point in front.points]
+        pd.DataFrame(rows).to_csv(temporary, index=False)
+
+
+def _as_cell(value: object) -> object:
+    """A value that a spreadsheet does not take for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value

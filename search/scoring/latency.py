@@ -16,6 +16,7 @@ from merges.blocks import Block
 from merges.network import Network
 from merges.rule import Site
 from search.scoring.lowering import end_of, lower
+from training.files import sqlite_url
 from training.progress import Progress, Watch, quiet
 
 
@@ -43,8 +44,9 @@ class Device:
 
     @cached_property
     def _store(self) -> Store:
+        url = sqlite_url(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return Store(f"sqlite:///{self.path.as_posix()}")
+        return Store(url)
 
     @property
     def source(self) -> str:

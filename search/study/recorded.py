@@ -14,7 +14,7 @@ import sqlalchemy as sql
 from sqlalchemy.pool import NullPool
 
 from search.study.records import StudyRecord, TrialRecord, accuracy_model_of, is_preset
-from search.study.study import open_study
+from search.study.study import open_study, usable
 
 _STUDIES = sql.table("studies", sql.column("study_id"), sql.column("study_name"))
 _TRIALS = sql.table(
@@ -61,11 +61,9 @@ def read(name: str, url: str) -> Recorded:
         The database cannot be used or has no such study, or another program made it.
     """
     study = open_study(name, url)
-    record = StudyRecord.read(study)
-    engine = sql.create_engine(url, poolclass=NullPool)
-    with closing(engine.connect()) as connection:
+    with usable(url), closing(sql.create_engine(url, poolclass=NullPool).connect()) as connection:
         trials = tuple(_finished(connection, name))
-    return Recorded(name, record, trials, accuracy_model_of(study))
+        return Recorded(name, StudyRecord.read(study), trials, accuracy_model_of(study))
 
 
 def _finished(connection: sql.Connection, name: str) -> Iterator[Finished]:

@@ -185,9 +185,14 @@ def is_preset(attributes: Mapping[str, Any]) -> bool:
     return bool(attributes.get(_PRESET))
 
 
-def tried_again(trial: int) -> dict[str, int]:
+def tried_again(lost: FrozenTrial) -> dict[str, Any]:
     """The attributes of an enqueued trial that repeats a lost one."""
-    return {_AGAIN: trial}
+    return for_preset(lost.user_attrs.get(_PRESET, "")) | {_AGAIN: lost.number}
+
+
+def asked_params(trial: FrozenTrial) -> dict[str, Any]:
+    """The parameters of a trial; of one that was enqueued, also those that it was not given any more."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
 def write_refused(trial: optuna.Trial, plan: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import (
 )
 
 from search.study.interrupts import uninterrupted
+from training.files import sqlite_url
 
 _PATIENCE_SECONDS = 60
 _WAIT_FOR_LOCKS = 100.0
@@ -25,9 +26,11 @@ _T = TypeVar("_T")
 
 def database(url: str | None, where: Path) -> str:
     """The study database's URL: as given, or a file in the folder `where`, which is created."""
-    if url is None:
-        where.mkdir(parents=True, exist_ok=True)
-    return url or f"sqlite:///{(where / 'studies.db').as_posix()}"
+    if url is not None:
+        return url
+    own = sqlite_url(where / "studies.db")
+    where.mkdir(parents=True, exist_ok=True)
+    return own
 
 
 def _options(storage: str) -> dict[str, object]:

@@ -23,13 +23,28 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 @contextmanager
-def _database(storage: str) -> Iterator[None]:
+def usable(storage: str) -> Iterator[None]:
+    """Report a database that cannot be used, or whose content is damaged.
+
+    Raises
+    ------
+    BadInputError
+        It is such a one.
+    """
     try:
         yield
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+    except BadInputError:
+        raise
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
         raise BadInputError(
             f"the study database {storage} cannot be used ({reason}); check `storage`"
+        ) from error
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise BadInputError(
+            f"the study database {storage} is damaged ({type(error).__name__}: {error}); "
+            "restore it, or choose another `storage`"
         ) from error
     except ImportError as error:
         raise BadInputError(
@@ -59,7 +74,7 @@ def kept(storage: str) -> Iterator[None]:
 
 def check_storage(storage: str) -> None:
     """Refuse a database that cannot be used, before any work is done."""
-    with _database(storage):
+    with usable(storage):
         optuna.get_all_study_names(storage_of(storage))
 
 
@@ -74,7 +89,7 @@ def check_same(name: str, storage: str, network: str, target: str) -> None:
 
 def recorded(name: str, storage: str) -> StudyRecord | None:
     """The record of a study; None if there is no such study yet."""
-    with _database(storage):
+    with usable(storage):
         study = _begun(name, storage)
         return None if study is None else StudyRecord.read(study)
 
@@ -102,7 +117,7 @@ def open_study(name: str, storage: str) -> optuna.Study:
     BadInputError
         The database cannot be opened or has no such study.
     """
-    with _database(storage):
+    with usable(storage):
         study = _begun(name, storage)
         if study is None:
             known = ", ".join(optuna.get_all_study_names(storage_of(storage))) or "none yet"
@@ -122,7 +137,7 @@ def start(name: str, storage: str, record: StudyRecord, plans: Plans) -> optuna.
     BadInputError
         The database cannot be used, or the study belongs to another network, target or data.
     """
-    with _database(storage):
+    with usable(storage):
         study = _begun(name, storage)
         if study is not None:
             StudyRecord.read(study).check_same(name, record)

@@ -14,7 +14,7 @@ from search.evaluation.evaluator import Evaluation
 from search.scoring.latency import Device, Latencies
 from search.space.bounds import Limits
 from search.space.plan_space import PlanSpace
-from search.study.records import TrialRecord, reason_of
+from search.study.records import TrialRecord, for_preset, is_preset, reason_of
 from search.study.storage import storage_of
 from tests.networks import mixed
 from tests.recorded import cost, record
@@ -110,6 +110,22 @@ def test_what_a_dead_driver_left_is_tried_again(study: optuna.Study, space: Plan
     assert space.plan(left.params).plan_id in plans
 
 
+@pytest.mark.parametrize("given", [0, 1, 3])
+def test_a_first_plan_that_a_driver_died_with_is_tried_again(
+    given: int, study: optuna.Study, space: PlanSpace
+) -> None:
+    first = dict.fromkeys(space.parameters, "keep")
+    study.enqueue_trial(first, user_attrs=for_preset("paper"))
+    lost = study.ask()
+    for name in list(space.parameters)[:given]:  # killed in the middle of taking its parameters
+        lost.suggest_categorical(name, space.parameters[name].choices)
+    study.sampler = optuna.samplers.PartialFixedSampler(first, optuna.samplers.RandomSampler(seed=0))
+    drive(study, space, Judges(), 1)
+    (finished,) = study.get_trials(states=(TrialState.COMPLETE,))
+    assert finished.params == first
+    assert is_preset(finished.user_attrs)
+
+
 def test_several_failures_in_a_row_end_the_search(study: optuna.Study, space: PlanSpace) -> None:
     with pytest.raises(SearchFailedError, match=r"3 trials in a row failed, .*: no sense"):
         drive(study, space, Failing(), 5)
@@ -132,5 +148,7 @@ def test_an_interruption_leaves_nothing_running_and_the_next_run_goes_on(
         drive(study, space, Interrupted(), 6)
     check(study, 0)
     assert {reason_of(trial) for trial in study.get_trials(states=(TrialState.FAIL,))} == {"interrupted"}
+    waiting = study.get_trials(states=(TrialState.WAITING,))
+    assert len(waiting) == Interrupted.size, "they are tried by the next run"
     drive(study, space, Judges(), 6)
     check(study, 6)

@@ -1,10 +1,15 @@
 """Fronts and the choice of a plan."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search.results.front import Front, Point, hypervolume, pareto, select
+from search.results.tables import write_csv
 from training.errors import BadInputError
 
 BASE = {"latency_ms": 100.0, "accuracy": 90.0}
@@ -123,3 +128,11 @@ def test_a_wish_selects_the_best_plan_within_it(wish: dict[str, float], trial: i
 def test_a_wish_that_cannot_be_fulfilled_says_what_can(wish: dict[str, float], words: str) -> None:
     with pytest.raises(BadInputError, match=words):
         select(FRONT, **wish)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("value", "written"), [("=1+1", "'=1+1"), ("@sum", "'@sum"), ("kept", "kept")])
+def test_a_cell_is_no_formula(value: str, written: str, tmp_path: Path) -> None:
+    odd = replace(point(1, 5.0, 80.0), kind=value)
+    front = Front("s", "n", "t", "top1", False, "", "", 1, BASE, None, (odd,), ())
+    write_csv(front, tmp_path / "f.csv")
+    assert pd.read_csv(tmp_path / "f.csv")["kind"].tolist() == [written]

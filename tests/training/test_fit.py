@@ -12,11 +12,12 @@ from merges.network import Network, analyse
 from search.space.presets import preset
 from tests import networks
 from tests.training.test_learning import everything, images
-from training.errors import BadInputError
+from training.errors import BadInputError, DivergedError
 from training.finetune.deep_rebirth import stages, train_as_deep_rebirth
 from training.finetune.fit import Fit, fit
 from training.finetune.objectives import Distillation, LabelTraining
-from training.metrics import outputs_of
+from training.finetune.short import finetune
+from training.metrics import evaluate, outputs_of
 from training.workbench import structure
 
 
@@ -176,3 +177,14 @@ def test_layers_named_together_are_learned_at_once() -> None:
         stages(network, plan, [("9z",)])
     with pytest.raises(BadInputError, match="another"):
         stages(network, plan, [("4b", "4c"), ("4c", "4d")])
+
+
+def test_a_training_that_diverges_is_named(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    inputs, targets = torch.randn(40, 3, 2, 2), torch.randn(40, 3)
+    finetune(network, inputs.__getitem__, targets, 4, 8, 1e-4, 0)
+    inputs[:] = torch.nan
+    with pytest.raises(DivergedError, match="training diverged: the loss after 0 of 9 steps is not finite"):
+        finetune(network, inputs.__getitem__, targets, 9, 8, 1e-4, 0)
+    with pytest.raises(DivergedError, match="an answer of the network is not finite"):
+        evaluate(network, inputs.__getitem__, torch.zeros(40, dtype=torch.int64))
