@@ -1,7 +1,6 @@
 """The driver: the only process that asks a study for trials and reports results; a pool judges the plans."""
 
 import math
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +28,7 @@ from search.study.records import (
     write_refused,
 )
 from search.study.storage import patiently
-from search.study.study import finished
+from search.study.study import enqueue_neighbour, finished
 from training.errors import DivergedError, SearchFailedError
 from training.progress import Progress
 
@@ -157,7 +156,7 @@ class Driver:
             self.repeats += 1
             self.known = self.known + 1 if job.plan.plan_id in self.trial_of else 0
             if self.known and self.known % _KNOWN_BEFORE_A_PUSH == 0 and not self.only_waiting:
-                patiently(lambda: _push(self.study, self.parameters))
+                patiently(lambda: enqueue_neighbour(self.study, self.parameters))
         return False
 
     def _waiting(self) -> list[FrozenTrial]:
@@ -238,16 +237,3 @@ class Driver:
             for frozen in trials:
                 if frozen.number in lost:
                     patiently(partial(self._try_again, frozen))
-
-
-def _push(study: optuna.Study, space: dict[str, Any]) -> None:
-    """Enqueue a finished plan with another option at one site.
-
-    For samplers that keep proposing known plans: Optuna's learn nothing from a refused trial.
-    """
-    trials = study.get_trials(deepcopy=False)
-    finished = [trial.params for trial in trials if trial.state == TrialState.COMPLETE]
-    chance = random.Random(len(trials))
-    site = chance.choice(list(space))
-    if finished:
-        study.enqueue_trial(chance.choice(finished) | {site: chance.choice(space[site].choices)})

@@ -1,8 +1,10 @@
 """Creates, continues and opens studies, which Optuna keeps in a database."""
 
+import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
@@ -172,3 +174,15 @@ def _create(name: str, storage: str, record: StudyRecord, plans: Plans) -> optun
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Trials that count against the budget."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def enqueue_neighbour(study: optuna.Study, space: dict[str, Any]) -> None:
+    """Enqueue a finished plan with another option at one site.
+
+    For samplers that keep proposing known plans: Optuna's learn nothing from a refused trial.
+    """
+    tried = [trial.params for trial in finished(study)]
+    chance = random.Random(len(study.get_trials(deepcopy=False)))
+    site = chance.choice(list(space))
+    if tried:
+        study.enqueue_trial(chance.choice(tried) | {site: chance.choice(space[site].choices)})
