@@ -91,6 +91,12 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path)
     fine_tuned(tmp_path, network, None)
     with pytest.raises(BadInputError, match="another `out`"):
         fitted(network, Fit(epochs=9), tmp_path, lambda *_: None)
+    whole = torch.load(tmp_path / "checkpoint-whole.pt", weights_only=True)
+    lacking = [{n: v for n, v in whole.items() if n != name} for name in ("model", "optimiser", "done")]
+    for other in (*lacking, whole | {"model": {"weight": torch.zeros(1)}}, whole | {"done": {"losses": 3}}):
+        torch.save(other, tmp_path / "checkpoint-whole.pt")
+        with pytest.raises(BadInputError, match=r"lacks parts.*remove it to start again"):
+            fine_tuned(tmp_path, network, None)
     (tmp_path / "checkpoint-whole.pt").write_bytes(b"half")
     with pytest.raises(BadInputError, match="damaged"):
         fitted(network, Fit(epochs=4, batch=8), tmp_path, lambda *_: None)

@@ -68,7 +68,11 @@ def resume(
             f"checkpoint {path} was made with {theirs}, not {identity}; "
             "give the same settings to continue, or another `out`"
         )
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    schedule.last_epoch = state[_LAST_EPOCH]
-    return Progressed(**state["done"])
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        schedule.last_epoch = state[_LAST_EPOCH]
+        return Progressed(**state["done"])
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInputError(f"checkpoint {path} lacks parts ({reason}); remove it to start again") from error
