@@ -174,7 +174,7 @@ def _images(setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, 
     if not loaded.trained and len(images.classes) < 2:
         raise BadInputError(
             f"{images.spec} has one class, {images.classes[0]!r}, and {setup.model} has no weights: there is "
-            "nothing to learn; give a folder with one sub-folder of images a class, or `weights` FILE"
+            "nothing to learn; give a folder with one sub-folder of images per class, or `weights` FILE"
         )
     return images
 
@@ -226,5 +226,5 @@ def _check_outputs(network: Network, images: Data, labels: str | None) -> None:
         named = f"{labels} names" if labels else f"{images.spec} has"
         raise BadInputError(
             f"{network.name} has {outputs} outputs but {named} {len(images.classes)} classes; "
-            "give the data that it was trained for, or `labels` FILE, a line a class in the outputs' order"
+            "give the data that it was trained for, or `labels` FILE, one class per line in the outputs' order"
         )

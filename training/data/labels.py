@@ -48,11 +48,13 @@ def _lines(path: str) -> list[str]:
         text = Path(path).expanduser().read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(
-            f"{path} cannot be read ({error}); expected a text file, a line a class"
+            f"{path} cannot be read ({error}); expected a text file with one class per line"
         ) from error
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if not lines:
-        raise BadInputError(f"{path} names no class; expected a line a class, in the order of the outputs")
+        raise BadInputError(
+            f"{path} names no class; expected one class per line, in the order of the outputs"
+        )
     twice = next((line for number, line in enumerate(lines) if line in lines[:number]), None)
     if twice is not None:
         raise BadInputError(

@@ -167,7 +167,7 @@ class _Found:
         if unknown:
             raise BadInputError(
                 f"{self.spec} has the class {unknown[0]!r}, none of the {len(classes)} to learn; give "
-                "the same folders, or `labels` FILE, a line a class in the order of the network's outputs"
+                "the same folders, or `labels` FILE with one class per line in the order of the network's outputs"
             )
         number = torch.tensor([classes.index(name) for name in self.classes])
         return Images(self.images.pixels, number[self.images.labels])
@@ -178,7 +178,7 @@ def _labelled(images: ImageList, spec: DataSpec, progress: Progress) -> _Found:
     found = _read(images, spec, progress)
     if not found.images.labelled:
         raise BadInputError(
-            f"{images.names[0]} has no label; expected one sub-folder of images a class "
+            f"{images.names[0]} has no label; expected one sub-folder of images per class "
             "(images without labels can be learned on, as `data`, where others judge, as `eval_data`)"
         )
     return found
@@ -205,7 +205,7 @@ def _read(images: ImageList, spec: DataSpec, progress: Progress) -> _Found:
             progress(done + 1, len(chosen))
     if not pixels:
         raise BadInputError(
-            f"{images.spec} holds no readable image; expected one sub-folder of images a class"
+            f"{images.spec} holds no readable image; expected one sub-folder of images per class"
         )
     classes = images.classes or tuple(str(number) for number in range(max(labels) + 1))
     if max(labels) >= len(classes):

@@ -63,7 +63,7 @@ def listed(folder: Path) -> Listing:
     if not classes:
         why = f" ({'; '.join(empty)})" if empty else ""
         raise BadInputError(
-            f"{folder} holds no images{why}; expected one sub-folder of images a class ({_READ})"
+            f"{folder} holds no images{why}; expected one sub-folder of images per class ({_READ})"
         )
     if loose:
         remarks.append(
@@ -132,7 +132,7 @@ def _visible(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if not _hidden(path.name))
     except OSError as error:
         raise BadInputError(
-            f"{folder} cannot be read ({error.strerror}); expected one sub-folder of images a class"
+            f"{folder} cannot be read ({error.strerror}); expected one sub-folder of images per class"
         ) from error
 
 

@@ -15,7 +15,7 @@ from training.source import Parts, Source
 
 class ImageFolder(Source):
     name = "imagefolder"
-    form = "imagefolder:DIR (a folder a class)"
+    form = "imagefolder:DIR (one folder per class)"
     channels = COLOURS
 
     def open(self, spec: str) -> ImageList:
