@@ -226,5 +226,5 @@ def _check_outputs(network: Network, images: Data, labels: str | None) -> None:
         named = f"{labels} names" if labels else f"{images.spec} has"
         raise BadInputError(
             f"{network.name} has {outputs} outputs but {named} {len(images.classes)} classes; "
-            "give the data that it was trained for, or `labels` FILE, one class per line in the outputs' order"
+            "give the data that it was trained for, or `labels` FILE, one class per line in their order"
         )

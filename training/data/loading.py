@@ -167,7 +167,7 @@ class _Found:
         if unknown:
             raise BadInputError(
                 f"{self.spec} has the class {unknown[0]!r}, none of the {len(classes)} to learn; give "
-                "the same folders, or `labels` FILE with one class per line in the order of the network's outputs"
+                "the same folders, or `labels` FILE with one class per line in the order of the outputs"
             )
         number = torch.tensor([classes.index(name) for name in self.classes])
         return Images(self.images.pixels, number[self.images.labels])

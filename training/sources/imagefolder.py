@@ -41,7 +41,9 @@ def _folder(spec: str) -> Path:
     where = spec.partition(":")[2]
     folder = Path(where).expanduser()
     if not where or not folder.is_dir():
-        raise BadInputError(f"{folder} is no folder; expected a folder with one sub-folder of images a class")
+        raise BadInputError(
+            f"{folder} is no folder; expected a folder with one sub-folder of images per class"
+        )
     return folder
 
 
