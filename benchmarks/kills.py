@@ -114,7 +114,7 @@ def main() -> None:
         while sum(killed.values()) < given.kills:
             name = f"study-{number}"
             program = start(home, url, name)
-            time.sleep(dice.uniform(0.5, 30))
+            time.sleep(dice.uniform(0.5, 16))
             who = dice.choice(WHO)
             killed[who] += kill(program, who, dice)
             if who == "worker" or program.poll() == 0:
