@@ -29,7 +29,7 @@ def test_no_plan_beyond_a_limit_is_trained(tmp_path: Path) -> None:
 def test_a_search_that_runs_out_of_plans_says_so(tmp_path: Path) -> None:
     done = run("search", *SMALL, *PROXY, "--only", "strided:*", "--budget", 6, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "ended after 2 of 6 trials: no other plan was found" in done.stderr
+    assert "ended after 2 of 6 trials: found no other plan worth training" in done.stderr
 
 
 def test_limits_that_no_plan_keeps_together_end_with_a_reason(tmp_path: Path) -> None:
@@ -37,15 +37,15 @@ def test_limits_that_no_plan_keeps_together_end_with_a_reason(tmp_path: Path) ->
     done = run("search", *SMALL, *PROXY, "--only", "branch:*", *limits, "--budget", 6, home=tmp_path)
     assert done.returncode == 1
     assert "ended after 0 of 6 trials" in done.stderr
-    assert "more than --max-" in done.stderr
+    assert "exceeds --max-latency" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
-        (("--max-latency", "1%"), "no plan can keep the limits"),
-        (("--max-params", "0.0001"), "more than --max-params"),
-        (("--max-memory", "0.001"), "more than --max-memory"),
+        (("--max-latency", "1%"), "no plan was found within the limits"),
+        (("--max-params", "0.0001"), "exceed --max-params"),
+        (("--max-memory", "0.001"), "exceeds --max-memory"),
         (("--max-latency", "fast"), "expected milliseconds as 40ms, or 50%"),
     ],
 )

@@ -27,7 +27,7 @@ def test_seconds_become_steps_that_a_study_keeps(tmp_path: Path) -> None:
 
     code, said = search(1, 1e-6)
     assert code == 2
-    assert "without any fine-tuning" in said
+    assert "even without fine-tuning" in said
     code, said = search(2, 3)
     assert code == 0, said
     found = steps()

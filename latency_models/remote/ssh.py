@@ -69,14 +69,16 @@ class Ssh:
 
         errors = Errors()
         with self._connect() as client:
-            channel = client.get_transport().open_session(timeout=_TIMEOUT_S)
-            channel.settimeout(SILENCE_S)
             try:
+                channel = client.get_transport().open_session(timeout=_TIMEOUT_S)
+                channel.settimeout(SILENCE_S)
                 channel.exec_command(command)
                 channel.sendall(content)
                 channel.shutdown_write()
                 _hear(channel, out, errors)
-                code = channel.recv_exit_status()
+                if not channel.status_event.wait(SILENCE_S):
+                    raise TimeoutError
+                code = channel.exit_status
             except TimeoutError as error:
                 raise BoardError(f"{self.name} has said nothing for {SILENCE_S:.0f} s") from error
             except (paramiko.SSHException, OSError, EOFError) as error:
@@ -113,7 +115,7 @@ def _hear(channel, out: Heard, errors: Errors) -> None:  # type: ignore[no-untyp
     """
     quiet_since = time.monotonic()
     while True:
-        ended = channel.exit_status_ready() or channel.closed
+        ended = channel.eof_received or channel.closed
         heard = False
         for ready, receive, stream in (
             (channel.recv_ready, channel.recv, out),

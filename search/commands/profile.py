@@ -57,13 +57,14 @@ def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any
         raise BadInputError(f"{target} is shipped with this program; give a new name to measure a board")
     if device.table.remark:
         terminal.note(f"warning: {device.table.remark}")
+    count = boards.take(device, given["answer"], home, terminal.note) if given["answer"] else 0
     network = structure(given["model"], given["input_size"], given["classes"])
     with terminal.bars() as watch:
         if given["kit"]:
             count = boards.write_kit(network, device, given["kit"], home, watch)
             terminal.note(f"{count} kernels in {given['kit']}: run 'python3 board.pyz .' there on the board")
             return
-        count = _measured(given, network, device, home, by_layer, watch)
+        count += _measured(given, network, device, home, by_layer, watch)
     if count:
         terminal.note(f"{count} kernels measured, kept in {device.path}")
     device = Device.named(target, home)
@@ -79,12 +80,10 @@ def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any
 def _measured(
     given: dict[str, Any], network: Network, device: Device, home: Path, by_layer: bool, watch: Watch
 ) -> int:
-    if given["answer"]:
-        return boards.take(device, given["answer"], home, terminal.note)
     if given["ssh"] or given["adb"]:
         place: Board = Ssh(given["ssh"]) if given["ssh"] else Adb(given["adb"])
         with tempfile.TemporaryDirectory(prefix="kit-") as folder:
             return boards.measure_there(network, device, place, Path(folder), home, watch, terminal.note)
-    if by_layer or not device.spec.measurable:
+    if given["answer"] or by_layer or not device.spec.measurable:
         return 0
     return Latencies(network, device).learn_all(watch, again=True)

@@ -70,7 +70,7 @@ def _finished(connection: sql.Connection, name: str) -> Iterator[Finished]:
     ours = (
         sql.select(_TRIALS.c.trial_id)
         .join(_STUDIES, _STUDIES.c.study_id == _TRIALS.c.study_id)
-        .where(_STUDIES.c.study_name == name, _TRIALS.c.state == "COMPLETE")
+        .where(_STUDIES.c.study_name == name, sql.cast(_TRIALS.c.state, sql.String) == "COMPLETE")
     )
     values: dict[int, dict[int, float]] = {}
     for trial, objective, value in connection.execute(
