@@ -1,5 +1,7 @@
 """Limits on plans: checked before a search begins, and before a plan is trained."""
 
+import math
+import re
 from dataclasses import dataclass
 
 from search.scoring.latency import Latencies, Score
@@ -12,6 +14,7 @@ from training.errors import BadInputError
 from training.progress import Progress
 
 _MIB = 2**20
+_LATENCY = re.compile(r"(?P<number>[0-9]+\.?[0-9]*) ?(?P<unit>ms|%)")
 
 
 @dataclass(frozen=True)
@@ -32,27 +35,31 @@ class Limits:
     parameters_m: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a malformed latency.
+        """Refuse limits that are none.
 
         Raises
         ------
         BadInputError
-            The latency is not of the form ``40ms`` or ``50%``.
+            The latency is not of the form ``40ms`` or ``50%``, or another limit is no number of at least 0.
         """
+        for field, value in (
+            ("max_drop", self.drop),
+            ("max_memory", self.memory_mib),
+            ("max_params", self.parameters_m),
+        ):
+            if value is not None and not 0 <= value < math.inf:
+                raise BadInputError(f"`{field}` is {value}; expected a number of at least 0")
         self.latency_ms(1.0)
 
     def latency_ms(self, untouched_ms: float) -> float | None:
         """The latency limit in milliseconds."""
         if self.latency is None:
             return None
-        number, unit = self.latency.strip().removesuffix("ms").removesuffix("%"), self.latency.strip()[-1]
-        try:
-            value = float(number)
-        except ValueError:
-            value = -1.0
-        if value <= 0 or unit not in "s%":
+        found = _LATENCY.fullmatch(self.latency.strip())
+        value = float(found["number"]) if found else 0.0
+        if not found or not 0 < value < math.inf:
             raise BadInputError(f"`max_latency` is {self.latency!r}; expected milliseconds as 40ms, or 50%")
-        return value if unit == "s" else untouched_ms * value / 100
+        return value if found["unit"] == "ms" else untouched_ms * value / 100
 
     def broken(self, score: Score, peak_bytes: int) -> str:
         """The limit that a plan exceeds, as known before training; empty if none."""

@@ -42,3 +42,16 @@ def test_a_limit_that_the_fastest_plan_breaks_and_others_keep_is_no_refusal(late
 def test_limits_below_the_least_are_refused(latencies: Latencies, limits: Limits, reason: str) -> None:
     with pytest.raises(BadInputError, match=reason):
         said(latencies, limits)
+
+
+@pytest.mark.parametrize("latency", ["", " ", "ms", "%", "40", "-3ms", "0%", "nanms", "1e400ms", "40 s"])
+def test_a_latency_that_is_none_is_refused(latency: str) -> None:
+    with pytest.raises(BadInputError, match="expected milliseconds as 40ms, or 50%"):
+        Limits(latency=latency)
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_a_limit_that_is_no_number_is_refused(value: float) -> None:
+    for limits in ({"drop": value}, {"memory_mib": value}, {"parameters_m": value}):
+        with pytest.raises(BadInputError, match="expected a number of at least 0"):
+            Limits(**limits)
