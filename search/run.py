@@ -56,7 +56,7 @@ def search(config: SearchConfig, storage: str, home: Path, watch: Watch, note: N
     untouched = made.evaluator.baseline
     record = study_record(made.bench, made.space, untouched, config.proxy, config.arguments())
     with OnlyDriver(name, storage) as lock, study.kept(storage):
-        plans = _first_plans(config, made)
+        plans = [] if begun and not config.setup.zero_shot else _first_plans(config, made)
         running = study.start(name, storage, record, plans)
         describe_study(running, made.evaluator.describe())
         if config.setup.zero_shot:

@@ -9,8 +9,16 @@ from pathlib import Path
 
 from latency_models import board
 from latency_models.kit import PROGRAM, packed
-from latency_models.remote.heard import CHUNK, SILENCE_S, BoardError, ConnectionLostError, Errors, Heard
-from latency_models.text import plain
+from latency_models.remote.heard import (
+    CHUNK,
+    SILENCE_S,
+    BoardError,
+    ConnectionLostError,
+    Errors,
+    Heard,
+    last_line,
+    silent,
+)
 
 
 class Adb:
@@ -42,7 +50,7 @@ class Adb:
                 while both.get_map():
                     ready = both.select(SILENCE_S)
                     if not ready:
-                        raise BoardError(f"{self.name} has said nothing for {SILENCE_S:.0f} s")
+                        raise silent(self.name)
                     for key, _ in ready:
                         data = os.read(key.fd, CHUNK)
                         key.data.take(data)
@@ -51,8 +59,7 @@ class Adb:
             except BaseException:
                 done.kill()
                 raise
-        end = bytes(streams[0].content[-300:]).decode(errors="replace").strip()
-        return done.returncode, streams[1].last or plain(end) or "no message"
+        return done.returncode, streams[1].last or last_line(bytes(streams[0].content)) or "no message"
 
     def _need(self, *words: str, out: Heard | None = None) -> None:
         code, last = self._adb(*words, out=out)

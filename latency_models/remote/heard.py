@@ -65,5 +65,15 @@ class Errors:
     @property
     def last(self) -> str:
         """The last line, shortened, for a message; empty if there is none."""
-        lines = plain(self.end.decode(errors="replace")).strip().splitlines()
-        return lines[-1][:300] if lines else ""
+        return last_line(self.end)
+
+
+def last_line(data: bytes) -> str:
+    """The last line of what a board printed, shortened, for a message; empty if there is none."""
+    lines = plain(data[-_LONGEST_LINE:].decode(errors="replace")).strip().splitlines()
+    return lines[-1][:300] if lines else ""
+
+
+def silent(name: str) -> BoardError:
+    """The error of a board that has said nothing for too long."""
+    return BoardError(f"{name} has said nothing for {SILENCE_S:.0f} s")

@@ -16,6 +16,7 @@ from latency_models.remote.heard import (
     ConnectionLostError,
     Errors,
     Heard,
+    silent,
 )
 
 _TIMEOUT_S = 20.0
@@ -80,7 +81,7 @@ class Ssh:
                     raise TimeoutError
                 code = channel.exit_status
             except TimeoutError as error:
-                raise BoardError(f"{self.name} has said nothing for {SILENCE_S:.0f} s") from error
+                raise silent(self.name) from error
             except (paramiko.SSHException, OSError, EOFError) as error:
                 raise ConnectionLostError(f"the connection to {self.name} broke: {error}") from error
         if code == -1:

@@ -15,7 +15,6 @@ from search.results.planfile import PlanFile
 from search.study import recorded
 from search.study.storage import database
 from training.errors import BadInputError
-from training.sizes import Size
 
 
 def _presets() -> list[str]:
@@ -62,7 +61,7 @@ def command(
         return
     if (name is None) == (preset is None):
         raise BadInputError("give either --study NAME or --preset NAME")
-    found = _of_preset(preset, **given) if preset else _of_study(str(name), given)
+    found = _of_preset(preset, given) if preset else _of_study(str(name), given)
     _answer(found, out, as_json)
 
 
@@ -82,18 +81,11 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
     )
 
 
-def _of_preset(
-    preset: str,
-    model: str,
-    input_size: Size | None,
-    classes: int | None,
-    target: str,
-    home: Path,
-    **others: object,
-) -> PlanFile:
+def _of_preset(preset: str, given: dict[str, Any]) -> PlanFile:
     from search.deploy.plans import of_preset  # with torch
 
-    return of_preset(preset, model, input_size, classes, target, home)
+    fields = ("model", "input_size", "classes", "target", "home")
+    return of_preset(preset, **{field: given[field] for field in fields})
 
 
 def _of_study(name: str, given: dict[str, Any]) -> PlanFile:

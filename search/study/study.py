@@ -38,10 +38,8 @@ def usable(storage: str) -> Iterator[None]:
     except BadInputError:
         raise
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__ or error
-        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
         raise BadInputError(
-            f"the study database {storage} cannot be used ({reason}); check `storage`"
+            f"the study database {storage} cannot be used ({_reason(error)}); check `storage`"
         ) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise BadInputError(
@@ -52,6 +50,12 @@ def usable(storage: str) -> Iterator[None]:
         raise BadInputError(
             f"the study database {storage} needs a driver that is not installed ({error})"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What the database's driver says, in one line."""
+    cause = error if isinstance(error, SQLAlchemyError) else error.__cause__ or error
+    return str(getattr(cause, "orig", None) or cause).splitlines()[0]
 
 
 @contextmanager
@@ -66,10 +70,8 @@ def kept(storage: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__ or error
-        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
         raise SearchFailedError(
-            f"the study database {storage} was lost ({reason}); finished trials are kept: "
+            f"the study database {storage} was lost ({_reason(error)}); finished trials are kept: "
             "once it is back, the same command continues"
         ) from error
 

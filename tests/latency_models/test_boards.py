@@ -175,8 +175,8 @@ def test_without_adb_the_answer_is_clear(folder: Path, monkeypatch: pytest.Monke
 @pytest.fixture(params=["ssh", "adb"])
 def place(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
     """A board whose python3 a test replaces."""
-    monkeypatch.setattr(ssh, "SILENCE_S", 2)
-    monkeypatch.setattr(adb, "SILENCE_S", 2)
+    for module in (heard, ssh, adb):
+        monkeypatch.setattr(module, "SILENCE_S", 2)
     if request.param == "ssh":
         return cast(Board, request.getfixturevalue("server"))
     make_program(home / "bin" / "adb", ADB)
