@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from search.results import front  # noqa: E402
-from search.study import study  # noqa: E402
+from search.study import recorded  # noqa: E402
 
 NAME = "bvlc"
 PROXY = ("--bank-images", "1000", "--bank-steps", "60", "--relearn-steps", "40", "--proxy-steps", "2")
@@ -40,7 +40,7 @@ def main() -> None:
         *("--data", f"imagefolder:{learn}", "--eval-data", f"imagefolder:{judge}"),
     ]
     subprocess.run([sys.executable, "cli.py", *command], cwd=ROOT, check=True)
-    found = front.read(study.open_study(NAME, f"sqlite:///{home / 'studies.db'}"))
+    found = front.front_of(recorded.read(NAME, f"sqlite:///{home / 'studies.db'}"))
     paper = next(p for p in (*found.points, *found.others) if p.trial == 1)  # the second plan of every study
     table = Table(title=f"{found.trials} trials; untouched {found.baseline['accuracy']:.1f} % top-5")
     for heading in ("plan", "latency ms", "speed-up", "top-5 %", "drop"):

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from latency_models.board.rounds import Reference, Turns, take_turns  # noqa: E402
+from latency_models.board.timed import Timed  # noqa: E402
 from latency_models.kit import REFERENCE  # noqa: E402
 from latency_models.onnx_model import one_kernel_model  # noqa: E402
 from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
@@ -76,7 +77,7 @@ def cases(device: Device) -> Iterator[Case]:
         yield Case("MobileNetV2", Latencies(network, device), {})
 
 
-class Whole:
+class Whole(Timed):
     """A model, ready to be timed from outside."""
 
     def __init__(self, model: bytes | str) -> None:

@@ -81,13 +81,14 @@ def make(space: PlanSpace, url: str, count: int) -> None:
     )
     study = studies.start(NAME, url, record, [])
     dice = np.random.default_rng(0)
+    choices = {site: [str(c) for c in options.choices] for site, options in space.parameters.items()}
     with terminal.bars() as watch:
         progress = watch("making trials")
         for done in range(len(study.trials), count):
             kept = dice.uniform()
             params = {
-                site: str(dice.choice(options.choices)) if dice.uniform() > kept else "keep"
-                for site, options in space.parameters.items()
+                site: str(dice.choice(names)) if dice.uniform() > kept else "keep"
+                for site, names in choices.items()
             }
             plan = space.plan(params)
             found = made_up(space, plan, dice)
@@ -147,7 +148,7 @@ def main() -> None:
     table.add_row("taking the study over", f"{time.perf_counter() - start:.1f}", "")
     for what in ("first proposal", "next proposal"):
         start = time.perf_counter()
-        study.ask(space.parameters)
+        study.ask(dict(space.parameters))
         table.add_row(what, f"{time.perf_counter() - start:.1f}", "")
     Console().print(table)
 

@@ -33,11 +33,16 @@ from search.deploy.train import Training, bottom_up  # noqa: E402
 from search.scoring.latency import Device, Latencies  # noqa: E402
 from search.space import presets  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
-from training.finetune.fit import Fit, fit  # noqa: E402
+from training.finetune.fit import (  # noqa: E402
+    Fit,
+    Inputs,
+    Log,
+    fit,
+)
 from training.finetune.objectives import Distillation, rate_for  # noqa: E402
 from training.metrics import Accuracy, evaluate  # noqa: E402
 from training.optim import half_pays  # noqa: E402
-from training.progress import Watch  # noqa: E402
+from training.progress import Session, Watch  # noqa: E402
 from training.store import weights_of  # noqa: E402
 from training.workbench import Workbench, workbench  # noqa: E402
 
@@ -122,8 +127,11 @@ def whole(
             stage(f"and {number} of {epochs} epochs of the whole", judged(bench, network))
         return float(number)
 
-    how, told = Fit(epochs, half=half_pays(), seed=bench.setup.seed), watch("the whole network")
-    fit(merged, way, bench.changed, len(bench.data.train), how, folder, told, after_epoch)
+    how, inputs = (
+        Fit(epochs, half=half_pays(), seed=bench.setup.seed),
+        Inputs(bench.changed, len(bench.data.train)),
+    )
+    fit(merged, way, inputs, how, Log(folder, watch, title="the whole network"), after_epoch)
 
 
 def main() -> None:
@@ -141,7 +149,7 @@ def main() -> None:
         table.add_column(heading, justify="left" if heading == "stage" else "right")
     with tempfile.TemporaryDirectory() as scratch, terminal.bars() as watch:
         home = Path(scratch)
-        bench = workbench(setup, home, watch)
+        bench = workbench(setup, Session(home, watch))
         steps = steps_of(given.plan, bench.network)
         plan = {site: option for _, choices in steps for site, option in choices.items()}
         speedup = Latencies(bench.network, Device.named("arm-a57", home)).score(plan).speedup
@@ -159,7 +167,7 @@ def main() -> None:
             Console(stderr=True).print(f"{what}: {minutes:.1f} min, {reached.top5:.1f} % top-5")
 
         def learn(title: str, choices: dict[str, str]) -> nn.Module:
-            return bottom_up(bench, choices, training, home / title, home, watch)
+            return bottom_up(bench, choices, training, home / title, Session(home, watch))
 
         untouched = judged(bench, bench.network.teacher)
         start = time.perf_counter()

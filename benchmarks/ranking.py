@@ -30,14 +30,15 @@ from search.config import SearchConfig  # noqa: E402
 from search.deploy.train import Training, train  # noqa: E402
 from search.prepare import prepare  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
-from search.results import front  # noqa: E402
+from search.results.front import front_of  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
 from search.run import search  # noqa: E402
 from search.space.plan_space import PlanSpace  # noqa: E402
+from search.study import recorded  # noqa: E402
 from search.study.records import TrialRecord  # noqa: E402
 from search.study.study import finished  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
-from training.progress import silent  # noqa: E402
+from training.progress import Session  # noqa: E402
 
 _RANDOM, _TRAINED, _EPOCHS, _TRIALS = 50, 20, 3, 100
 _SEED = 0
@@ -51,8 +52,9 @@ def main() -> None:
         table.add_column(heading, justify="left" if heading == "of" else "right")
     with tempfile.TemporaryDirectory() as folder, terminal.bars() as watch:
         home = Path(folder)
-        study = search(config, f"sqlite:///{home / 'studies.db'}", home, watch, terminal.note)
-        made = prepare(config, home, watch, terminal.note)
+        storage = f"sqlite:///{home / 'studies.db'}"
+        study = search(config, storage, Session(home, watch, terminal.note))
+        made = prepare(config, Session(home, watch, terminal.note))
         start = time.perf_counter()
         model = AccuracyModel(made.space.estimates, made.evaluator.baseline.percent)
         process = model.fitted([(trial.params, trial.values[1]) for trial in finished(study)])
@@ -69,14 +71,15 @@ def main() -> None:
         table.add_row("model and proxy, random plans", str(_RANDOM), figure, f"{dear:.1f}", f"{cheap:.3f}")
 
         terminal.note(f"model and proxy, {_RANDOM} random plans: {figure}")
-        points = front.read(study).points
+        judged = recorded.read(study.study_name, storage)
+        points = front_of(judged).points
         chosen = [points[i] for i in np.unique(np.linspace(0, len(points) - 1, _TRAINED).round().astype(int))]
         seconds = {trial.number: TrialRecord.read(trial).seconds for trial in finished(study)}
         reached, start, progress = [], time.perf_counter(), watch("full training")
         for done, point in enumerate(chosen):
-            plan_file, out = PlanFile.of_trial(study, point), home / str(point.trial)
+            plan_file, out = PlanFile.of_trial(judged, point), home / str(point.trial)
             training = Training(epochs)
-            trained = train(plan_file, config.setup, training, out, home, silent, terminal.note)
+            trained = train(plan_file, config.setup, training, out, Session(home, note=terminal.note))
             reached.append(trained.merged.expected)
             progress(done + 1, len(chosen))
         dear = (time.perf_counter() - start) / len(chosen)
@@ -93,11 +96,12 @@ def main() -> None:
 def random_plans(space: PlanSpace) -> Iterator[dict[str, str]]:
     """Plans that merge at random, few sites or many."""
     dice = np.random.default_rng(_SEED)
+    choices = {site: [str(c) for c in options.choices[1:]] for site, options in space.parameters.items()}
     for _ in range(_RANDOM):
         share = dice.uniform()
         yield {
-            site: str(dice.choice(options.choices[1:])) if dice.random() < share else KEEP
-            for site, options in space.parameters.items()
+            site: str(dice.choice(names)) if dice.random() < share else KEEP
+            for site, names in choices.items()
         }
 
 

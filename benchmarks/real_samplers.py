@@ -36,13 +36,13 @@ from search.evaluation.fine_tuned import FineTuned  # noqa: E402
 from search.pareto import hypervolume_area  # noqa: E402
 from search.prepare import prepare  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
-from search.results import front  # noqa: E402
 from search.samplers import make_sampler  # noqa: E402
 from search.space.bounds import Limits  # noqa: E402
 from search.study import study as studies  # noqa: E402
 from search.study.recording import study_record  # noqa: E402
-from search.study.records import TrialRecord  # noqa: E402
+from search.study.records import StudyRecord, TrialRecord  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
+from training.progress import Session  # noqa: E402
 from training.store import WeightStore  # noqa: E402
 
 _TRIALS = (15, 25, 40, 60, 100)
@@ -71,11 +71,11 @@ def known(storage: str) -> dict[str, tuple[float, float]]:
 
 def curve(study: optuna.Study) -> list[tuple[float, float]]:
     """Hypervolume (percent) and seconds after every finished trial."""
-    baseline = front.read(study).baseline
+    untouched = StudyRecord.read(study).baseline
     trials = studies.finished(study)
     points = [(trial.values[0], trial.values[1]) for trial in trials]
-    whole = baseline["latency_ms"] * baseline["accuracy"]
-    areas = [hypervolume_area(points[: n + 1], baseline["latency_ms"]) for n in range(len(trials))]
+    whole = untouched.cost.latency_ms * untouched.accuracy
+    areas = [hypervolume_area(points[: n + 1], untouched.cost.latency_ms) for n in range(len(trials))]
     spent = itertools.accumulate(map(seconds, trials))
     return [(100 * area / whole, after) for area, after in zip(areas, spent, strict=True)]
 
@@ -126,7 +126,7 @@ def main() -> None:
         home.mkdir(parents=True, exist_ok=True)
         storage = f"sqlite:///{home / 'studies.db'}"
         config = SearchConfig(ModelConfig(), Proxy(), "arm-a57", given.trials, "auto")
-        made = prepare(config, home, watch, terminal.note)
+        made = prepare(config, Session(home, watch, terminal.note))
         evaluator = Remembering(made.bench, config.proxy, WeightStore(home / "bank"))
         untouched = evaluator.baseline
         problem = made.space.problem(untouched.percent, Limits())
@@ -135,9 +135,8 @@ def main() -> None:
             curves[sampler] = []
             for seed in range(given.seeds):
                 name, evaluator.known = f"{sampler}-{seed}", known(storage)
-                study = studies.start(name, storage, record)
-                first = ((preset, made.space.params(plan)) for preset, plan in made.space.first_plans())
-                studies.enqueue(study, first)
+                first = [(preset, made.space.params(plan)) for preset, plan in made.space.first_plans()]
+                study = studies.start(name, storage, record, first)
                 study.sampler = make_sampler(sampler, seed, problem)
                 driver = Driver(study, made.space, Here(evaluator), untouched.percent, Limits())
                 driver.run(given.trials, watch(name))

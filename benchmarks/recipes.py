@@ -33,6 +33,7 @@ from search.results.planfile import PlanFile  # noqa: E402
 from search.scoring.latency import Device, Latencies  # noqa: E402
 from search.space.presets import preset  # noqa: E402
 from training.config import DEFAULT_DATA, ModelConfig  # noqa: E402
+from training.progress import Session  # noqa: E402
 from training.source import habits_of  # noqa: E402
 from training.workbench import workbench  # noqa: E402
 
@@ -84,7 +85,7 @@ def main() -> None:
                 teacher_epochs=given.teacher_epochs,
                 seed=seed,
             )
-            network = workbench(setup, home, watch).network
+            network = workbench(setup, Session(home, watch)).network
             plan = plan_of(network, given.plan)
             score = Latencies(network, Device.named("arm-a57", home)).score(plan)
             file = PlanFile.of_plan(network, plan, "arm-a57", score)
@@ -101,7 +102,7 @@ def main() -> None:
                     relearn_steps=habits_of(given.data).relearn_steps,
                 )
                 out = Path(scratch) / f"{recipe}-{seed}"
-                reached = train(file, setup, training, out, home, watch, terminal.note)
+                reached = train(file, setup, training, out, Session(home, watch, terminal.note))
                 merged, seconds = reached.merged, time.perf_counter() - start
                 cells = [f"{p:.2f}" for p in (reached.teacher.top1, merged.top1, merged.expected)]
                 terminal.note(f"seed {seed}, {recipe}, teacher, top-1, expected: {cells}, {seconds:.0f} s")

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import torch
@@ -40,6 +41,7 @@ from search.space.problem import Problem  # noqa: E402
 from search.space.warm_start import ladder  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 from training.metrics import accuracy  # noqa: E402
+from training.progress import Session  # noqa: E402
 from training.store import WeightStore  # noqa: E402
 from training.workbench import workbench  # noqa: E402
 
@@ -57,7 +59,7 @@ def choices_of(block: Block) -> dict[str, dict[str, str]]:
 def tabulate(home: Path) -> dict[str, object]:
     """Latency and accuracy of every plan, and what each option alone saves and gives up."""
     with terminal.bars() as watch:
-        bench = workbench(ModelConfig(), home, watch)
+        bench = workbench(ModelConfig(), Session(home, watch))
         latencies = Latencies(bench.network, Device.named("arm-a57", home))
         evaluator = FineTuned(bench, Proxy(), WeightStore(home / "bank"))
         blocks = [b for b in bench.network.blocks if any(s.rule == "branch" for s in b.sites)]
@@ -110,8 +112,8 @@ def tabulate(home: Path) -> dict[str, object]:
 class Tabulated:
     """The table, and the problem that a search sees in it."""
 
-    def __init__(self, table: dict[str, object]) -> None:
-        self.table: dict = table  # type: ignore[type-arg]
+    def __init__(self, table: dict[str, Any]) -> None:
+        self.table = table
         self.space = {name: CategoricalDistribution(_OPTIONS) for name in self.table["blocks"]}
         estimates = {
             name: {
@@ -148,12 +150,12 @@ def curve(known: Tabulated, name: str, seed: int, trials: int) -> tuple[list[flo
     start = time.perf_counter()
     while len(seen) < trials:
         trial = study.ask(known.space)  # type: ignore[arg-type]
-        plan = tuple(trial.params[name] for name in known.space)
-        if plan in seen:
+        chosen = tuple(trial.params[name] for name in known.space)
+        if chosen in seen:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             continue
-        seen[plan] = known.values(trial.params)
-        study.tell(trial, seen[plan])
+        seen[chosen] = known.values(trial.params)
+        study.tell(trial, seen[chosen])
         areas.append(hypervolume_area(seen.values(), known.problem.baseline_ms))
     return areas, (time.perf_counter() - start) / trials
 

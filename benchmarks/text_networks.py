@@ -6,6 +6,7 @@ python benchmarks/text_networks.py FOLDER     # of the .onnx files, as in the wh
 import time
 from collections import Counter
 from pathlib import Path
+from typing import cast
 
 import click
 import numpy as np
@@ -17,6 +18,7 @@ from rich.table import Table
 from merges.network import analyse
 from training import onnx_input
 from training.export import to_onnx
+from training.sizes import Shape
 
 NETWORKS = {
     "ch_ppocr_mobile_v2.0_cls_infer.onnx": (48, 192),
@@ -50,9 +52,10 @@ def main(folder: Path) -> None:
     for name, (height, width) in NETWORKS.items():
         start = time.perf_counter()
         module, _ = onnx_input.read(str(folder / name), (height, width))
-        network = analyse(name, module, module.input_shape)
+        shape = cast(Shape, module.input_shape)
+        network = analyse(name, module, shape)
         again = Path("again.onnx").resolve()
-        free = to_onnx(network.merged({}), network.input_shape, again, module.free)
+        free = to_onnx(network.merged({}), network.input_shape, again, cast(frozenset[str], module.free))
         other = (3, height + 32 * ("height" in free), width + 64 * ("width" in free))
         errors = []
         for images in (text(1, height, width), text(*other)):

@@ -19,7 +19,9 @@ from search import run  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
 from search.results import front, tables  # noqa: E402
+from search.study import recorded  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
+from training.progress import Session  # noqa: E402
 
 _BUDGET = 16
 
@@ -39,8 +41,10 @@ def main() -> None:
         target = rest[0] if rest else "arm-a57"
         wanted = run.SearchConfig(setup, Proxy(metric="top5"), target, _BUDGET, "auto")
         with tempfile.TemporaryDirectory() as home, terminal.bars() as watch:
-            study = run.search(wanted, f"sqlite:///{home}/studies.db", Path(home), watch, terminal.note)
-            Console(width=160).print(tables.front_table(front.read(study)))
+            storage = f"sqlite:///{home}/studies.db"
+            study = run.search(wanted, storage, Session(Path(home), watch, terminal.note))
+            found = front.front_of(recorded.read(study.study_name, storage))
+            Console(width=160).print(tables.front_table(found))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from search.results.front import Front
 from search.results.planfile import PlanFile
 from search.study import recorded
 from search.study.storage import database
-from training.progress import Note, Watch, silent, unsaid
+from training.progress import Note, Session, Watch, silent, unsaid
 from training.store import WeightStore
 from training.trust import require_trusted
 from training.workbench import workbench
@@ -74,7 +74,7 @@ def search(
         Trials kept failing, none finished, or the database was lost.
     """
     home = Path(home)
-    found = run.search(SearchConfig.of(**fields), database(storage, home), home, watch, note)
+    found = run.search(SearchConfig.of(**fields), database(storage, home), Session(home, watch, note))
     return Study(found.study_name, home, storage)
 
 
@@ -129,7 +129,7 @@ def merged(
     """
     record = recorded.read(study.name, study.url).record
     require_trusted(record.model, (), trust)
-    bench = workbench(record.model, study.home, watch, plan.fitted, note)
+    bench = workbench(record.model, Session(study.home, watch, note), plan.fitted)
     fitted = plan.fitted(bench.network)
     if record.model.zero_shot:
         return bench.network.merged(fitted)
@@ -157,7 +157,7 @@ def train(
         The plan does not fit the network, or `out` holds a run of another plan.
     """
     setup, how = Training.of(plan, fields)
-    return training.train(plan, setup, how, Path(out), Path(home), watch, note)
+    return training.train(plan, setup, how, Path(out), Session(Path(home), watch, note))
 
 
 def export(
@@ -178,4 +178,4 @@ def export(
     ExportError
         The file answers differently from the network; it is not left behind.
     """
-    return exporting.export_run(Path(run), Path(out), threads, Path(home), watch, note, trust)
+    return exporting.export_run(Path(run), Path(out), threads, Session(Path(home), watch, note), trust)

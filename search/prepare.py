@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from torch import Tensor
 
@@ -17,7 +16,7 @@ from search.scoring.objectives import goals
 from search.space.plan_space import PlanSpace
 from search.titles import KEPT
 from training.files import sweep
-from training.progress import Note, Watch
+from training.progress import Session
 from training.store import WeightStore
 from training.workbench import Workbench, workbench
 
@@ -31,13 +30,7 @@ class Prepared:
     evaluator: Evaluator
 
 
-def prepare(
-    config: SearchConfig,
-    home: Path,
-    watch: Watch,
-    note: Note,
-    trained: Mapping[str, Tensor] | None = None,
-) -> Prepared:
+def prepare(config: SearchConfig, session: Session, trained: Mapping[str, Tensor] | None = None) -> Prepared:
     """Load the network and images, train a teacher if it has no weights, and measure unknown kernels.
 
     `trained` are the teacher's weights, if another process has trained it.
@@ -47,28 +40,28 @@ def prepare(
     BadInputError, TargetError, UnknownKernelError
         The request cannot be met; nothing was trained.
     """
-    store = WeightStore(config.bank or home / "bank", note)
+    store = WeightStore(config.bank or session.home / "bank", session.note)
     store.check()
-    sweep(home)
-    devices = [Device.named(name, home) for name in (config.target, *config.also_targets)]
+    sweep(session.home)
+    devices = [Device.named(name, session.home) for name in (config.target, *config.also_targets)]
 
     for device in devices:
         if device.table.remark:
-            note(f"warning: {device.spec.name}: {device.table.remark}")
+            session.note(f"warning: {device.spec.name}: {device.table.remark}")
 
     def check(network: Network) -> None:
         for device in devices:
             Latencies(network, device).score({})
 
-    bench = workbench(config.setup, home, watch, check, note, trained)
+    bench = workbench(config.setup, session, check, trained)
     latencies, *others = priced(bench.network, devices)
     bench = replace(bench, network=latencies.network)
     for known in (latencies, *others):
-        known.learn_all(watch)
+        known.learn_all(session.watch)
     losses = zero_shot.losses_of(bench.network) if config.setup.zero_shot else {}
     space = PlanSpace(
         latencies,
-        watch("scoring every option"),
+        session.watch("scoring every option"),
         goals(config.goals, latencies, others),
         zero_shot.that_add_up(losses),
     )

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import optuna
 from optuna.trial import TrialState
@@ -26,12 +25,12 @@ from search.study import study
 from search.study.recording import study_record
 from search.study.records import StudyRecord, reason_of, write_accuracy_model
 from training.errors import BadInputError, SearchFailedError
-from training.progress import Note, Watch
+from training.progress import Note, Session
 
 _GUESSING = 1.5
 
 
-def search(config: SearchConfig, storage: str, home: Path, watch: Watch, note: Note) -> optuna.Study:
+def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study:
     """Run or continue a study until it has `config.budget` finished trials.
 
     Raises
@@ -44,15 +43,17 @@ def search(config: SearchConfig, storage: str, home: Path, watch: Watch, note: N
     study.check_storage(storage)
     if config.name:
         study.check_same(config.name, storage, network=config.setup.model, target=config.target)
-    made = prepare(config, home, watch, note)
+    made = prepare(config, session)
     name = config.study_name(made.bench.network.input_shape)
     begun = study.recorded(name, storage)
     if begun and not config.resume:
         raise BadInputError(f"study {name!r} exists in {storage}; choose another `study`, or `resume` it")
     if isinstance(made.evaluator, FineTuned) and config.proxy_seconds is not None:
-        config = replace(config, proxy=_proxy(config.proxy_seconds, made.evaluator, made, begun, note))
+        config = replace(
+            config, proxy=_proxy(config.proxy_seconds, made.evaluator, made, begun, session.note)
+        )
         made = replace(made, evaluator=FineTuned(made.bench, config.proxy, made.evaluator.store))
-    note(made.space.reachable(config.limits, watch("finding what can be reached")))
+    session.note(made.space.reachable(config.limits, session.watch("finding what can be reached")))
     untouched = made.evaluator.baseline
     record = study_record(made.bench, made.space, untouched, config.proxy, config.arguments())
     with OnlyDriver(name, storage) as lock, study.kept(storage):
@@ -61,11 +62,11 @@ def search(config: SearchConfig, storage: str, home: Path, watch: Watch, note: N
         describe_study(running, made.evaluator.describe())
         if config.setup.zero_shot:
             study.enqueue(running, plans)
-        note(f"study {name}: {made.evaluator.describe()}")
-        warn_of_guessing(StudyRecord.read(running), note)
-        with _pool(config, made, home, note) as pool:
-            _driver(running, made, pool, config, lock).run(config.budget, watch("trials"))
-        _account_for(running, config.budget, note)
+        session.note(f"study {name}: {made.evaluator.describe()}")
+        warn_of_guessing(StudyRecord.read(running), session.note)
+        with _pool(config, made, session) as pool:
+            _driver(running, made, pool, config, lock).run(config.budget, session.watch("trials"))
+        _account_for(running, config.budget, session.note)
         _record_accuracy_model(running, made)
     return running
 
@@ -82,19 +83,19 @@ def _driver(
 
 
 @contextmanager
-def _pool(config: SearchConfig, made: Prepared, home: Path, note: Note) -> Iterator[Pool]:
+def _pool(config: SearchConfig, made: Prepared, session: Session) -> Iterator[Pool]:
     """The pool that judges plans: this process, or many workers."""
     if config.setup.zero_shot or (config.workers == 1 and not config.scheduler):
         yield Here(made.evaluator)
         return
     from search.engine import cluster  # takes a second: only where there are many
 
-    setting = cluster.Setting(config, home.absolute(), made.bench.model.state_dict())
+    setting = cluster.Setting(config, session.home.absolute(), made.bench.model.state_dict())
     if config.scheduler:
-        with cluster.joined(config.scheduler, note) as client:
+        with cluster.joined(config.scheduler, session.note) as client:
             yield cluster.Workers(client, setting, None)
     else:
-        with cluster.local(config.workers, note) as client:
+        with cluster.local(config.workers, session.note) as client:
             yield cluster.Workers(client, setting, cluster.share_of(config.workers))
 
 

@@ -6,6 +6,7 @@ absolute learning rate cannot serve both (Adam straight on raw images: normalise
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,15 @@ from training.finite import require_finite
 from training.progress import Progress, quiet
 
 _FLOOR = 1e-3
+
+
+@dataclass(frozen=True)
+class Descent:
+    """A number of steps of `batch` images each; `rate` is relative to the size of each tensor."""
+
+    steps: int
+    batch: int
+    rate: float
 
 
 def half_pays(gpu: bool = False) -> bool:
@@ -58,9 +68,7 @@ def descend(
     model: nn.Module,
     loss: Callable[[Tensor], Tensor],
     count: int,
-    steps: int,
-    batch: int,
-    rate: float,
+    how: Descent,
     generator: torch.Generator,
     progress: Progress = quiet,
 ) -> None:
@@ -71,12 +79,13 @@ def descend(
     DivergedError
         The loss is not finite.
     """
+    steps = how.steps
     if steps == 0:
         return
     with torch.enable_grad():
-        optimiser = relative_adam(model, rate)
+        optimiser = relative_adam(model, how.rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: cosine(s, steps, steps // 20))
-        for step, index in zip(range(steps), batches(count, batch, generator), strict=False):
+        for step, index in zip(range(steps), batches(count, how.batch, generator), strict=False):
             optimiser.zero_grad(set_to_none=True)
             lost = loss(index)
             require_finite(lost, f"training diverged: the loss after {step} of {steps} steps")

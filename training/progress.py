@@ -1,6 +1,8 @@
 """Callbacks for progress and messages."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 Progress = Callable[[int, int], None]  # done, total
 Watch = Callable[[str], Progress]  # what is done
@@ -18,3 +20,18 @@ def unsaid(text: str) -> None:
 def silent(what: str) -> Progress:
     """A watch whose progress is not shown."""
     return quiet
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where a command keeps its files, and how it reports.
+
+    Attributes
+    ----------
+    home : folder of studies, teachers and learned layers
+    watch, note : called with progress, and with messages
+    """
+
+    home: Path
+    watch: Watch = silent
+    note: Note = unsaid

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from training.data.preprocess import Preprocess
 from training.errors import BadInputError
 from training.images.augment import changed
 from training.metrics import Accuracy, evaluate
-from training.progress import Note, Progress, Watch, unsaid
+from training.progress import Note, Progress, Session
 from training.sizes import Shape, Size, plane
 from training.source import Habits, habits_of
 from training.store import WeightStore
@@ -113,16 +112,14 @@ def structure(
 
 def workbench(
     setup: ModelConfig,
-    home: Path,
-    watch: Watch,
+    session: Session,
     check: Callable[[Network], object] = lambda network: None,
-    note: Note = unsaid,
     trained: Mapping[str, Tensor] | None = None,
 ) -> Workbench:
     """Load the images and the teacher (trained on first use where it has no weights).
 
-    `check` sees the network before anything is trained, and may refuse it; `note` is told what images there
-    are. `trained` are the teacher's weights where another process has trained it.
+    `check` sees the network before anything is trained, and may refuse it. `trained` are the teacher's
+    weights where another process has trained it.
 
     Raises
     ------
@@ -135,7 +132,7 @@ def workbench(
         raise BadInputError(
             f"{setup.model} has no weights and nothing to learn them from; give `weights` FILE"
         )
-    images = _images(setup, loaded, watch("reading images"), note)
+    images = _images(setup, loaded, session.watch("reading images"), session.note)
     if not loaded.trained:
         loaded = _loaded(setup, habits, len(images.classes))
     photo = next((part.pixels[:1] for part in (images.train, images.test) if len(part)), None)
@@ -145,7 +142,7 @@ def workbench(
     reading = _read(loaded)
     untrained = _found(reading, setup, photo)
     for remark in untrained.remarks:
-        note(remark)
+        session.note(remark)
     _check_outputs(untrained, images, setup.labels)
     check(untrained)
     epochs = 0 if trained is not None else _teacher_epochs(setup, habits, loaded, images)
@@ -157,8 +154,8 @@ def workbench(
         habits.change,
         epochs,
         setup.seed,
-        WeightStore(home / "teachers", note),
-        watch(f"training the teacher ({epochs} epochs)"),
+        WeightStore(session.home / "teachers", session.note),
+        session.watch(f"training the teacher ({epochs} epochs)"),
     )
     network = _found(reading, setup, photo)
     return Workbench(setup, network, images, loaded.preprocess, loaded.model, loaded.free)

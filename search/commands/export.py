@@ -12,6 +12,7 @@ from search.deploy.tables import exported_table
 from search.results.planfile import PlanFile
 from training.data.loading import NO_DATA
 from training.errors import BadInputError
+from training.progress import Session
 
 
 @click.command("export", epilog=example("export --run runs/merged --out model.onnx"))
@@ -41,12 +42,12 @@ def command(
         )
     with terminal.bars() as watch:
         if run:
-            exported = export.export_run(run, out, threads, home, watch, terminal.note, trust, model)
+            exported = export.export_run(run, out, threads, Session(home, watch, terminal.note), trust, model)
         else:
             assert plan is not None
             loaded = PlanFile.load(plan)
             if loaded.setup is None and given["data"] is None:
                 given["data"] = NO_DATA
             setup = loaded.setup_with(given | {"model": model}, trust)
-            exported = export.export_plan(loaded, setup, out, threads, home, watch, terminal.note)
+            exported = export.export_plan(loaded, setup, out, threads, Session(home, watch, terminal.note))
     options.say(exported.answer(), as_json, exported_table(exported))

@@ -17,7 +17,7 @@ from search.deploy import boards
 from search.results import network_tables
 from search.scoring.latency import Device, Latencies
 from training.errors import BadInputError
-from training.progress import Watch
+from training.progress import Session, Watch
 from training.workbench import structure
 
 _EXAMPLES = example(
@@ -83,7 +83,9 @@ def _measured(
     if given["ssh"] or given["adb"]:
         place: Board = Ssh(given["ssh"]) if given["ssh"] else Adb(given["adb"])
         with tempfile.TemporaryDirectory(prefix="kit-") as folder:
-            return boards.measure_there(network, device, place, Path(folder), home, watch, terminal.note)
+            return boards.measure_there(
+                network, device, place, Path(folder), Session(home, watch, terminal.note)
+            )
     if given["answer"] or by_layer or not device.spec.measurable:
         return 0
     return Latencies(network, device).learn_all(watch, again=True)

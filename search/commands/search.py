@@ -16,6 +16,7 @@ from search.scoring.objectives import ALWAYS, MORE
 from search.study import recorded
 from search.study.storage import database
 from search.titles import METRICS
+from training.progress import Session
 
 
 @click.command("search", epilog=example("search --target arm-a57 --budget 100"))
@@ -96,6 +97,6 @@ def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> Non
     """
     config = SearchConfig.of(given.pop("targets"), **given)
     with terminal.bars() as watch:
-        study = run.search(config, database(storage, home), home, watch, terminal.note)
+        study = run.search(config, database(storage, home), Session(home, watch, terminal.note))
     found = front_of(recorded.read(study.study_name, database(storage, home)))
     options.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))

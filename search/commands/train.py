@@ -12,7 +12,7 @@ from search.deploy.tables import trained_table
 from search.deploy.train import Training, train
 from search.results.planfile import PlanFile
 from training.finetune.fit import is_first
-from training.progress import silent, unsaid
+from training.progress import Session
 from training.source import Habits, unusual
 
 
@@ -98,9 +98,9 @@ def command(path: Path, out: Path, home: Path, as_json: bool, **given: Any) -> N
     given["joint"] = tuple(tuple(names.split(",")) for names in given["joint"])
     setup, training = Training.of(plan, given)
     if not is_first():
-        train(plan, setup, training, out, home, silent, unsaid)
+        train(plan, setup, training, out, Session(home))
         return
     with terminal.bars() as watch:
-        trained = train(plan, setup, training, out, home, watch, terminal.note)
+        trained = train(plan, setup, training, out, Session(home, watch, terminal.note))
     command = next_steps(f"export --run {quote(str(out))} --out model.onnx" + trusting(setup.model))
     options.say(trained.answer(), as_json, trained_table(trained), command)

@@ -14,7 +14,7 @@ from merges.network import Network
 from search.scoring.latency import Device, Latencies
 from training.errors import BadInputError
 from training.files import replacing
-from training.progress import Note, Watch
+from training.progress import Note, Session, Watch
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,10 @@ def take(device: Device, path: Path, home: Path, note: Note) -> int:
     return len(answer.rows)
 
 
-def measure_there(
-    network: Network, device: Device, where: Board, folder: Path, home: Path, watch: Watch, note: Note
-) -> int:
+def measure_there(network: Network, device: Device, where: Board, folder: Path, session: Session) -> int:
     """Send a kit to a board, run it, and import its results; return the number of kernels."""
-    count = write_kit(network, device, folder, home, watch)
+    count = write_kit(network, device, folder, session.home, session.watch)
     if count:
-        measure_on(where, folder, watch(f"measuring on {where.name}"))
-        take(device, folder / board.RESULTS, home, note)
+        measure_on(where, folder, session.watch(f"measuring on {where.name}"))
+        take(device, folder / board.RESULTS, session.home, session.note)
     return count

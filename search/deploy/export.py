@@ -11,13 +11,13 @@ from torch import fx
 
 from latency_models.measure import side_by_side
 from latency_models.runtimes.onnxruntime import session_of
-from search.deploy.train import load_trained, plan_of
+from search.deploy.runs import load_trained, plan_of
 from search.results.planfile import PlanFile
 from training.config import ModelConfig
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
-from training.progress import Note, Watch
+from training.progress import Session
 from training.trust import require_trusted
 from training.workbench import Workbench, workbench
 
@@ -59,9 +59,7 @@ def export_run(
     run: Path,
     out: Path,
     threads: int,
-    home: Path,
-    watch: Watch,
-    note: Note,
+    session: Session,
     trust: bool = False,
     model: str | None = None,
 ) -> Exported:
@@ -77,7 +75,7 @@ def export_run(
     plan_file = plan_of(run)
     assert plan_file.setup is not None
     require_trusted(plan_file.setup, (model,), trust)
-    bench = workbench(plan_file.setup, home, watch, plan_file.fitted, note)
+    bench = workbench(plan_file.setup, session, plan_file.fitted)
     merged = bench.network.merged(plan_file.fitted(bench.network))
     load_trained(run, merged)
     return _export(bench, merged, out, threads)
@@ -88,9 +86,7 @@ def export_plan(
     setup: ModelConfig,
     out: Path,
     threads: int,
-    home: Path,
-    watch: Watch,
-    note: Note,
+    session: Session,
 ) -> Exported:
     """Like `export_run`, for a plan that needs no training: exact merges and low-rank factors.
 
@@ -101,7 +97,7 @@ def export_plan(
     ExportError
         The file answers differently from the network; it is not left behind.
     """
-    bench = workbench(setup, home, watch, plan_file.fitted, note)
+    bench = workbench(setup, session, plan_file.fitted)
     plan = plan_file.fitted(bench.network)
     unlearned = [s.id for s in bench.network.sites if s.id in plan and not (s.exact or s.inherits)]
     if unlearned:

@@ -10,6 +10,7 @@ import torch
 from torch import fx, nn
 
 from merges.plan import Plan
+from search.deploy import runs
 from search.results.planfile import PlanFile
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn
@@ -19,16 +20,15 @@ from training.data.loading import NO_DATA
 from training.errors import BadInputError
 from training.files import replacing, sweep
 from training.finetune.deep_rebirth import train_as_deep_rebirth
-from training.finetune.fit import Fit, Judge, fit
+from training.finetune.fit import Fit, Inputs, Judge, Log, fit
 from training.finetune.objectives import Distillation, rate_for
 from training.metrics import Accuracy, by_class, evaluate
 from training.optim import half_pays
-from training.progress import Note, Watch
+from training.progress import Session
 from training.source import habits_of
 from training.store import WeightStore, weights_of
 from training.workbench import Workbench, workbench
 
-_PLAN, _WEIGHTS, _RESULT = "plan.json", "merged", "result.json"
 _CLOSED_FORM_IMAGES = 64
 
 
@@ -121,9 +121,7 @@ def train(
     setup: ModelConfig,
     training: Training,
     out: Path,
-    home: Path,
-    watch: Watch,
-    note: Note,
+    session: Session,
 ) -> Trained:
     """Train a plan's network fully; checkpoints, logs and the result are written to `out`.
 
@@ -132,48 +130,46 @@ def train(
     BadInputError
         The plan does not fit the network, or `out` holds a run of another plan.
     """
-    _claim(out, plan_file, setup)
+    runs.claim(out, plan_file, setup)
     sweep(out)
-    bench = workbench(setup, home, watch, plan_file.fitted, note)
+    bench = workbench(setup, session, plan_file.fitted)
     if (training.with_labels or training.recipe == "paper") and not bench.data.train.labelled:
         raise BadInputError(
             f"the images of {setup.data} have no labels; learn with `recipe` ours without them"
         )
     plan = plan_file.fitted(bench.network)
-    plan_file.model_copy(update={"setup": setup}).save(out / _PLAN)
-    merged, losses = _trained(bench, plan, training, out, home, watch)
+    plan_file.model_copy(update={"setup": setup}).save(out / runs.PLAN)
+    merged, losses = _trained(bench, plan, training, out, session)
     teacher, wanted = bench.judge(bench.data.test)
     reached, answers = evaluate(merged, bench.inputs(bench.data.test), bench.data.test.labels)
     same = 100 * float((wanted.argmax(1) == answers.argmax(1)).float().mean())
     found = by_class([wanted, answers], bench.data.test.labels)
     classes = {bench.data.classes[n]: (count, *shares) for n, (count, shares) in found.items()}
     trained = Trained(teacher, reached, same, losses, bench.data.test_is_proxy, classes)  # type: ignore[arg-type]
-    WeightStore(out).write(_WEIGHTS, weights_of(merged))
-    with replacing(out / _RESULT) as temporary:
+    WeightStore(out).write(runs.WEIGHTS, weights_of(merged))
+    with replacing(out / runs.RESULT) as temporary:
         temporary.write_text(json.dumps(trained.answer(), indent=2) + "\n")
     return trained
 
 
 def _trained(
-    bench: Workbench, plan: Plan, training: Training, out: Path, home: Path, watch: Watch
+    bench: Workbench, plan: Plan, training: Training, out: Path, session: Session
 ) -> tuple[fx.GraphModule, list[float]]:
     network, data = bench.network, bench.data.train
     images = bench.changed if training.augment else bench.inputs(data)
+    inputs, log = Inputs(images, len(data), data.labels), Log(out, session.watch)
     half = half_pays(gpu=torch.cuda.is_available())
     how = Fit(training.epochs, half=half, patience=training.patience, seed=bench.setup.seed)
     judge = _judge(bench) if training.patience else None
     if training.recipe == "paper":
-        return train_as_deep_rebirth(
-            network, plan, training.joint, data.labels, images, how, out, watch, judge
-        )
-    merged = bottom_up(bench, plan, training, out / "relearned", home, watch)
+        return train_as_deep_rebirth(network, plan, training.joint, inputs, how, log, judge)
+    merged = bottom_up(bench, plan, training, out / "relearned", session)
     blocks = [block.name for block in network.blocks if block.choices(plan)]
-    told = watch(f"fine-tuning ({how.epochs} epochs)")
     rate = rate_for(len(data)) if training.rate is None else training.rate
     objective = Distillation(
         network.skeleton(), blocks, rate, labels=data.labels if training.with_labels else None
     )
-    return merged, fit(merged, objective, images, len(data), how, out, told, judge)
+    return merged, fit(merged, objective, inputs, how, log, judge)
 
 
 def _judge(bench: Workbench) -> Judge:
@@ -192,66 +188,19 @@ def _judge(bench: Workbench) -> Judge:
     return judge
 
 
-def _claim(out: Path, plan_file: PlanFile, setup: ModelConfig) -> None:
-    """Refuse a folder that holds a run of another plan or other data."""
-    if not (out / _PLAN).exists():
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadInputError(
-                f"{out} cannot be written ({error.strerror}); choose another `out`"
-            ) from error
-        return
-    earlier = PlanFile.load(out / _PLAN)
-    if (earlier.plan_id, earlier.setup) != (plan_file.plan_id, setup):
-        raise BadInputError(
-            f"{out} holds a run of plan {earlier.plan_id} with other settings or data; choose another `out`"
-        )
-
-
 def bottom_up(
-    bench: Workbench, plan: Mapping[str, str], training: Training, folder: Path, home: Path, watch: Watch
+    bench: Workbench, plan: Mapping[str, str], training: Training, folder: Path, session: Session
 ) -> fx.GraphModule:
     """The plan's network: blocks in closed form, relearned from bottom to top and kept in `folder`."""
     simple = Recipe(images=_CLOSED_FORM_IMAGES, steps=0, seed=bench.setup.seed)
     few = bench.preprocess(bench.data.train.pixels[: simple.images])
     merged = assemble(
-        Bank(bench.network, few, WeightStore(home / "bank"), bench.data.fingerprint, simple), plan
+        Bank(bench.network, few, WeightStore(session.home / "bank"), bench.data.fingerprint, simple), plan
     )
     if training.relearn_steps:
         recipe = training.relearning(len(bench.data.train), bench.setup.seed)
-        images = bench.views(recipe, watch("changing images"))
-        task = following(bench.network, images, recipe.half)
-        told = watch("relearning merged blocks from bottom to top")
-        relearn(merged, bench.network, plan, images, task, recipe, told, WeightStore(folder))
+        images = bench.views(recipe, session.watch("changing images"))
+        tasks = following(bench.network, images, recipe.half)
+        told = session.watch("relearning merged blocks from bottom to top")
+        relearn(merged, bench.network, plan, tasks, recipe, told, WeightStore(folder))
     return merged
-
-
-def plan_of(run: Path) -> PlanFile:
-    """The plan of a finished run.
-
-    Raises
-    ------
-    BadInputError
-        The folder holds no finished run.
-    """
-    if not (run / f"{_WEIGHTS}.safetensors").exists():
-        raise BadInputError(
-            f"{run} holds no finished run (no {_WEIGHTS}.safetensors); 'train --out' makes one"
-        )
-    return PlanFile.load(run / _PLAN)
-
-
-def load_trained(run: Path, merged: fx.GraphModule) -> None:
-    """Give a plan's network the weights of a finished run.
-
-    Raises
-    ------
-    BadInputError
-        They are damaged, or another network's.
-    """
-    reasons: list[str] = []
-    found = WeightStore(run, reasons.append).read(_WEIGHTS, merged.state_dict())
-    if found is None:
-        raise BadInputError(f"{reasons[0].partition(';')[0]}; run 'train' again")
-    merged.load_state_dict(found[0])

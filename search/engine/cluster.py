@@ -24,7 +24,7 @@ from search.engine.pool import Judged
 from search.evaluation.evaluator import Evaluation, Evaluator
 from search.prepare import prepare
 from training.errors import BadInputError, SearchFailedError
-from training.progress import Note, silent, unsaid
+from training.progress import Note, Session
 
 _HERE = "127.0.0.1"
 _PACKAGES = ("torch", "torchvision", "numpy", "distributed")
@@ -69,7 +69,7 @@ class Judge(WorkerPlugin):
                 if self.threads:
                     _take_threads(self.threads)
                 setting = self.setting
-                made = prepare(setting.config, setting.home, silent, unsaid, setting.teacher)
+                made = prepare(setting.config, Session(setting.home), setting.teacher)
                 self.evaluator = made.evaluator
             return self.evaluator.evaluate(plan)
 

@@ -12,6 +12,7 @@ from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble
 from training.blocks.task import Recipe
 from training.finetune.short import finetune
+from training.optim import Descent
 from training.store import WeightStore
 from training.workbench import Workbench
 
@@ -59,4 +60,5 @@ class FineTuned(OnImages):
     def tune(self, merged: fx.GraphModule, steps: int) -> None:
         """Fine-tune the whole network towards the teacher's answers, in place."""
         images, proxy = self.bench.inputs(self.bench.data.train), self.proxy
-        finetune(merged, images, self.teacher_logits, steps, proxy.batch, proxy.rate, self.bench.setup.seed)
+        how = Descent(steps, proxy.batch, proxy.rate)
+        finetune(merged, images, self.teacher_logits, how, self.bench.setup.seed)

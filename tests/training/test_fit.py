@@ -14,10 +14,11 @@ from tests import networks
 from tests.training.test_learning import everything, images
 from training.errors import BadInputError, DivergedError
 from training.finetune.deep_rebirth import stages, train_as_deep_rebirth
-from training.finetune.fit import Fit, fit
+from training.finetune.fit import Fit, Inputs, Log, fit
 from training.finetune.objectives import Distillation, LabelTraining
 from training.finetune.short import finetune
 from training.metrics import evaluate, outputs_of
+from training.optim import Descent
 from training.workbench import structure
 
 
@@ -30,7 +31,13 @@ def fitted(
     def changed(index: Tensor) -> Tensor:
         return data[index] + 0.1 * torch.randn(len(index), 1, 1, 1)
 
-    fit(merged, Distillation(network.skeleton(), blocks, rate), changed, len(data), how, path, watch)
+    fit(
+        merged,
+        Distillation(network.skeleton(), blocks, rate),
+        Inputs(changed, len(data)),
+        how,
+        Log(path, lambda _: watch),
+    )
     return merged
 
 
@@ -66,7 +73,7 @@ def test_labels_are_learned_beside_the_teachers_answers(tmp_path: Path) -> None:
     for name, given in (("without", None), ("with", labels)):
         merged = network.merged(everything(network))
         objective = Distillation(network.skeleton(), [], 5e-3, labels=given)
-        fit(merged, objective, lambda index: data[index], len(data), how, tmp_path / name, lambda *_: None)
+        fit(merged, objective, Inputs(data.__getitem__, len(data)), how, Log(tmp_path / name))
         errors.append(float(nn.functional.cross_entropy(outputs_of(merged, data), labels)))
     assert errors[1] < 0.95 * errors[0]
 
@@ -112,9 +119,7 @@ def test_training_stops_where_nothing_gets_better_and_keeps_the_best_epoch(tmp_p
 
     merged, how = network.merged(everything(network)), Fit(epochs=9, batch=8, patience=2)
     objective = Distillation(network.skeleton(), [], 1e-3)
-    losses = fit(
-        merged, objective, lambda index: images(16)[index], 16, how, tmp_path, lambda *_: None, judge
-    )
+    losses = fit(merged, objective, Inputs(images(16).__getitem__, 16), how, Log(tmp_path), judge)
     assert len(losses) == len(seen) == 4
     assert all(torch.equal(value, seen[1][name]) for name, value in merged.state_dict().items())
 
@@ -134,7 +139,9 @@ def learned_as_paper(network: Network, how: Fit, folder: Path, stop_after: int |
         return count
 
     plan = everything(network)
-    return train_as_deep_rebirth(network, plan, (), labels, lambda i: data[i], how, folder, watch)[0]
+    return train_as_deep_rebirth(
+        network, plan, (), Inputs(data.__getitem__, len(data), labels), how, Log(folder, watch)
+    )[0]
 
 
 def test_the_papers_recipe_learns_from_labels_alone(tmp_path: Path) -> None:
@@ -188,9 +195,9 @@ def test_layers_named_together_are_learned_at_once() -> None:
 def test_a_training_that_diverges_is_named(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
     inputs, targets = torch.randn(40, 3, 2, 2), torch.randn(40, 3)
-    finetune(network, inputs.__getitem__, targets, 4, 8, 1e-4, 0)
+    finetune(network, inputs.__getitem__, targets, Descent(4, 8, 1e-4), 0)
     inputs[:] = torch.nan
     with pytest.raises(DivergedError, match="training diverged: the loss after 0 of 9 steps is not finite"):
-        finetune(network, inputs.__getitem__, targets, 9, 8, 1e-4, 0)
+        finetune(network, inputs.__getitem__, targets, Descent(9, 8, 1e-4), 0)
     with pytest.raises(DivergedError, match="an answer of the network is not finite"):
         evaluate(network, inputs.__getitem__, torch.zeros(40, dtype=torch.int64))

@@ -129,7 +129,7 @@ def test_an_interrupted_pass_goes_on_behind_the_last_block(network: Network, tmp
     def relearned(store: WeightStore | None, told: Progress = quiet) -> dict[str, Tensor]:
         merged = assemble(bank, plan)
         task = following(network, images(), half=False)
-        relearn(merged, network, plan, images(), task, replace(RECIPE, steps=5), told, store)
+        relearn(merged, network, plan, task, replace(RECIPE, steps=5), told, store)
         return merged.state_dict()
 
     def stop(done: int, total: int) -> None:
@@ -155,7 +155,7 @@ def test_relearning_in_half_precision_brings_the_whole_network_closer(tmp_path: 
     wanted = outputs_of(network.teacher, images())
     before = (outputs_of(merged, images()) - wanted).square().mean()
     seen = images().bfloat16()
-    relearn(merged, network, plan, seen, following(network, seen, half=True), recipe)
+    relearn(merged, network, plan, following(network, seen, half=True), recipe)
     assert {weight.dtype for weight in merged.parameters()} == {torch.float32}
     assert (outputs_of(merged, images()) - wanted).square().mean() < 0.7 * before
 

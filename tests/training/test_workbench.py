@@ -9,7 +9,7 @@ from search.results.planfile import PlanFile
 from tests.photos import photos
 from training.config import ModelConfig
 from training.errors import BadInputError
-from training.progress import silent
+from training.progress import Session
 from training.workbench import structure, workbench
 
 TEN = "tests.networks:with_lrn"  # outputs
@@ -24,7 +24,7 @@ def test_a_network_that_is_no_classifier_has_a_structure_but_is_not_judged(tmp_p
     name = "tests.training.test_workbench:maps"
     assert structure(name, (24, 40)).input_shape == (3, 24, 40)
     with pytest.raises(BadInputError, match=r"maps .*it returns 1x4x62x62.*only classifiers"):
-        workbench(ModelConfig(model=name), tmp_path, silent)
+        workbench(ModelConfig(model=name), Session(tmp_path))
 
 
 @pytest.mark.parametrize("count", [2, 12])
@@ -33,11 +33,11 @@ def test_classes_that_are_not_the_outputs_are_counted(count: int, tmp_path: Path
     folder = photos(tmp_path / "p", 6, names)
     setup = ModelConfig(model=TEN, data=f"imagefolder:{folder}", input_size=24)
     with pytest.raises(BadInputError, match=rf"10 outputs but imagefolder:.*p has {count} classes"):
-        workbench(setup, tmp_path, silent)
+        workbench(setup, Session(tmp_path))
     (tmp_path / "names.txt").write_text("\n".join([*names, "one more"]))
     labelled = setup.model_copy(update={"labels": str(tmp_path / "names.txt")})
     with pytest.raises(BadInputError, match=rf"10 outputs but .*names.txt names {count + 1} classes"):
-        workbench(labelled, tmp_path, silent)
+        workbench(labelled, Session(tmp_path))
 
 
 def test_what_was_found_is_told_before_anything_is_refused(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_what_was_found_is_told_before_anything_is_refused(tmp_path: Path) -> No
     told: list[str] = []
     with pytest.raises(BadInputError, match="2 classes"):
         setup = ModelConfig(model=TEN, data=f"imagefolder:{folder}", input_size=24)
-        workbench(setup, tmp_path, silent, note=told.append)
+        workbench(setup, Session(tmp_path, note=told.append))
     assert "2 classes; 14 images to learn on, 3 to judge plans, 3 for the final word" in told[0]
     assert "empty is empty" in told[1]
 
@@ -56,7 +56,7 @@ def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
         model="squeezenet1_1", data=f"imagefolder:{photos(tmp_path / 'p', 10, ('all',))}", input_size=32
     )
     with pytest.raises(BadInputError, match="one class, 'all'"):
-        workbench(setup, tmp_path, silent)
+        workbench(setup, Session(tmp_path))
 
 
 @pytest.mark.parametrize("size", [None, 64, (48, 192), (1, 28, 28)])

@@ -9,7 +9,7 @@ from training.blocks.closed_form import closed_form
 from training.blocks.task import BlockTask, Recipe
 from training.errors import DivergedError
 from training.metrics import outputs_of
-from training.optim import descend
+from training.optim import Descent, descend
 
 _HELD_OUT, _MOST_HELD_OUT = 0.2, 128
 _FOR_SPREAD = 128
@@ -59,4 +59,5 @@ def _descent(student: fx.GraphModule, task: BlockTask, recipe: Recipe, generator
             answers = student(task.inputs[index])
         return (answers.float() - task.targets[index]).square().mean() / spread
 
-    descend(student, loss, len(task.inputs), recipe.steps, recipe.batch, recipe.rate, generator)
+    how = Descent(recipe.steps, recipe.batch, recipe.rate)
+    descend(student, loss, len(task.inputs), how, generator)

@@ -1,18 +1,16 @@
 """The paper's recipe: merged layers start at random and are trained with labels, from bottom to top."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from merges.blocks import Block
 from merges.network import Network
 from training.errors import BadInputError
-from training.finetune.fit import Fit, Judge, fit
+from training.finetune.fit import Fit, Inputs, Judge, Log, fit
 from training.finetune.objectives import LabelTraining
-from training.progress import Progress
 
 
 def stages(
@@ -51,11 +49,9 @@ def train_as_deep_rebirth(
     network: Network,
     plan: Mapping[str, str],
     joint: Iterable[Sequence[str]],
-    labels: Tensor,
-    images: Callable[[Tensor], Tensor],
+    inputs: Inputs,
     how: Fit,
-    folder: Path,
-    watch: Callable[[str], Progress],
+    log: Log,
     judge: Judge | None = None,
 ) -> tuple[fx.GraphModule, list[float]]:
     """Merge stage by stage; in each, the new layers learn ten times as fast as the rest of the network.
@@ -69,6 +65,7 @@ def train_as_deep_rebirth(
     BadInputError
         There are fewer epochs than stages.
     """
+    assert inputs.labels is not None
     parts = stages(network, plan, joint)
     if 0 < how.epochs < len(parts):
         raise BadInputError(
@@ -83,17 +80,9 @@ def train_as_deep_rebirth(
         fresh = [block.name for block in blocks]
         merged = _with_new(network, taken, fresh, merged, how.seed + number)
         epochs = how.epochs * (number + 1) // len(parts) - how.epochs * number // len(parts)
-        losses += fit(
-            merged,
-            LabelTraining(labels, fresh),
-            images,
-            len(labels),
-            replace(how, epochs=epochs),
-            folder,
-            watch(f"stage {number + 1} of {len(parts)} ({epochs} epochs)"),
-            judge,
-            f"stage-{number + 1}",
-        )
+        objective = LabelTraining(inputs.labels, fresh)
+        here = replace(log, part=f"stage-{number + 1}", title=f"stage {number + 1} of {len(parts)}")
+        losses += fit(merged, objective, inputs, replace(how, epochs=epochs), here, judge)
     return merged, losses
 
 

@@ -18,7 +18,7 @@ from training.finetune.checkpoint import Progressed, resume, save
 from training.finetune.objectives import Objective
 from training.finite import require_finite
 from training.optim import batches
-from training.progress import Progress
+from training.progress import Progress, Watch, silent
 
 Judge = Callable[[nn.Module], float]
 
@@ -42,6 +42,31 @@ class Fit:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """Training images.
+
+    Attributes
+    ----------
+    of : gives preprocessed images for some of `count` indices; it may change them at random
+    labels : class number of every image
+    """
+
+    of: Callable[[Tensor], Tensor]
+    count: int
+    labels: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Log:
+    """Where a `part` of a training writes its checkpoint and TensorBoard's files, and how it is reported."""
+
+    folder: Path
+    watch: Watch = silent
+    part: str = "whole"
+    title: str = "fine-tuning"
+
+
 def is_first() -> bool:
     """Whether this process reports for all that ``torchrun`` started."""
     return os.environ.get("RANK", "0") == "0"
@@ -50,21 +75,17 @@ def is_first() -> bool:
 def fit(
     merged: nn.Module,
     objective: Objective,
-    images: Callable[[Tensor], Tensor],
-    count: int,
+    inputs: Inputs,
     how: Fit,
-    folder: Path,
-    progress: Progress,
+    log: Log,
     judge: Judge | None = None,
-    part: str = "whole",
 ) -> list[float]:
     """Train in place; returns the mean loss of every epoch.
 
-    `images` gives preprocessed images for some of `count` indices; it may change them at random. A checkpoint
-    of this `part` of the training is written to `folder` after every epoch, in one step; a run that finds one
-    goes on behind it and ends with the weights of an undisturbed run. What is kept is the moving average of
-    the weights, with `judge` (the larger the better) that of the best epoch. Losses and judgements go to
-    TensorBoard's files in `folder`. Under ``torchrun`` every process takes its share of each batch.
+    A checkpoint is written after every epoch, in one step; a run that finds one goes on behind it and ends
+    with the weights of an undisturbed run. What is kept is the moving average of the weights, with `judge`
+    (the larger the better) that of the best epoch. Losses and judgements go to TensorBoard's files. Under
+    ``torchrun`` every process takes its share of each batch.
 
     Raises
     ------
@@ -76,8 +97,12 @@ def fit(
     if how.epochs == 0:
         merged.eval()
         return []
-    run = _Run(merged, objective, images, count, how, folder / "tensorboard" / part, judge is not None)
-    checkpoint, identity = folder / f"checkpoint-{part}.pt", json.dumps([asdict(how), objective.describe()])
+    run = _Run(merged, objective, inputs, how, log.folder / "tensorboard" / log.part, judge is not None)
+    progress = log.watch(f"{log.title} ({how.epochs} epochs)")
+    checkpoint, identity = (
+        log.folder / f"checkpoint-{log.part}.pt",
+        json.dumps([asdict(how), objective.describe()]),
+    )
     done = resume(checkpoint, run.parts, run.schedule, identity) or Progressed([], [])
     with objective.watching(merged, run.fabric.device):
         for epoch in range(len(done.losses), how.epochs):
@@ -102,19 +127,18 @@ class _Run:
         self,
         merged: nn.Module,
         objective: Objective,
-        images: Callable[[Tensor], Tensor],
-        count: int,
+        inputs: Inputs,
         how: Fit,
         logs: Path,
         judged: bool,
     ) -> None:
         self.fabric = _fabric(how, logs)
-        self.objective, self.images, self.count, self.how = objective, images, count, how
+        self.objective, self.inputs, self.how = objective, inputs, how
         self.merged = merged.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = AveragedModel(self.merged, multi_avg_fn=get_ema_multi_avg_fn(how.average))
         self.best = copy.deepcopy(self.mean) if judged else self.mean
         self.network, self.optimiser = self.fabric.setup(self.merged, objective.optimiser(self.merged))
-        self.a_pass = max(1, count // min(how.batch, count))
+        self.a_pass = max(1, inputs.count // min(how.batch, inputs.count))
         self.total = how.epochs * self.a_pass
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimiser, lambda step: objective.factor(step, self.total)
@@ -133,10 +157,10 @@ class _Run:
         torch.manual_seed(self.how.seed * 100_003 + number)  # dropout and changed images
         fabric, seen = self.fabric, list[float]()
         for step, batch in zip(
-            range(self.a_pass), batches(self.count, self.how.batch, generator), strict=False
+            range(self.a_pass), batches(self.inputs.count, self.how.batch, generator), strict=False
         ):
             index = batch[fabric.global_rank :: fabric.world_size]
-            inputs = self.images(index).to(fabric.device, memory_format=torch.channels_last)
+            inputs = self.inputs.of(index).to(fabric.device, memory_format=torch.channels_last)
             answers = self.network(inputs)
             with fabric.autocast():
                 loss = self.objective.loss(answers, inputs, index)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from training.optim import descend
+from training.optim import Descent, descend
 from training.progress import Progress, quiet
 
 _TEMPERATURE = 2.0
@@ -21,9 +21,7 @@ def finetune(
     merged: nn.Module,
     images: Callable[[Tensor], Tensor],
     teacher_logits: Tensor,
-    steps: int,
-    batch: int,
-    rate: float,
+    how: Descent,
     seed: int,
     progress: Progress = quiet,
 ) -> None:
@@ -36,4 +34,4 @@ def finetune(
     def loss(index: Tensor) -> Tensor:
         return distillation(merged(images(index)), teacher_logits[index])
 
-    descend(merged, loss, len(teacher_logits), steps, batch, rate, generator, progress)
+    descend(merged, loss, len(teacher_logits), how, generator, progress)

@@ -1,0 +1,59 @@
+"""The folder of a training run: its plan, trained weights and result."""
+
+from pathlib import Path
+
+from torch import fx
+
+from search.results.planfile import PlanFile
+from training.config import ModelConfig
+from training.errors import BadInputError
+from training.store import WeightStore
+
+PLAN, WEIGHTS, RESULT = "plan.json", "merged", "result.json"
+
+
+def claim(out: Path, plan_file: PlanFile, setup: ModelConfig) -> None:
+    """Refuse a folder that holds a run of another plan or other data."""
+    if not (out / PLAN).exists():
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInputError(
+                f"{out} cannot be written ({error.strerror}); choose another `out`"
+            ) from error
+        return
+    earlier = PlanFile.load(out / PLAN)
+    if (earlier.plan_id, earlier.setup) != (plan_file.plan_id, setup):
+        raise BadInputError(
+            f"{out} holds a run of plan {earlier.plan_id} with other settings or data; choose another `out`"
+        )
+
+
+def plan_of(run: Path) -> PlanFile:
+    """The plan of a finished run.
+
+    Raises
+    ------
+    BadInputError
+        The folder holds no finished run.
+    """
+    if not (run / f"{WEIGHTS}.safetensors").exists():
+        raise BadInputError(
+            f"{run} holds no finished run (no {WEIGHTS}.safetensors); 'train --out' makes one"
+        )
+    return PlanFile.load(run / PLAN)
+
+
+def load_trained(run: Path, merged: fx.GraphModule) -> None:
+    """Give a plan's network the weights of a finished run.
+
+    Raises
+    ------
+    BadInputError
+        They are damaged, or another network's.
+    """
+    reasons: list[str] = []
+    found = WeightStore(run, reasons.append).read(WEIGHTS, merged.state_dict())
+    if found is None:
+        raise BadInputError(f"{reasons[0].partition(';')[0]}; run 'train' again")
+    merged.load_state_dict(found[0])
