@@ -31,7 +31,7 @@ from search.evaluation.evaluator import Evaluation  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
 from search.samplers import DEFAULT, make_sampler  # noqa: E402
 from search.scoring.latency import Device, Latencies  # noqa: E402
-from search.space.bounds import Limits  # noqa: E402
+from search.space.limits import Limits  # noqa: E402
 from search.space.plan_space import PlanSpace  # noqa: E402
 from search.study import study as studies  # noqa: E402
 from search.study.recording import cost_of, trial_record  # noqa: E402

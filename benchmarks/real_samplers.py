@@ -37,7 +37,7 @@ from search.pareto import hypervolume_area  # noqa: E402
 from search.prepare import prepare  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
 from search.samplers import make_sampler  # noqa: E402
-from search.space.bounds import Limits  # noqa: E402
+from search.space.limits import Limits  # noqa: E402
 from search.study import study as studies  # noqa: E402
 from search.study.recording import study_record  # noqa: E402
 from search.study.records import StudyRecord, TrialRecord  # noqa: E402

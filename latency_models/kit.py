@@ -95,13 +95,13 @@ def write(
     }
     for channels, content in runtime.probes().items():
         (folder / f"probe-{channels}").write_bytes(content)
-    zipapp.create_archive(_sources(folder, runtime.timed), folder / PROGRAM)
+    write_program(folder, runtime.timed)
     (folder / board.MANIFEST).write_text(json.dumps(manifest, indent=1))
     return len(entries)
 
 
-def _sources(folder: Path, timed: type[Timed]) -> Path:
-    """The board program as a folder to zip: the package, the runtime's part, and the file that starts it."""
+def write_program(folder: Path, timed: type[Timed]) -> None:
+    """Write the program that a board runs: the package, the runtime's part, and the file that starts it."""
     package = Path(board.__file__).parent
     root = folder / "program"
     (root / "board").mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def _sources(folder: Path, timed: type[Timed]) -> Path:
     head = "from __future__ import annotations\n\nfrom .timed import Timed\n\n\n"
     own = f"{inspect.getsource(timed)}\n\nKIND = {timed.__name__}\n"
     (root / "board" / "runtime.py").write_text(head + own)
-    return root
+    zipapp.create_archive(root, folder / PROGRAM)
 
 
 def _entry(folder: Path, runtime: Runtime, kernel: Kernel) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ class Runtime(ABC):
     ----------
     name : as targets call it
     timed : times a kernel, here and on boards; None where the runtime is known from shipped tables only
+    whole : times a finished model, by the clock; None like `timed`
+    model_suffix : how the name of a finished model's file ends
     like : operations that a table lacks, each as so many times another one
     ratios : prices of each kind of work that calibrations start from; empty where there are none
     counted : operations that calibrations know
@@ -40,6 +43,8 @@ class Runtime(ABC):
 
     name: str
     timed: type[Timed] | None = None
+    whole: type[Timed] | None = None
+    model_suffix: str = ""
     like: Mapping[str, tuple[str, float]] = {}
     ratios: Mapping[str, float] = {}
     counted: tuple[str, ...] = ()
@@ -65,6 +70,19 @@ class Runtime(ABC):
             The runtime has no such operation; the message names it.
         """
         raise NotImplementedError(f"operation {kernel.op!r} cannot be timed")
+
+    def whole_job(self, model: Path, input_shape: tuple[int, ...] | None) -> Job:
+        """How to time a finished model; `input_shape` is that of one image, where it is known.
+
+        Raises
+        ------
+        NotImplementedError
+            The runtime must know the size of the image.
+        OSError, ValueError
+            The file cannot be read, or is of another kind.
+        """
+        inputs = {} if input_shape is None else {"image": (1, *input_shape)}
+        return Job({self.model_suffix: model.read_bytes()}, {"inputs": inputs})
 
     def probes(self) -> dict[str, bytes]:
         """Models that tell what a board is like, by the names that `timed` knows them by."""

@@ -13,7 +13,7 @@ from search import run
 from search.config import SearchConfig
 from search.deploy import export as exporting
 from search.deploy import train as training
-from search.deploy.export import Exported
+from search.deploy.export import Exported, Wanted
 from search.deploy.train import Trained, Training
 from search.evaluation.fine_tuned import FineTuned
 from search.results import front as fronts
@@ -93,7 +93,7 @@ def plan(
     study: Study,
     trial: int | None = None,
     max_drop: float | None = None,
-    max_latency: float | None = None,
+    max_latency: str | None = None,
     speedup: float | None = None,
 ) -> PlanFile:
     """One plan of a study: a trial's, or the best on the front within one limit.
@@ -101,7 +101,7 @@ def plan(
     Parameters
     ----------
     max_drop : points of accuracy, before training
-    max_latency : milliseconds on the target
+    max_latency : ``40ms``, or ``50%`` of the untouched network's
 
     Raises
     ------
@@ -178,4 +178,5 @@ def export(
     ExportError
         The file answers differently from the network; it is not left behind.
     """
-    return exporting.export_run(Path(run), Path(out), threads, Session(Path(home), watch, note), trust)
+    wanted = Wanted(Path(out), None, threads)
+    return exporting.export_run(Path(run), wanted, Session(Path(home), watch, note), trust)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from search.proxy import Proxy
 from search.samplers import DEFAULT, names
 from search.scoring.objectives import ALWAYS, wanted
-from search.space.bounds import Limits
+from search.space.limits import Limits
 from search.titles import KEPT
 from training.config import ModelConfig, is_onnx
 from training.data.loading import NO_DATA

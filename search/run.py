@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import islice
 
 import optuna
+import torch
 from optuna.trial import TrialState
 from scipy.stats import spearmanr
 
@@ -55,7 +56,8 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
         made = replace(made, evaluator=FineTuned(made.bench, config.proxy, made.evaluator.store))
     session.note(made.space.reachable(config.limits, session.watch("finding what can be reached")))
     untouched = made.evaluator.baseline
-    record = study_record(made.bench, made.space, untouched, config.proxy, config.arguments())
+    arguments = config.arguments() | {"threads": torch.get_num_threads()}
+    record = study_record(made.bench, made.space, untouched, config.proxy, arguments)
     with OnlyDriver(name, storage) as lock, study.kept(storage):
         plans = [] if begun and not config.setup.zero_shot else _first_plans(config, made)
         running = study.start(name, storage, record, plans)

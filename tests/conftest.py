@@ -38,7 +38,9 @@ def share_of_the_cores() -> None:
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     threads = max(1, 2 // processes)
     torch.set_num_threads(threads)
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # for the programs that tests start
+    os.environ["REBIRTH_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(
+        threads
+    )  # for the programs that tests start
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -31,6 +31,7 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
         "budget of 0": (["search", "--budget", "0"], "budget"),
         "no database": ([*small, "--storage", f"sqlite:///{tmp_path}/no/such/folder.db"], "folder.db"),
         "broken database": ([*small, "--storage", f"sqlite:///{tmp_path / 'not.db'}"], "not.db"),
+        "database in memory": ([*small, "--storage", "sqlite://"], "sqlite:///studies.db"),
         "database url": ([*small, "--storage", "what"], "what"),
         "another network": ([*small, "--study", STUDY, "--seed", "7"], "small"),
         "another target": ([*small, "--study", STUDY, "--target", "host"], "small"),

@@ -6,6 +6,7 @@ import io
 import logging
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ _FURTHER = 32  # added to free sides for a second look; most networks take multi
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far an ONNX file's answers are from its network's.
+    """How far a file's answers are from its network's.
+
+    Error and scale are those of the output that differs most; the best class is the first output's.
 
     Attributes
     ----------
@@ -177,26 +180,27 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def compare(model: nn.Module, path: Path, images: Tensor) -> Agreement:
-    """Compare all outputs of network and file on preprocessed images (n, channels, height, width).
-
-    Error and scale are those of the output that differs most; the best class is the first output's.
-    """
+    """Compare all outputs of network and file on preprocessed images (n, channels, height, width)."""
     session = _session(path)
     name = session.get_inputs()[0].name
     singles = [session.run(None, {name: image[None].numpy()}) for image in images]
     answers = [np.concatenate(parts) for parts in zip(*singles, strict=True)]
     batches = [answers_of(model, images[i : i + BATCH].float()) for i in range(0, len(images), BATCH)]
-    wanted = [torch.cat(parts).numpy() for parts in zip(*batches, strict=True)]
+    return agreement_of(answers, [torch.cat(parts).numpy() for parts in zip(*batches, strict=True)])
+
+
+def agreement_of(answers: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Agreement:
+    """How far answers are from those of the network: an array an output, images first."""
+    images = len(wanted[0])
     pairs = list(zip(answers, wanted, strict=True))
     errors = [(float(np.abs(found - right).max()), float(np.abs(right).max())) for found, right in pairs]
     # An error that is no number is the worst of all.
     worst = max(errors, key=lambda pair: (not pair[0] <= np.inf, pair[0] / max(pair[1], _SMALL)))
-    best = [[a.reshape(len(images), -1).argmax(axis=1) for a in pair] for pair in pairs[:1]]
-    same = best[0][0] == best[0][1]
-    return Agreement(*worst, 100 * float(same.mean()), len(images))
+    first, right = (part.reshape(images, -1).argmax(axis=1) for part in pairs[0])
+    return Agreement(*worst, 100 * float((first == right).mean()), images)
 
 
-def check(agreement: Agreement) -> None:
+def check(agreement: Agreement, kind: str = "ONNX") -> None:
     """Refuse a file whose answers differ.
 
     Raises
@@ -207,7 +211,7 @@ def check(agreement: Agreement) -> None:
     limit = TOLERANCE * max(agreement.scale, _SMALL)
     if not agreement.max_abs_error <= limit:
         raise ExportError(
-            "the ONNX file answers differently from the trained network: "
+            f"the {kind} file answers differently from the trained network: "
             f"max abs error {agreement.max_abs_error:.2e}, expected at most {limit:.2e}, "
             f"on {agreement.images} images"
         )

@@ -9,6 +9,7 @@ Size = int | tuple[int, ...]  # a square's side, (height, width) or (channels, h
 Shape = tuple[int, int, int]  # channels, height, width
 
 _LEAST, _MOST = 8, 2048
+COLOURS = (1, 3)  # channels that every picture can be turned into
 
 
 def parsed(text: str) -> Size:
@@ -39,6 +40,12 @@ def short(size: Sequence[int]) -> Size:
     if channels and channels != [3]:
         return (*channels, height, width)
     return height if height == width else (height, width)
+
+
+def shape_of(size: Size) -> Shape:
+    """Channels (three, if the size names none), height and width."""
+    height, width = sides(size if isinstance(size, int) else size[-2:])
+    return channels_of(size) or 3, height, width
 
 
 def plane(size: Size) -> int | tuple[int, int]:

@@ -1,18 +1,28 @@
 """Sources of images, and their discovery in ``training/sources``."""
 
+from __future__ import annotations
+
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from training.errors import BadInputError
-from training.images.augment import changed
-from training.images.image_list import ImageList
+
+if TYPE_CHECKING:  # help lists the sources, and shall not wait for torch
+    from torch import Tensor
+
+    from training.images.image_list import ImageList
+
+
+def changed(pixels: Tensor) -> Tensor:
+    """Photos as augmented: see ``training.images.augment``."""
+    from training.images import augment
+
+    return augment.changed(pixels)
 
 
 @dataclass(frozen=True)

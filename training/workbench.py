@@ -23,7 +23,6 @@ from training.metrics import Accuracy, evaluate
 from training.progress import Note, Progress, Session
 from training.sizes import Shape, Size, plane
 from training.source import Habits, habits_of
-from training.store import WeightStore
 
 
 def _left_out(setup: ModelConfig) -> tuple[str, ...]:
@@ -148,15 +147,7 @@ def workbench(
     epochs = 0 if trained is not None else _teacher_epochs(setup, habits, loaded, images)
     if not epochs:
         return Workbench(setup, untrained, images, loaded.preprocess, loaded.model, loaded.free)
-    teacher.train_teacher(
-        loaded,
-        images,
-        habits.change,
-        epochs,
-        setup.seed,
-        WeightStore(session.home / "teachers", session.note),
-        session.watch(f"training the teacher ({epochs} epochs)"),
-    )
+    teacher.train_teacher(loaded, images, teacher.Lessons(epochs, habits.change, setup.seed), session)
     network = _found(reading, setup, photo)
     return Workbench(setup, network, images, loaded.preprocess, loaded.model, loaded.free)
 

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 
-from board import run
+from board import MANIFEST, RESULTS, run
 from board.runtime import KIND  # written into the kit for its runtime
+from board.whole import PEAK, bench, peak_bytes
+
+
+def _told(done: int, total: int) -> None:
+    print("%d of %d" % (done, total), flush=True)
+
+
+def _work(folder: str, peak_of: str) -> None:
+    with open(os.path.join(folder, MANIFEST)) as file:
+        manifest = json.load(file)
+    if peak_of:
+        model = next(model for model in manifest["models"] if model["id"] == peak_of)
+        print(peak_bytes(folder, KIND, model))
+    elif "models" in manifest:
+        bench(folder, KIND, manifest, os.path.join(folder, RESULTS), _told)
+    else:
+        run(folder, KIND, _told)
 
 
 def main() -> int:
-    if len(sys.argv) != 2:
+    asks_peak = len(sys.argv) == 4 and sys.argv[2] == PEAK
+    if len(sys.argv) != 2 and not asks_peak:
         print("usage: python3 board.pyz FOLDER", file=sys.stderr)
         return 2
     try:
-        run(sys.argv[1], KIND, lambda done, total: print("%d of %d" % (done, total), flush=True))
+        _work(sys.argv[1], sys.argv[3] if asks_peak else "")
     except ImportError as error:
         print("this board lacks a package (%s); install it with pip" % error, file=sys.stderr)
         return 3

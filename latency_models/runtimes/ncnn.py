@@ -12,17 +12,16 @@ ask.
 import math
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 
 from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel, Layer
+from latency_models.ncnn_model import MAGIC, ends_of, layer_of
 from latency_models.runtime import Job, Runtime, drop_free, fuse_activations
 
 _FREE = {"flatten", "identity", "part", "dropout"}
-_MAGIC = "7767517"
-_FUSED = {"": "", "relu": "9=1", "relu6": "9=3 -23310=2,0.0,6.0"}
-_MAX, _AVERAGE, _VALID = 0, 1, 1
 
 # Winograd F(6x6, 3x3) multiplies a fifth as often, but transforms every value it reads and makes; a
 # depthwise convolution reuses nothing; a fully connected layer waits for 4 bytes of weights at every
@@ -100,9 +99,54 @@ class _Timed(Timed):
         return str(ncnn.__version__)
 
 
+class _Whole(Timed):
+    """A finished model (`.param` and `.bin`), timed by the clock, in single precision."""
+
+    def __init__(self, folder: str, entry: dict, threads: int) -> None:
+        from pathlib import Path
+
+        import ncnn
+        import numpy
+
+        self.net = ncnn.Net()
+        self.net.opt.num_threads = threads
+        self.net.opt.use_vulkan_compute = False
+        for half in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+            setattr(self.net.opt, half, False)
+        param, weights = (str(Path(folder, name)) for name in entry["files"])
+        if self.net.load_param(param) != 0 or self.net.load_model(weights) != 0:
+            raise OSError(f"ncnn cannot read {entry['id']}")
+        self.outputs = entry["outputs"]
+        generator = numpy.random.default_rng(0)
+        self.inputs = {
+            name: ncnn.Mat(generator.standard_normal(shape, dtype=numpy.float32)).clone()
+            for name, shape in entry["inputs"].items()
+        }
+
+    def run(self) -> None:
+        self.answers()
+
+    def answers(self) -> list:
+        """The model's answers to its inputs."""
+        import numpy
+
+        extractor = self.net.create_extractor()
+        for name, value in self.inputs.items():
+            extractor.input(name, value)
+        return [numpy.array(extractor.extract(name)[1]) for name in self.outputs]
+
+    @staticmethod
+    def version() -> str:
+        import ncnn
+
+        return str(ncnn.__version__)
+
+
 class Ncnn(Runtime):
     name = "ncnn"
     timed = _Timed
+    whole = _Whole
+    model_suffix = ".param"
     ratios = _RATIOS
     counted = _COUNTED
 
@@ -117,13 +161,21 @@ class Ncnn(Runtime):
             inputs = {"x0": kernel.in_shape, "x1": kernel.in_shape}
         else:
             inputs = {"x": kernel.in_shape if kernel.op != "linear" else kernel.in_shape[:1]}
-        kind, options = _layer(kernel)
+        kind, options = layer_of(kernel)
         lines = [f"Input {name} 0 1 {name}" for name in inputs]
         lines.append(f"{kind} y {len(inputs)} 1 {' '.join(inputs)} y {options}".rstrip())
-        text = "\n".join([_MAGIC, f"{len(lines)} {len(lines)}", *lines, ""])
+        text = "\n".join([MAGIC, f"{len(lines)} {len(lines)}", *lines, ""])
         weights = [(True, kernel.parameters - kernel.out_shape[0]), (False, kernel.out_shape[0])]
         details = {"inputs": inputs, "weights": weights if kernel.macs else []}
         return Job({".param": text.encode()}, details)
+
+    def whole_job(self, model: Path, input_shape: tuple[int, ...] | None) -> Job:
+        text = model.read_text()
+        inputs, outputs = ends_of(text)
+        if input_shape is None or len(inputs) != 1:
+            raise NotImplementedError("ncnn's files do not say how large their input is: give `input_size`")
+        files = {".param": text.encode(), ".bin": model.with_suffix(".bin").read_bytes()}
+        return Job(files, {"inputs": {inputs[0]: input_shape}, "outputs": outputs})
 
     def version(self) -> str:
         try:
@@ -161,45 +213,6 @@ def _kind_of_convolution(kernel: Kernel) -> str:
     if kernel.window == (1, 1):
         return "1x1 macs"
     return "3x3 macs" if kernel.window == (3, 3) and kernel.stride == (1, 1) else "other macs"
-
-
-def _layer(kernel: Kernel) -> tuple[str, str]:
-    """Kind and options of a layer, as ncnn's parameter files write them.
-
-    Raises
-    ------
-    NotImplementedError
-        The operation is unknown; the message names it.
-    """
-    (kh, kw), (sh, sw), (top, left) = kernel.window, kernel.stride, kernel.padding
-    match kernel.op:
-        case "conv":
-            kind = "Convolution" if kernel.groups == 1 else "ConvolutionDepthWise"
-            group = f"7={kernel.groups}" if kernel.groups > 1 else ""
-            sizes = f"0={kernel.out_shape[0]} 1={kw} 11={kh} 2={kernel.dilation[1]} 12={kernel.dilation[0]}"
-            place = f"3={sw} 13={sh} 4={left} 14={top} 5=1 6={kernel.parameters - kernel.out_shape[0]}"
-            return kind, f"{sizes} {place} {group} {_FUSED[kernel.activation]}"
-        case "linear":
-            weights = kernel.parameters - kernel.out_shape[0]
-            return "InnerProduct", f"0={kernel.out_shape[0]} 1=1 2={weights} {_FUSED[kernel.activation]}"
-        case "maxpool" | "avgpool" | "mean":
-            average = _MAX if kernel.op == "maxpool" else _AVERAGE
-            if average and kernel.window == kernel.in_shape[1:]:
-                return "Pooling", f"0={average} 4=1"
-            bottom, right = kernel.end_padding
-            pads = f"3={left} 13={top} 14={right} 15={bottom}"
-            return "Pooling", f"0={average} 1={kw} 11={kh} 2={sw} 12={sh} {pads} 5={_VALID} 6=1"
-        case "lrn":
-            return "LRN", f"0=0 1={kernel.window[0]} 2=0.0001 3=0.75"
-        case "relu":
-            return "ReLU", ""
-        case "relu6":
-            return "Clip", "0=0.0 1=6.0"
-        case "add":
-            return "BinaryOp", "0=0"
-        case "concat":
-            return "Concat", "0=0"
-    raise NotImplementedError(f"operation {kernel.op!r} has no one-layer ncnn network")
 
 
 RUNTIME = Ncnn()

@@ -1,7 +1,11 @@
 """The program: its commands, and how their errors are reported."""
 
+import difflib
 import importlib
 import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import click
 
@@ -16,10 +20,26 @@ COMMANDS = {
     "plan": "Select a plan from a study or a preset, and show what it merges.",
     "train": "Train a plan's network fully, with the original as its teacher.",
     "export": "Write a trained network as ONNX, check its answers, and time it beside the original.",
+    "bench": "Time finished models side by side, here or on a board.",
     "sites": "List what can be merged in a network, and how each option changes its latency.",
     "targets": "List the targets and what their latencies are based on.",
     "profile": "Show a network's latency layer by layer; measure this machine or a board.",
 }
+_PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def _version() -> str:
+    """The version as installed, or of this checkout."""
+    try:
+        return version("rebirth-search")
+    except PackageNotFoundError:
+        return str(tomllib.loads(_PROJECT.read_text())["project"]["version"])
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"rebirth {_version()}")
+        context.exit()
 
 
 class Commands(click.Group):
@@ -30,7 +50,9 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            return None
+            near = difflib.get_close_matches(cmd_name, COMMANDS, 1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise click.UsageError(f"no such command {cmd_name!r}{meant}; expected {', '.join(COMMANDS)}")
         return importlib.import_module(f"{__package__}.{cmd_name}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -40,14 +62,26 @@ class Commands(click.Group):
 
 @click.command(
     cls=Commands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=example("search --target arm-a57 --budget 100"),
 )
-def cli() -> None:
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show it and exit.",
+)
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Make a trained CNN fast on a given CPU by merging its layers, found by search.
 
     In order: search -> front -> plan -> train -> export.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main() -> None:

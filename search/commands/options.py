@@ -73,7 +73,7 @@ def _input_size() -> str:
 
 
 def _model() -> str:
-    from training.models.loading import builtins
+    from training.builtins import builtins
 
     return f"{', '.join(builtins())}, a torchvision.models name, a .onnx file, or package.module:factory."
 
@@ -152,6 +152,12 @@ trust = click.option(
     "--trust", is_flag=True, help="Run code that the plan names: its own model or dataset factory."
 )
 own_model = click.option("--model", help="The plan's own factory: to name it is to trust it.")
+threads = number(
+    "--threads",
+    1,
+    "Threads to compute with.  [default: as many as there are unused cores]",
+    envvar=["REBIRTH_THREADS", "OMP_NUM_THREADS"],
+)
 storage = combine(
     click.option(
         "--storage", envvar="OPTUNA_STORAGE", help="Study database URL.  [default: SQLite under --home]"

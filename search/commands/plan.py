@@ -1,26 +1,26 @@
 """The ``plan`` command: select a plan, draw it, merge two."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from search.called import example, next_steps, trusting
+from search.called import example, home_flag, next_steps, trusting
 from search.commands import options, terminal
-from search.results import front
-from search.results.plan_table import plan_table
-from search.results.planfile import PlanFile
-from search.study import recorded
-from search.study.storage import database
 from training.errors import BadInputError
+
+if TYPE_CHECKING:
+    from search.results.planfile import PlanFile
 
 
 def _presets() -> list[str]:
-    from search.deploy.plans import EXACT, presets
+    from search.space import presets
 
-    return [*presets.names(), EXACT]
+    return [*presets.names(), presets.EXACT]
 
 
 _file = click.Path(exists=False, dir_okay=False, path_type=Path)
@@ -33,9 +33,14 @@ _file = click.Path(exists=False, dir_okay=False, path_type=Path)
 )
 @click.option("--study", "name", help="Take a plan from this study:")
 @click.option("--trial", type=int, help="this trial, or")
-@click.option("--max-drop", type=float, help="the fastest plan that loses at most this many points, or")
 @click.option(
-    "--max-latency", type=float, help="the most accurate plan that takes at most this many milliseconds, or"
+    "--max-drop",
+    type=float,
+    help="the fastest plan that loses at most this many points before training, or",
+)
+@click.option(
+    "--max-latency",
+    help="the most accurate plan that takes at most this long: 40ms, or 50% of the untouched network, or",
 )
 @click.option("--speedup", type=float, help="the most accurate plan that is at least this many times faster.")
 @options.late(
@@ -66,18 +71,22 @@ def command(
 
 
 def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
+    from search.results.plan_table import plan_table
+
     if out:
         found.save(out)
         terminal.note(f"plan written to {out}")
     path = quote(str(out or "plan.json"))
     command = f"train --plan {path} --epochs 10 --out runs/merged"
+    if found.setup is None:
+        command += " --data imagefolder:DIR --weights FILE"
     if found.setup and found.setup.zero_shot:
         command = f"export --plan {path} --out model.onnx"
     options.say(
         found.model_dump(mode="json"),
         as_json,
         plan_table(found),
-        next_steps(command + trusting(found.network)),
+        next_steps(command + home_flag() + trusting(found.network)),
     )
 
 
@@ -89,6 +98,11 @@ def _of_preset(preset: str, given: dict[str, Any]) -> PlanFile:
 
 
 def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
+    from search.results import front
+    from search.results.planfile import PlanFile
+    from search.study import recorded
+    from search.study.storage import database
+
     study = recorded.read(name, database(given["storage"], given["home"]))
     limits = (given[limit] for limit in ("trial", "max_drop", "max_latency", "speedup"))
     return PlanFile.of_trial(study, front.select(front.front_of(study), *limits))
@@ -102,6 +116,7 @@ def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
 def show(path: Path, svg: Path, trust: bool, home: Path) -> None:
     """Draw a plan's network before and after, with the latency of every kernel."""
     from search.deploy import plans
+    from search.results.planfile import PlanFile
     from search.results.svg import draw
 
     plan = PlanFile.load(path)
@@ -119,6 +134,7 @@ def show(path: Path, svg: Path, trust: bool, home: Path) -> None:
 def merge(first: Path, second: Path, out: Path | None, trust: bool, home: Path, as_json: bool) -> None:
     """Combine two plans of one network; they must not disagree about a site."""
     from search.deploy import plans
+    from search.results.planfile import PlanFile
 
     both = PlanFile.load(first), PlanFile.load(second)
     _answer(plans.merged(*both, home, trust), out, as_json)
@@ -127,4 +143,6 @@ def merge(first: Path, second: Path, out: Path | None, trust: bool, home: Path, 
 @command.command("schema", epilog=example("plan schema > plan.schema.json"))
 def schema() -> None:
     """Print the JSON schema of plan files."""
+    from search.results.planfile import PlanFile
+
     click.echo(json.dumps(PlanFile.model_json_schema(), indent=2))

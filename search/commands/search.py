@@ -5,16 +5,11 @@ from typing import Any
 
 import click
 
-from search import run, samplers
+from search import samplers
 from search.called import example
 from search.commands import options, terminal
-from search.config import SearchConfig
 from search.proxy import Proxy
-from search.results import tables
-from search.results.front import front_of
 from search.scoring.objectives import ALWAYS, MORE
-from search.study import recorded
-from search.study.storage import database
 from search.titles import METRICS
 from training.progress import Session
 
@@ -71,7 +66,9 @@ from training.progress import Session
 @options.number("--teacher-epochs", 0, "Passes over the data to train a teacher that comes without weights.")
 @options.number("--max-images", 10, "Use at most this many images of a folder.", default=20000)
 @click.option("--max-latency", help="Latency limit for plans: 40ms, or 50% of the untouched network.")
-@click.option("--max-drop", type=float, help="Look for plans that lose at most this many points of accuracy.")
+@click.option(
+    "--max-drop", type=float, help="Look for plans that lose at most this many points before training."
+)
 @click.option("--max-memory", type=float, help="Limit on a plan's peak memory for feature maps, in MiB.")
 @click.option("--max-params", type=float, help="Limit on a plan's parameters, in millions.")
 @click.option(
@@ -87,14 +84,23 @@ from training.progress import Session
     help="Instead, use the workers of this Dask scheduler: tcp://127.0.0.1:8786 or tls://HOST:8786.",
 )
 @options.number("--seed", 0, "Seed of data splits, training and sampling.", default=0)
+@options.threads
 @options.storage
 @options.as_json
-def command(as_json: bool, storage: str | None, home: Path, **given: Any) -> None:
+def command(as_json: bool, storage: str | None, home: Path, threads: int | None, **given: Any) -> None:
     """Search for merges that make a network fast on a target and keep its accuracy.
 
     By default: GoogLeNet on scikit-learn's handwritten digits, trained first. Run the same command again
     to continue the study; the budget counts all its finished trials.
     """
+    terminal.take_threads(threads)  # PyTorch takes seconds to start: this is the first sign of life
+    from search import run
+    from search.config import SearchConfig
+    from search.results import tables
+    from search.results.front import front_of
+    from search.study import recorded
+    from search.study.storage import database
+
     config = SearchConfig.of(given.pop("targets"), **given)
     with terminal.bars() as watch:
         study = run.search(config, database(storage, home), Session(home, watch, terminal.note))

@@ -7,18 +7,22 @@ import click
 
 from search.called import example
 from search.commands import options, terminal
-from search.results import network_tables
-from search.scoring.availability import priced
-from search.scoring.latency import Device
-from search.space.listing import list_sites
-from training.workbench import structure
 
 
 @click.command("sites", epilog=example("sites --model bvlc_googlenet --target arm-a57"))
 @options.sites
+@options.threads
 @options.structure
-def command(target: str, home: Path, as_json: bool, **given: Any) -> None:
+def command(target: str, home: Path, as_json: bool, threads: int | None, **given: Any) -> None:
     """List what can be merged in a network, and how each option alone changes its latency."""
+    from search.results import network_tables
+    from search.scoring.availability import priced
+    from search.scoring.latency import Device
+    from search.space.listing import list_sites
+    from training.workbench import structure
+
+    if threads:
+        terminal.take_threads(threads)
     device = Device.named(target, home)
     (latencies,) = priced(structure(**given), [device])
     with terminal.bars() as watch:

@@ -7,12 +7,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from latency_models import compare, target
-from latency_models.predict import Predictor
-from latency_models.table import LatencyTable
+from latency_models import target
 from search.called import example
 from search.commands import options
-from search.scoring.latency import Device
 
 _FIELDS = ("name", "device", "runtime", "threads", "precision", "kind", "source")
 
@@ -37,6 +34,9 @@ def command(context: click.Context, home: Path, as_json: bool) -> None:
 
 
 def _error(spec: target.Target) -> float | None:
+    from latency_models.predict import Predictor
+    from latency_models.table import LatencyTable
+
     return Predictor(spec, LatencyTable()).calibration_error if spec.calibration else None
 
 
@@ -47,6 +47,9 @@ def _error(spec: target.Target) -> float | None:
 @options.as_json
 def diff(first: str, second: str, home: Path, as_json: bool) -> None:
     """Compare the tables of two targets, kernel by kernel where both have measured it."""
+    from latency_models import compare
+    from search.scoring.latency import Device
+
     one, other = (Device.named(name, home) for name in (first, second))
     found = compare.tables(one.table, other.table)
     answer: dict[str, Any] = {"first": first, "second": second, **asdict(found)}

@@ -1,7 +1,9 @@
-"""Lines and progress bars on standard error."""
+"""Lines and progress on standard error: bars in a terminal, plain lines elsewhere."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +22,7 @@ from training.progress import Progress as Told
 from training.progress import Watch
 
 _notes = Console(stderr=True, highlight=False, markup=False, emoji=False)
+_AT_ONCE_SECONDS, _EVERY_SECONDS = 2, 25
 
 
 def note(text: str) -> None:
@@ -27,9 +30,25 @@ def note(text: str) -> None:
     _notes.print(plain(flags(text)), soft_wrap=True)
 
 
+def take_threads(threads: int | None) -> None:
+    """Compute with so many threads, or with as many as there are unused cores; say how many."""
+    from training import threads as cores
+
+    chosen = threads or cores.unused()
+    cores.take(chosen)
+    how = "" if threads else " unused; --threads changes it"
+    note(f"computing with {chosen} of {cores.available()} cores{how}")
+
+
 @contextmanager
 def bars() -> Iterator[Watch]:
-    """Progress bars on standard error: ``watch(what)`` gives a callback of (done, total)."""
+    """Progress on standard error: ``watch(what)`` gives a callback of (done, total)."""
+    with _in_bars() if _notes.is_terminal else _in_lines() as watch:
+        yield watch
+
+
+@contextmanager
+def _in_bars() -> Iterator[Watch]:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -51,3 +70,68 @@ def bars() -> Iterator[Watch]:
             return update
 
         yield watch
+
+
+class Lines:
+    """Progress as lines, of what takes longer than 2 seconds: at first, every 25 seconds, and at the end."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self.say = say
+        self.clock = clock
+        self.now = self._begun("preparing")
+
+    def _begun(self, what: str) -> "_Task":
+        return _Task(what, self.clock())
+
+    def watch(self, what: str) -> Told:
+        """What begins now, as ``bars`` has it."""
+        task = self.now = self._begun(what)
+
+        def update(done: int, total: int) -> None:
+            task.done, task.total = done, total
+            if done >= total:
+                if task.said is not None:
+                    self.say(f"{what}: done in {self.clock() - task.since:.0f} s")
+                self.now = self._begun("preparing")
+            elif self.now is not task:
+                self.now = task
+
+        return update
+
+    def tick(self) -> None:
+        """Say how far it is, if that was not said lately."""
+        task, passed = self.now, self.clock() - self.now.since
+        if passed < _AT_ONCE_SECONDS or (task.said is not None and self.clock() - task.said < _EVERY_SECONDS):
+            return
+        task.said = self.clock()
+        far, left = "", ""
+        if task.total:
+            far = f" {task.done} of {task.total},"
+            left = f", about {passed * (task.total - task.done) / task.done:.0f} s left" if task.done else ""
+        self.say(f"{task.what}:{far} {passed:.0f} s{left}")
+
+
+class _Task:
+    """Something that is being done: how far, since when, and when that was said last."""
+
+    def __init__(self, what: str, since: float) -> None:
+        self.what, self.since = what, since
+        self.done = self.total = 0
+        self.said: float | None = None
+
+
+@contextmanager
+def _in_lines() -> Iterator[Watch]:
+    lines, ended = Lines(note), Event()
+
+    def run() -> None:
+        while not ended.wait(1):
+            lines.tick()
+
+    teller = Thread(target=run, daemon=True)
+    teller.start()
+    try:
+        yield lines.watch
+    finally:
+        ended.set()
+        teller.join()

@@ -6,12 +6,8 @@ from typing import Any
 
 import click
 
-from search.called import example, next_steps, trusting
+from search.called import example, home_flag, next_steps, trusting
 from search.commands import options, terminal
-from search.deploy.tables import trained_table
-from search.deploy.train import Training, train
-from search.results.planfile import PlanFile
-from training.finetune.fit import is_first
 from training.progress import Session
 from training.source import Habits, unusual
 
@@ -85,15 +81,22 @@ from training.source import Habits, unusual
 @options.own_model
 @options.trust
 @options.learning
+@options.threads
 @options.home
 @options.as_json
-def command(path: Path, out: Path, home: Path, as_json: bool, **given: Any) -> None:
+def command(path: Path, out: Path, home: Path, as_json: bool, threads: int | None, **given: Any) -> None:
     """Train a plan's network fully, and report its test accuracy beside its teacher's.
 
     Run the same command again to resume from the last finished epoch. A study's plan knows its data; a
     preset's needs --data (and --weights). OUT/tensorboard holds the losses. Uses the first GPU if there is
     one, and several when started by 'torchrun --nproc-per-node N cli.py train ...'.
     """
+    terminal.take_threads(threads)
+    from search.deploy.tables import trained_table
+    from search.deploy.train import Training, train
+    from search.results.planfile import PlanFile
+    from training.finetune.fit import is_first
+
     plan = PlanFile.load(path)
     given["joint"] = tuple(tuple(names.split(",")) for names in given["joint"])
     setup, training = Training.of(plan, given)
@@ -102,5 +105,9 @@ def command(path: Path, out: Path, home: Path, as_json: bool, **given: Any) -> N
         return
     with terminal.bars() as watch:
         trained = train(plan, setup, training, out, Session(home, watch, terminal.note))
-    command = next_steps(f"export --run {quote(str(out))} --out model.onnx" + trusting(setup.model))
+    command = next_steps(
+        f"export --run {quote(str(out))} --out model.onnx --original original.onnx"
+        + home_flag()
+        + trusting(setup.model)
+    )
     options.say(trained.answer(), as_json, trained_table(trained), command)

@@ -1,18 +1,22 @@
-"""Exports trained networks to ONNX, checked and timed beside the original."""
+"""Exports trained networks, checked and timed beside the original; predictions beside measurements."""
 
+import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx
 
-from latency_models.measure import side_by_side
-from latency_models.runtimes.onnxruntime import session_of
+from latency_models import runtime
+from merges.plan import Plan
 from search.deploy.runs import load_trained, plan_of
+from search.deploy.timings import Timing, measured, predictions
+from search.deploy.to_ncnn import compare as compare_ncnn
+from search.deploy.to_ncnn import to_ncnn
 from search.results.planfile import PlanFile
+from search.scoring.latency import Device
 from training.config import ModelConfig
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
@@ -21,47 +25,66 @@ from training.progress import Session
 from training.trust import require_trusted
 from training.workbench import Workbench, workbench
 
-_CHECK_IMAGES = 64
+_CHECK_IMAGES, _CHECK_IMAGES_NCNN = 64, 16
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A checked ONNX file, with latencies on this machine in milliseconds.
+    """A checked ONNX file, with latencies.
 
-    `free` are its free sizes (of "batch", "height" and "width"); `fixed` are sizes that were free in the
-    original file and are not in this one.
+    `ncnn` is the parameter file for ncnn, where the target runs that; `is_here` says whether this machine
+    is the target. `free` are the ONNX file's free sizes (of "batch", "height" and "width"); `fixed` are
+    sizes that were free in the original file and are not in this one.
     """
 
     onnx: str
+    ncnn: str | None
+    target: str
+    is_here: bool
+    input_shape: tuple[int, int, int]
     agreement: Agreement
-    original_ms: float
-    merged_ms: float
-    threads: int
+    agreement_ncnn: Agreement | None
+    timings: list[Timing]
     free: list[str]
     fixed: list[str]
 
+    @property
+    def measured(self) -> Timing:
+        """The last row: the files that were written, on this machine."""
+        return self.timings[-1]
+
     def answer(self) -> dict[str, Any]:
         """The ``--json`` form."""
+        here = self.measured
         return {
             "onnx": self.onnx,
+            "ncnn": self.ncnn,
+            "target": self.target,
+            "input_shape": self.input_shape,
             "max_abs_error": self.agreement.max_abs_error,
             "top1_agreement": self.agreement.top1_agreement,
             "images": self.agreement.images,
-            "latency_ms": {"original": self.original_ms, "merged": self.merged_ms},
-            "speedup": self.original_ms / self.merged_ms,
-            "threads": self.threads,
+            "ncnn_max_abs_error": self.agreement_ncnn.max_abs_error if self.agreement_ncnn else None,
+            "latency_ms": {"original": here.original_ms, "merged": here.merged_ms},
+            "speedup": here.speedup,
+            "threads": here.threads,
+            "timings": [asdict(timing) | {"speedup": timing.speedup} for timing in self.timings],
             "free": self.free,
             "kind": "measured",
         }
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What to write: the ONNX file, perhaps the untouched network too; `threads` to time with."""
+
+    out: Path
+    original: Path | None = None
+    threads: int = 1
+
+
 def export_run(
-    run: Path,
-    out: Path,
-    threads: int,
-    session: Session,
-    trust: bool = False,
-    model: str | None = None,
+    run: Path, wanted: Wanted, session: Session, trust: bool = False, model: str | None = None
 ) -> Exported:
     """Write a trained run as ONNX, check it on test images and time it beside the original.
 
@@ -70,24 +93,19 @@ def export_run(
     BadInputError
         The folder holds no finished run, or its plan names code that is neither trusted nor the `model`.
     ExportError
-        The file answers differently from the network; it is not left behind.
+        A file answers differently from the network; it is not left behind.
     """
     plan_file = plan_of(run)
     assert plan_file.setup is not None
     require_trusted(plan_file.setup, (model,), trust)
     bench = workbench(plan_file.setup, session, plan_file.fitted)
-    merged = bench.network.merged(plan_file.fitted(bench.network))
+    plan = plan_file.fitted(bench.network)
+    merged = bench.network.merged(plan)
     load_trained(run, merged)
-    return _export(bench, merged, out, threads)
+    return _Export(bench, merged, plan, plan_file.target, session).to(wanted)
 
 
-def export_plan(
-    plan_file: PlanFile,
-    setup: ModelConfig,
-    out: Path,
-    threads: int,
-    session: Session,
-) -> Exported:
+def export_plan(plan_file: PlanFile, setup: ModelConfig, wanted: Wanted, session: Session) -> Exported:
     """Like `export_run`, for a plan that needs no training: exact merges and low-rank factors.
 
     Raises
@@ -95,7 +113,7 @@ def export_plan(
     BadInputError
         The plan has rebirth layers, which must be learned first.
     ExportError
-        The file answers differently from the network; it is not left behind.
+        A file answers differently from the network; it is not left behind.
     """
     bench = workbench(setup, session, plan_file.fitted)
     plan = plan_file.fitted(bench.network)
@@ -105,32 +123,100 @@ def export_plan(
             f"the plan's {unlearned[0]} needs weights that are not learned yet; run 'train' on it, "
             "then 'export --run'"
         )
-    return _export(bench, bench.network.merged(plan), out, threads)
+    return _Export(bench, bench.network.merged(plan), plan, plan_file.target, session).to(wanted)
 
 
-def _export(bench: Workbench, merged: fx.GraphModule, out: Path, threads: int) -> Exported:
-    images = _check_images(bench)
-    shape = bench.network.input_shape
-    with replacing(out) as temporary:
-        free = to_onnx(merged, shape, temporary, bench.free)
-        agreement = compare(merged, temporary, images)
-        check(agreement)
-    with tempfile.TemporaryDirectory() as folder:
-        original = Path(folder) / "original.onnx"
-        to_onnx(bench.network.teacher, shape, original)
-        check(compare(bench.network.teacher, original, images))
-        sessions = [session_of(str(path), threads) for path in (original, out)]
-    feeds = {"image": images[:1].numpy().astype(np.float32)}
-    times = side_by_side([lambda s=s: s.run(None, feeds) for s in sessions])  # type: ignore[misc]
-    original_ms, merged_ms = (time[0] / 1000 for time in times)
-    fixed = sorted(bench.free - free)
-    return Exported(str(out), agreement, original_ms, merged_ms, threads, sorted(free), fixed)
+@dataclass(frozen=True)
+class _Export:
+    """A merged network with its original, ready to be written."""
 
+    bench: Workbench
+    merged: fx.GraphModule
+    plan: Plan
+    target: str
+    session: Session
 
-def _check_images(bench: Workbench) -> torch.Tensor:
-    """Preprocessed test images, or noise if there are none."""
-    if len(bench.data.test):
-        return bench.inputs(bench.data.test)(torch.arange(min(_CHECK_IMAGES, len(bench.data.test))))
-    generator = torch.Generator().manual_seed(bench.setup.seed)
-    size = (_CHECK_IMAGES, *bench.network.input_shape)
-    return bench.preprocess(torch.randint(256, size, generator=generator, dtype=torch.uint8))
+    def to(self, wanted: Wanted) -> Exported:
+        shape, network, out = self.bench.network.input_shape, self.bench.network, wanted.out
+        images = self._images()
+        with tempfile.TemporaryDirectory() as folder:
+            original = Path(folder) / "original.onnx"
+            to_onnx(network.teacher, shape, original, self.bench.free)
+            check(compare(network.teacher, original, images))
+            with replacing(out) as temporary:
+                free = to_onnx(self.merged, shape, temporary, self.bench.free)
+                agreement = compare(self.merged, temporary, images)
+                check(agreement)
+            device = Device.named(self.target, self.session.home)
+            files, agreement_ncnn = [original, out], None
+            if device.runtime.model_suffix == ".param":
+                files, agreement_ncnn = self._to_ncnn(files, images)
+            timings = predictions(network, self.plan, device, wanted.threads, self.session)
+            timings.append(measured(files, shape, wanted.threads))
+            if wanted.original:
+                for suffix in {".onnx", files[0].suffix} | ({".bin"} if agreement_ncnn else set()):
+                    with replacing(wanted.original.with_suffix(suffix)) as temporary:
+                        temporary.write_bytes(original.with_suffix(suffix).read_bytes())
+        ncnn = str(files[1]) if agreement_ncnn else None
+        fixed = sorted(self.bench.free - free)
+        exported = Exported(
+            onnx=str(out),
+            ncnn=ncnn,
+            target=self.target,
+            is_here=device.spec.measurable,
+            input_shape=shape,
+            agreement=agreement,
+            agreement_ncnn=agreement_ncnn,
+            timings=timings,
+            free=sorted(free),
+            fixed=fixed,
+        )
+        for path in (out, wanted.original):
+            if path:
+                self._describe(exported, path, merged=path is out)
+        return exported
+
+    def _to_ncnn(self, files: list[Path], images: torch.Tensor) -> tuple[list[Path], Agreement]:
+        """ncnn's files of the original and the merged network, checked."""
+        shape, few = self.bench.network.input_shape, images[:_CHECK_IMAGES_NCNN]
+        params = [path.with_suffix(runtime.named("ncnn").model_suffix) for path in files]
+        agreements = []
+        for onnx, param, network in zip(
+            files, params, (self.bench.network.teacher, self.merged), strict=True
+        ):
+            self.session.note(f"converting {onnx.name} for ncnn")
+            to_ncnn(onnx, shape, param)
+            agreements.append(compare_ncnn(network, param, few))
+            try:
+                check(agreements[-1], "ncnn")
+            except Exception:
+                for path in (param, param.with_suffix(".bin")):
+                    path.unlink(missing_ok=True)
+                raise
+        return params, agreements[-1]
+
+    def _describe(self, exported: Exported, path: Path, merged: bool) -> None:
+        """Write what ``bench`` shows beside a file: the size of its image, and its predicted latencies."""
+        predicted = {
+            timing.machine: timing.merged_ms if merged else timing.original_ms
+            for timing in exported.timings[:-1]
+            if timing.runtime == exported.measured.runtime
+        }
+        about = {
+            "input_shape": exported.input_shape,
+            "predicted_ms": {exported.measured.runtime: predicted},
+            "plan": dict(self.plan),
+        }
+        about = about if merged else about | {"plan": {}}
+        with replacing(path.with_suffix(".json")) as temporary:
+            temporary.write_text(json.dumps(about, indent=2) + "\n")
+
+    def _images(self) -> torch.Tensor:
+        """Preprocessed test images, or noise if there are none."""
+        bench = self.bench
+        if len(bench.data.test):
+            index = torch.arange(min(_CHECK_IMAGES, len(bench.data.test)))
+            return bench.inputs(bench.data.test)(index)
+        generator = torch.Generator().manual_seed(bench.setup.seed)
+        size = (_CHECK_IMAGES, *bench.network.input_shape)
+        return bench.preprocess(torch.randint(256, size, generator=generator, dtype=torch.uint8))

@@ -14,8 +14,6 @@ from training.sizes import Size
 from training.trust import require_trusted
 from training.workbench import structure
 
-EXACT = "exact"
-
 
 def of_preset(
     preset: str, model: str, input_size: Size | None, classes: int | None, target: str, home: Path
@@ -29,7 +27,7 @@ def of_preset(
     """
     device = Device.named(target, home)
     network = structure(model, input_size, classes, low_rank=True)
-    exact = preset == EXACT
+    exact = preset == presets.EXACT
     choices = lossless(*priced(network, [device])) if exact else presets.preset(preset, network)
     plan = Plan.make(network, choices)
     return PlanFile.of_plan(network, plan, target, Latencies(network, device).score(plan))

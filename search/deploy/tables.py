@@ -1,9 +1,14 @@
-"""Tables of trained and exported networks."""
+"""Tables of trained, exported and timed networks."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich.table import Table
 
+from latency_models import bench
 from search.deploy.export import Exported
 from search.deploy.train import Trained
+from training.export import Agreement
 from training.metrics import Accuracy
 
 _LOSERS = 5
@@ -33,23 +38,57 @@ def _with_interval(reached: Accuracy, percent: float) -> str:
 
 
 def exported_table(exported: Exported) -> Table:
-    """Agreement and side-by-side latency of an export."""
+    """Agreement of an export with its network."""
     table = Table(title=f"{exported.onnx}: checked on {exported.agreement.images} images")
     table.add_column("what")
     table.add_column("value", justify="right")
-    table.add_row(
-        "max abs error",
-        f"{exported.agreement.max_abs_error:.2e} (answers up to {exported.agreement.scale:.1f})",
-    )
+    table.add_row("max abs error", _error(exported.agreement))
     table.add_row("same top-1", f"{exported.agreement.top1_agreement:.2f} %")
+    if exported.ncnn and exported.agreement_ncnn:
+        table.add_row(f"max abs error of {exported.ncnn}", _error(exported.agreement_ncnn))
     if exported.free:
         table.add_row("sizes left free", ", ".join(exported.free))
     if exported.fixed:
         table.add_row("sizes fixed, free in the original", ", ".join(exported.fixed))
-    table.add_row(
-        f"original, this machine, {exported.threads} thread(s), onnxruntime",
-        f"{exported.original_ms:.3f} ms",
-    )
-    table.add_row("merged, measured side by side", f"{exported.merged_ms:.3f} ms")
-    table.add_row("speed-up here", f"{exported.original_ms / exported.merged_ms:.2f}x")
+    return table
+
+
+def _error(agreement: Agreement) -> str:
+    return f"{agreement.max_abs_error:.2e} (answers up to {agreement.scale:.1f})"
+
+
+def timings_table(exported: Exported) -> Table:
+    """Predicted beside measured latencies."""
+    here = exported.measured
+    where = "" if exported.is_here else f"; this machine is not {exported.target}"
+    table = Table(title="latency of one image", caption=f"measured in turn{where}")
+    for heading in ("where", "runtime", "threads", "latency is", "original ms", "merged ms", "speed-up"):
+        table.add_column(heading, justify="right" if heading[-2:] in ("ms", "up", "ds") else "left")
+    for t in exported.timings:
+        numbers = (f"{t.original_ms:.3f}", f"{t.merged_ms:.3f}", f"{t.speedup:.2f}x")
+        kind = t.kind if t is here else f"predicted (kernels {t.kind})"
+        table.add_row(t.machine, t.runtime, str(t.threads), kind, *numbers, style="bold" if t is here else "")
+    return table
+
+
+def bench_table(machine: str, timings: Sequence[bench.Timing]) -> Table:
+    """Models side by side, with what was predicted for them."""
+    table = Table(title=machine, caption="in brackets: 95 % confidence; predicted: by 'export', for 1 thread")
+    for heading in ("model", "threads", "ms", "times as fast", "predicted ms", "peak MiB", "file MiB"):
+        table.add_column(heading, justify="left" if heading == "model" else "right", overflow="fold")
+    for number, t in enumerate(timings):
+        model = Path(t.model)
+        files = [model] if model.suffix == ".onnx" else [model, model.with_suffix(".bin")]
+        predicted = bench.predicted_ms(model)
+        size = sum(file.stat().st_size for file in files if file.exists())
+        table.add_row(
+            t.model,
+            str(t.threads),
+            f"{t.median_ms:.3f} +-{t.spread_ms:.3f}",
+            f"{t.ratio:.2f} ({t.low:.2f} - {t.high:.2f})",
+            ", ".join(f"{name} {ms:.3f}" for name, ms in predicted.items()) if t.threads == 1 else "",
+            f"{t.peak_bytes / 2**20:.1f}" if t.peak_bytes else "-",
+            f"{size / 2**20:.2f}",
+            end_section=number + 1 < len(timings) and timings[number + 1].threads != t.threads,
+        )
     return table

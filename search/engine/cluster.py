@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,6 @@ from threading import Lock
 
 import dask
 import distributed
-import threadpoolctl
 import torch
 from distributed import Client, LocalCluster, Worker, WorkerPlugin, get_worker
 
@@ -23,6 +21,7 @@ from search.config import SearchConfig
 from search.engine.pool import Judged
 from search.evaluation.evaluator import Evaluation, Evaluator
 from search.prepare import prepare
+from training import threads
 from training.errors import BadInputError, SearchFailedError
 from training.progress import Note, Session
 
@@ -54,9 +53,9 @@ class Judge(WorkerPlugin):
 
     name = "rebirth"
 
-    def __init__(self, setting: Setting, threads: int | None) -> None:
+    def __init__(self, setting: Setting, cores: int | None) -> None:
         self.setting = setting
-        self.threads = threads
+        self.cores = cores
 
     def setup(self, worker: Worker) -> None:
         self.lock = Lock()
@@ -66,8 +65,8 @@ class Judge(WorkerPlugin):
         """Judge a plan, one at a time."""
         with self.lock:
             if self.evaluator is None:
-                if self.threads:
-                    _take_threads(self.threads)
+                if self.cores:
+                    threads.take(self.cores)
                 setting = self.setting
                 made = prepare(setting.config, Session(setting.home), setting.teacher)
                 self.evaluator = made.evaluator
@@ -84,10 +83,10 @@ def judge(plan: Plan) -> Evaluation:
 class Workers:
     """The workers of a cluster, as a pool."""
 
-    def __init__(self, client: Client, setting: Setting, threads: int | None) -> None:
+    def __init__(self, client: Client, setting: Setting, cores: int | None) -> None:
         self.client = client
         self.trials: dict[distributed.Future, int] = {}
-        client.register_plugin(Judge(setting, threads))
+        client.register_plugin(Judge(setting, cores))
 
     @property
     def size(self) -> int:
@@ -215,18 +214,12 @@ def versions() -> dict[str, str]:
 
 
 def share_of(workers: int) -> int:
-    """Threads for each of this many workers on this machine."""
-    return max(1, (os.cpu_count() or 1) // workers)
+    """Threads for each of this many workers, of those that this process has.
 
-
-def _take_threads(threads: int) -> None:
-    """Limit the threads of PyTorch, BLAS and OpenMP.
-
-    Each would take one per core, and waits by spinning: with four workers on two cores, a proposal took nine
+    Workers that took more would wait for each other by spinning: with four on two cores, a proposal took nine
     seconds instead of one.
     """
-    torch.set_num_threads(threads)
-    threadpoolctl.threadpool_limits(threads)
+    return max(1, torch.get_num_threads() // workers)
 
 
 @contextmanager

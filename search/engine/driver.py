@@ -15,7 +15,7 @@ from search.evaluation.evaluator import Evaluation
 from search.evaluation.pruning import prune_reason
 from search.results.dashboard import describe_plan
 from search.scoring.latency import Score
-from search.space.bounds import Limits
+from search.space.limits import Limits
 from search.space.plan_space import PlanSpace
 from search.study.interrupts import noticed, uninterrupted
 from search.study.recording import trial_record
@@ -178,7 +178,8 @@ class Driver:
 
     def _prune_reason(self, plan: Plan) -> str:
         """Why a plan is not worth training; after many in a row, one is trained all the same."""
-        if self.only_waiting or self.dropped == _DROPPED_IN_A_ROW:
+        untouched = not plan.keys() & self.parameters.keys()  # what all others are compared with
+        if self.only_waiting or untouched or self.dropped == _DROPPED_IN_A_ROW:
             reason = ""
         else:
             trials = patiently(lambda: finished(self.study))

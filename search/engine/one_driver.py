@@ -58,8 +58,6 @@ class OnlyDriver:
             patiently(self._lock_server)
 
     def _lock_file(self) -> None:
-        if not self.url.database or self.url.database == ":memory:":
-            return
         while self.file is None:
             file = os.open(self.path, os.O_CREAT | os.O_WRONLY)
             try:

@@ -5,10 +5,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from search.pareto import hypervolume_area, no_more
+from search.space.limits import latency_in_ms
 from search.study.recorded import Finished, Recorded
 from search.study.records import StudyRecord
 from search.titles import PARAMETERS
 from training.errors import BadInputError
+
+
+def change(drop: float) -> str:
+    """A drop in words, such as "loses 1.20"."""
+    rounded = round(drop, 2)
+    return (
+        f"loses {rounded:.2f}" if rounded > 0 else f"gains {-rounded:.2f}" if rounded < 0 else "loses nothing"
+    )
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,7 @@ class Point:
 
     `accuracy` and `drop` are by the study's metric; `top1` is None if plans were judged without images.
     `kind` is the weakest evidence that the latency is based on, `latency_error` its expected relative error.
-    `goals` are the study's further goals, by title with unit.
+    `goals` are the study's further goals, by title with unit. `merged` says whether the plan merges anything.
     """
 
     trial: int
@@ -32,7 +41,13 @@ class Point:
     parameters: int
     kind: str
     latency_error: float
+    merged: bool
     goals: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def change(self) -> str:
+        """The drop in words."""
+        return change(self.drop)
 
     @property
     def costs(self) -> list[float]:
@@ -67,11 +82,28 @@ class Front:
         """Titles of the goals that tables show in columns of their own."""
         return [title for title in self.goals if title != PARAMETERS]
 
+    @property
+    def knee(self) -> Point | None:
+        """The plan where the front bends: it saves most of the time for the least of the accuracy.
+
+        Time saved and accuracy lost are counted in shares of the most on the front. None if no plan on the
+        front merges anything.
+        """
+        merged = [p for p in self.points if p.merged]
+        most_ms = max((self.baseline["latency_ms"] - p.latency_ms for p in merged), default=0.0)
+        most_lost = max((p.drop for p in merged), default=0.0)
+
+        def gain(p: Point) -> float:
+            saved = (self.baseline["latency_ms"] - p.latency_ms) / most_ms if most_ms > 0 else 0.0
+            return saved - (p.drop / most_lost if most_lost > 0 else 0.0)
+
+        return max(merged, key=gain, default=None)
+
     def answer(self) -> dict[str, Any]:
         """The ``--json`` form."""
         values = asdict(self)
         del values["others"]
-        return values
+        return values | {"knee": self.knee.trial if self.knee else None}
 
 
 def front_of(study: Recorded) -> Front:
@@ -127,6 +159,7 @@ def _point(trial: Finished, made: StudyRecord) -> Point:
         parameters=found.cost.parameters,
         kind=found.cost.kind,
         latency_error=found.cost.error,
+        merged=bool(found.plan),
         goals=dict(zip(made.goals, reached, strict=True)),
     )
 
@@ -150,46 +183,60 @@ def select(
     front: Front,
     trial: int | None = None,
     max_drop: float | None = None,
-    max_latency_ms: float | None = None,
+    max_latency: str | None = None,
     speedup: float | None = None,
 ) -> Point:
     """Select one finished trial: by number, or the best on the front within a limit.
 
+    Limits are compared with the figures as they are shown, with two decimals.
+
     Raises
     ------
     BadInputError
-        Not exactly one limit is given, or no plan meets it.
+        Not exactly one limit is given, no plan meets it, or only the untouched network does.
     """
-    wishes = [wish for wish in (trial, max_drop, max_latency_ms, speedup) if wish is not None]
+    wishes = [wish for wish in (trial, max_drop, max_latency, speedup) if wish is not None]
     if len(wishes) != 1:
         raise BadInputError("give exactly one of `trial`, `max_drop`, `max_latency` or `speedup`")
     if trial is not None:
-        chosen = [p for p in (*front.points, *front.others) if p.trial == trial]
-        if not chosen:
-            raise BadInputError(
-                f"study {front.study!r} has no finished trial {trial}; 'front' lists those on the front"
-            )
-        return chosen[0]
+        return _numbered(front, trial)
     if max_drop is not None:
-        fitting = [p for p in front.points[::-1] if p.drop <= max_drop]
-        return _first(
-            fitting,
-            f"a drop of at most {max_drop} points",
-            f"{min(p.drop for p in front.points):.2f}",
-        )
+        fitting = [p for p in front.points[::-1] if round(p.drop, 2) <= max_drop]
+        return _first(front, fitting, f"loses at most {max_drop} points before training")
     by_accuracy = sorted(front.points, key=lambda p: -p.accuracy)
-    if max_latency_ms is not None:
-        fitting = [p for p in by_accuracy if p.latency_ms <= max_latency_ms]
-        least = f"{min(p.latency_ms for p in front.points):.2f} ms"
-        return _first(fitting, f"a latency of at most {max_latency_ms} ms", least)
+    if max_latency is not None:
+        most_ms = latency_in_ms(max_latency, front.baseline["latency_ms"])
+        fitting = [p for p in by_accuracy if round(p.latency_ms, 2) <= most_ms]
+        return _first(front, fitting, f"takes at most {max_latency}")
     assert speedup is not None
-    fitting = [p for p in by_accuracy if p.speedup >= speedup]
-    return _first(fitting, f"a speed-up of {speedup}x", f"{max(p.speedup for p in front.points):.2f}x")
+    fitting = [p for p in by_accuracy if round(p.speedup, 2) >= speedup]
+    return _first(front, fitting, f"is {speedup}x as fast")
 
 
-def _first(fitting: Sequence[Point], wish: str, best: str) -> Point:
-    if not fitting:
+def _numbered(front: Front, trial: int) -> Point:
+    found = next((p for p in (*front.points, *front.others) if p.trial == trial), None)
+    if found is None:
         raise BadInputError(
-            f"no plan on the front has {wish}; the best has {best}: widen the limit or search on"
+            f"study {front.study!r} has no finished trial {trial}; 'front' lists those on the front"
         )
-    return fitting[0]
+    if not found.merged:
+        raise BadInputError(f"trial {trial} is the untouched network: it merges nothing. {_offer(front)}")
+    return found
+
+
+def _first(front: Front, fitting: Sequence[Point], wish: str) -> Point:
+    merging = [p for p in fitting if p.merged]
+    if not merging:
+        who = "only the untouched network, which merges nothing," if fitting else "no plan on the front"
+        raise BadInputError(f"{who} {wish}. {_offer(front)}")
+    return merging[0]
+
+
+def _offer(front: Front) -> str:
+    """What else there is."""
+    merged, knee = [p for p in front.points if p.merged], front.knee
+    if knee is None:
+        return "No plan on the front merges anything; search on, with more trials or wider limits"
+    ends = (("the least changed", merged[0]), ("its knee", knee), ("the fastest", merged[-1]))
+    plans = {p.trial: f"{what} has {p.speedup:.2f}x and {p.change} (trial {p.trial})" for what, p in ends}
+    return f"The front offers: {'; '.join(plans.values())}"

@@ -2,13 +2,17 @@
 
 from rich.table import Table
 
+from search.results.front import change
 from search.results.planfile import PlanFile
 from search.titles import TITLES
 
 
 def plan_table(plan: PlanFile) -> Table:
     """What a plan merges, and where."""
-    accuracy = f", {TITLES[plan.metric]} {plan.accuracy:.2f} % (drop {plan.drop:+.2f})" if plan.metric else ""
+    accuracy = ""
+    if plan.metric:
+        when = "" if plan.setup and plan.setup.zero_shot else " before training"
+        accuracy = f", {TITLES[plan.metric]} {plan.accuracy:.2f} %{when} ({change(plan.drop or 0.0)})"
     table = Table(
         title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "
         f"{plan.speedup:.2f}x the untouched {plan.baseline_latency_ms:.2f} ms{accuracy}",

@@ -5,7 +5,7 @@ from shlex import quote
 
 from rich.table import Table
 
-from search.called import next_steps, trusting
+from search.called import database_flags, home_flag, next_steps, trusting
 from search.results.front import Front
 from search.titles import KEPT, PARAMETERS, TITLES, readable
 from training.files import replacing
@@ -15,6 +15,8 @@ _JUDGED = (
     " (squared, of the layers that can be factored): no image was seen, no accuracy is known",
 )
 
+_WHEN = (" before training", "")
+
 
 def front_table(front: Front) -> Table:
     """The front, slowest plan first."""
@@ -23,7 +25,8 @@ def front_table(front: Front) -> Table:
         title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
         f"(study {front.study})",
         caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric}"
-        + _JUDGED[front.metric == KEPT],
+        + _JUDGED[front.metric == KEPT]
+        + ("" if front.zero_shot else "; accuracies are before training"),
     )
     for heading in (
         "trial",
@@ -31,7 +34,7 @@ def front_table(front: Front) -> Table:
         "latency ms",
         "speed-up",
         f"{metric} %",
-        "drop",
+        "points" if front.zero_shot else "before training",
         "top-1 %",
         "MACs M",
         PARAMETERS,
@@ -40,7 +43,7 @@ def front_table(front: Front) -> Table:
     ):
         table.add_column(heading, justify="left" if heading == "plan" else "right", overflow="fold")
     base = front.baseline
-    accuracies = (f"{base['accuracy']:.2f}", "0.00", f"{base['top1']:.2f}" if "top1" in base else "-")
+    accuracies = (f"{base['accuracy']:.2f}", "", f"{base['top1']:.2f}" if "top1" in base else "-")
     untouched = (f"{base['latency_ms']:.2f}", "1.00x", *accuracies)
     goals = (readable(front.goals[title]) for title in front.columns)
     table.add_row("-", "untouched", *untouched, "", "", "", *goals, style="dim", end_section=True)
@@ -51,7 +54,7 @@ def front_table(front: Front) -> Table:
             f"{p.latency_ms:.2f}",
             f"{p.speedup:.2f}x",
             f"{p.accuracy:.2f}",
-            f"{p.drop:+.2f}",
+            p.change,
             "-" if p.top1 is None else f"{p.top1:.2f} +-{p.top1_standard_error:.2f}",
             f"{p.macs / 1e6:.1f}",
             readable(p.parameters / 1e6),
@@ -62,14 +65,19 @@ def front_table(front: Front) -> Table:
 
 
 def next_commands(front: Front) -> str:
-    """The commands from this front to a deployed network."""
-    select = f"plan --study {quote(front.study)} --max-drop 1 --out plan.json"
+    """The commands from this front to a deployed network, by the plan at its knee."""
+    knee = front.knee
+    if knee is None:
+        return "No plan on the front is faster than the untouched network: search on, or offer more sites."
+    what = f"{knee.speedup:.2f}x, {knee.change}{_WHEN[front.zero_shot]}"
+    title = f"Next, with the plan at the front's knee ({what}):"
+    select = f"plan --study {quote(front.study)} --trial {knee.trial} --out plan.json" + database_flags()
+    trust = home_flag() + trusting(front.network)
     if front.zero_shot:
-        return next_steps(select, "export --plan plan.json --out model.onnx" + trusting(front.network))
+        return next_steps(select, "export --plan plan.json --out model.onnx" + trust, title=title)
     train = "train --plan plan.json --epochs 10 --out runs/merged"
-    export = "export --run runs/merged --out model.onnx"
-    trust = trusting(front.network)
-    return next_steps(select, train + trust, export + trust)
+    export = "export --run runs/merged --out model.onnx --original original.onnx"
+    return next_steps(select, train + trust, export + trust, title=title)
 
 
 def write_csv(front: Front, path: Path) -> None:

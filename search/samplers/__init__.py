@@ -3,13 +3,18 @@
 To add samplers from another folder, append it to this package's ``__path__`` before the program starts.
 """
 
+from __future__ import annotations
+
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING
 
-import optuna
-
-from search.space.problem import Problem
 from training.errors import BadInputError
+
+if TYPE_CHECKING:  # help lists the samplers, and shall not wait for their libraries
+    import optuna
+
+    from search.space.problem import Problem
 
 DEFAULT = "auto"  # the best in benchmarks/samplers.py
 

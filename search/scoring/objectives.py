@@ -1,10 +1,15 @@
 """Goals beside latency and accuracy: known before training, and minimised."""
 
-from collections.abc import Callable, Iterable, Mapping
+from __future__ import annotations
 
-from search.scoring.latency import Latencies
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
 from search.titles import PARAMETERS
 from training.errors import BadInputError
+
+if TYPE_CHECKING:  # help lists the objectives, and shall not wait for torch
+    from search.scoring.latency import Latencies
 
 Goal = Callable[[Mapping[str, str]], float]
 ALWAYS = ("latency", "accuracy")

@@ -11,8 +11,9 @@ from merges.rule import KEEP
 from search.scoring.latency import Latencies, Score
 from search.scoring.objectives import Goal
 from search.space.additive import Estimates
-from search.space.bounds import Limits, reachable
+from search.space.bounds import reachable
 from search.space.estimates import weigh
+from search.space.limits import Limits
 from search.space.problem import Problem, changed, searched
 from search.space.warm_start import first_plans, lossless
 from training.progress import Progress

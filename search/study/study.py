@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.study.interrupts import uninterrupted
@@ -77,8 +78,14 @@ def kept(storage: str) -> Iterator[None]:
 
 
 def check_storage(storage: str) -> None:
-    """Refuse a database that cannot be used, before any work is done."""
+    """Refuse a database that cannot be used, or that keeps nothing, before any work is done."""
     with usable(storage):
+        url = make_url(storage)
+        if url.get_backend_name() == "sqlite" and (not url.database or "memory" in storage):
+            raise BadInputError(
+                f"the study database {storage} is in memory and keeps nothing; "
+                "expected a file: sqlite:///studies.db"
+            )
         optuna.get_all_study_names(storage_of(storage))
 
 

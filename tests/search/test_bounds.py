@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from search.scoring.latency import Device, Latencies
-from search.space.bounds import Limits, reachable
+from search.space.bounds import reachable
 from search.space.estimates import weigh
+from search.space.limits import Limits
 from training.errors import BadInputError
 from training.workbench import structure
 

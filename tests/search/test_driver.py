@@ -12,7 +12,7 @@ from search.engine.driver import Driver
 from search.engine.pool import Judged
 from search.evaluation.evaluator import Evaluation
 from search.scoring.latency import Device, Latencies
-from search.space.bounds import Limits
+from search.space.limits import Limits
 from search.space.plan_space import PlanSpace
 from search.study.records import TrialRecord, for_preset, is_preset, reason_of
 from search.study.storage import storage_of

@@ -14,7 +14,7 @@ from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from training.finetune.checkpoint import Progressed, resume, save
+from training.checkpoint import Progressed, resume, save
 from training.finetune.objectives import Objective
 from training.finite import require_finite
 from training.optim import batches

@@ -3,12 +3,16 @@
 import os
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
+from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from training.errors import BadInputError
+from training.images.image_list import UNLABELLED, ImageList
+from training.images.pixels import fitted, needed, picture
 
 _HIDDEN = ("__MACOSX", "__pycache__")
 _ROLES = {
@@ -173,3 +177,28 @@ def _passed_over(files: list[str]) -> list[str]:
         return []
     kinds = ", ".join(sorted({Path(file).suffix.lower() for file in passed}))
     return [f"{len(passed)} image(s) of kinds that are not read ({kinds}) left out, such as {passed[0]}"]
+
+
+def read_folder(folder: Path) -> ImageList:
+    """List a folder with one sub-folder per class, or with unlabelled images and no sub-folders."""
+    found = listed(folder)
+    files = found.files or [(path, UNLABELLED) for path in found.loose]
+    return ImageList(
+        str(folder),
+        found.classes,
+        [path for path, _ in files],
+        [partial(_read, path, label) for path, label in files],
+        remarks=found.remarks,
+        labels=[label for _, label in files],
+    )
+
+
+def _read(path: str, label: int, size: int | tuple[int, int], channels: int) -> tuple[Tensor, int]:
+    least = max(needed(size))
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (least, least))
+            image.load()
+    except Exception as error:  # a damaged file can raise anything
+        raise OSError(f"{path} cannot be decoded") from error
+    return fitted(picture(image, path), size, channels), label

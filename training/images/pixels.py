@@ -10,12 +10,12 @@ from torchvision.transforms import functional as transforms
 
 from merges.sizes import sides
 from training.errors import BadInputError
+from training.sizes import COLOURS
 
 Picture = Image.Image | np.ndarray  # of 8 bits; an array is (channels, height, width)
 
 _RESIZE = 256 / 224  # short side before the centre crop, as ImageNet networks are evaluated
 _DEEP = ("I", "F")  # PIL's modes of more than 8 bits: I;16, I;16B, I, F
-COLOURS = (1, 3)  # channels that every picture can be turned into
 _SLACK = 0.01  # resizing may overshoot
 
 

@@ -1,5 +1,5 @@
 """Loads networks by name, with their weights."""
 
-from training.models.loading import LoadedModel, builtins, load
+from training.models.loading import LoadedModel, load
 
-__all__ = ["LoadedModel", "builtins", "load"]
+__all__ = ["LoadedModel", "load"]

@@ -7,7 +7,6 @@ Names: a built-in (``training/networks``), any ``torchvision.models`` classifier
 import difflib
 import importlib
 import inspect
-import pkgutil
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from merges.sizes import sides
 from training import factories, onnx_input
+from training.builtins import builtins
 from training.config import is_factory, is_onnx
 from training.data.preprocess import BY_NAME, IMAGENET, Preprocess
 from training.errors import BadInputError
@@ -52,14 +52,6 @@ class LoadedModel:
     def input_shape(self) -> Shape:
         """(channels, height, width)"""
         return self.channels, *sides(self.input_size)
-
-
-def builtins() -> list[str]:
-    """Names of the built-in networks."""
-    return [
-        module.name
-        for module in pkgutil.iter_modules(importlib.import_module(".networks", __package__).__path__)
-    ]
 
 
 def load(

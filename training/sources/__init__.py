@@ -5,6 +5,13 @@ Those of another folder are found too where it is appended to this package's ``_
 images are read.
 """
 
-from training.sources.imagefolder import read_folder
+from typing import Any
 
-__all__ = ["read_folder"]
+
+def __getattr__(name: str) -> Any:
+    """``read_folder``, imported when it is needed: help lists the sources, and shall not wait for torch."""
+    if name == "read_folder":
+        from training.images.folders import read_folder
+
+        return read_folder
+    raise AttributeError(name)

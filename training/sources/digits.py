@@ -1,18 +1,25 @@
 """Scikit-learn's handwritten digits, which need no files."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from sklearn.datasets import load_digits
-from torch import Tensor
-
-from merges.sizes import sides
 from training.errors import BadInputError
-from training.images.augment import shifted
-from training.images.image_list import ImageList
-from training.images.pixels import COLOURS
+from training.sizes import COLOURS
 from training.source import Habits, Source
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from training.images.image_list import ImageList
+
+
+def shifted(pixels: Tensor) -> Tensor:
+    """Digits as augmented: see ``training.images.augment``."""
+    from training.images import augment
+
+    return augment.shifted(pixels)
 
 
 class Digits(Source):
@@ -26,6 +33,12 @@ class Digits(Source):
     def open(self, spec: str) -> ImageList:
         if spec != self.name:
             raise BadInputError(f"unknown data {spec!r}; {self.name} are all there is of them")
+        import numpy as np
+        import torch
+        from sklearn.datasets import load_digits
+
+        from training.images.image_list import ImageList
+
         scans = load_digits()
         grey = torch.from_numpy(scans.images.astype(np.float32)) * (255 / 16)
         labels = scans.target.tolist()
@@ -35,6 +48,10 @@ class Digits(Source):
 
 
 def _enlarged(scan: Tensor, label: int, size: int | tuple[int, int], channels: int) -> tuple[Tensor, int]:
+    import torch
+
+    from merges.sizes import sides
+
     pixels = torch.nn.functional.interpolate(scan[None, None], size=list(sides(size)), mode="bilinear")
     return pixels[0].round().clamp(0, 255).to(torch.uint8).repeat(channels, 1, 1), label
 

@@ -1,11 +1,15 @@
 """The user's own dataset, by the name of a function that makes it."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
 from training import factories
-from training.images.datasets import images_of
-from training.images.image_list import ImageList
 from training.source import Source, forms
+
+if TYPE_CHECKING:
+    from training.images.image_list import ImageList
 
 
 class Factory(Source):
@@ -14,6 +18,8 @@ class Factory(Source):
     runs_code = True
 
     def open(self, spec: str) -> ImageList:
+        from training.images.datasets import images_of
+
         return images_of(spec, partial(factories.made, spec), forms())
 
 

@@ -1,16 +1,16 @@
 """Folders of images: one sub-folder per class, or images without labels; perhaps by split."""
 
-from functools import partial
-from pathlib import Path
+from __future__ import annotations
 
-from PIL import Image
-from torch import Tensor
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training.errors import BadInputError
-from training.images.folders import listed, splits
-from training.images.image_list import UNLABELLED, ImageList
-from training.images.pixels import COLOURS, fitted, needed, picture
+from training.sizes import COLOURS
 from training.source import Parts, Source
+
+if TYPE_CHECKING:
+    from training.images.image_list import ImageList
 
 
 class ImageFolder(Source):
@@ -19,6 +19,8 @@ class ImageFolder(Source):
     channels = COLOURS
 
     def open(self, spec: str) -> ImageList:
+        from training.images.folders import read_folder, splits
+
         folder = _folder(spec)
         found = splits(folder)
         if found is not None:
@@ -30,6 +32,8 @@ class ImageFolder(Source):
         return read_folder(folder)
 
     def parts(self, spec: str) -> Parts | None:
+        from training.images.folders import read_folder, splits
+
         found = splits(_folder(spec))
         if found is None:
             return None
@@ -45,31 +49,6 @@ def _folder(spec: str) -> Path:
             f"{folder} is no folder; expected a folder with one sub-folder of images per class"
         )
     return folder
-
-
-def read_folder(folder: Path) -> ImageList:
-    """List a folder with one sub-folder per class, or with unlabelled images and no sub-folders."""
-    found = listed(folder)
-    files = found.files or [(path, UNLABELLED) for path in found.loose]
-    return ImageList(
-        str(folder),
-        found.classes,
-        [path for path, _ in files],
-        [partial(_read, path, label) for path, label in files],
-        remarks=found.remarks,
-        labels=[label for _, label in files],
-    )
-
-
-def _read(path: str, label: int, size: int | tuple[int, int], channels: int) -> tuple[Tensor, int]:
-    least = max(needed(size))
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (least, least))
-            image.load()
-    except Exception as error:  # a damaged file can raise anything
-        raise OSError(f"{path} cannot be decoded") from error
-    return fitted(picture(image, path), size, channels), label
 
 
 SOURCE = ImageFolder()

@@ -1,13 +1,14 @@
 """The datasets of torchvision, by name and folder; nothing is downloaded."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torchvision import datasets
-
-from training.images.datasets import images_of
-from training.images.image_list import ImageList
 from training.source import Source, forms
+
+if TYPE_CHECKING:
+    from training.images.image_list import ImageList
 
 
 class Torchvision(Source):
@@ -15,6 +16,10 @@ class Torchvision(Source):
     form = "torchvision:NAME:DIR"
 
     def open(self, spec: str) -> ImageList:
+        from torchvision import datasets
+
+        from training.images.datasets import images_of
+
         _, name, root = (*spec.split(":", 2), "")[:3]
 
         def made() -> Any:

@@ -1,15 +1,20 @@
 """Hand-made plans by name: TOML files in this folder, each plan a list of steps that add up."""
 
+from __future__ import annotations
+
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from merges.network import Network
 from training.errors import BadInputError
+
+if TYPE_CHECKING:  # help lists the presets, and shall not wait for torch
+    from merges.network import Network
 
 _FOLDER = Path(__file__).parent
 _TITLE = "step"
+EXACT = "exact"  # not a file: the exact merges that pay on a target
 
 
 def steps(name: str, network: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.lr_scheduler import LRScheduler
 
 from training.errors import BadInputError
 from training.files import replacing
@@ -31,10 +32,24 @@ class Progressed:
         return len(self.judged) - 1 - self.judged.index(max(self.judged)) >= patience
 
 
+class Dice:
+    """The states of random generators, as a part of a checkpoint: PyTorch's own, and that of the batches."""
+
+    def __init__(self, batches: torch.Generator) -> None:
+        self.batches = batches
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {"own": torch.get_rng_state(), "batches": self.batches.get_state()}
+
+    def load_state_dict(self, states: dict[str, torch.Tensor]) -> None:
+        torch.set_rng_state(states["own"])
+        self.batches.set_state(states["batches"])
+
+
 def save(
     path: Path,
     parts: dict[str, Any],
-    schedule: torch.optim.lr_scheduler.LambdaLR,
+    schedule: LRScheduler,
     identity: str,
     done: Progressed,
 ) -> None:
@@ -46,9 +61,7 @@ def save(
         )
 
 
-def resume(
-    path: Path, parts: dict[str, Any], schedule: torch.optim.lr_scheduler.LambdaLR, identity: str
-) -> Progressed | None:
+def resume(path: Path, parts: dict[str, Any], schedule: LRScheduler, identity: str) -> Progressed | None:
     """Load the last state into the parts; None if there is none.
 
     Raises

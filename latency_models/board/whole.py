@@ -1,0 +1,78 @@
+"""Time whole models side by side: in turn, round after round, with one thread and with all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any, Callable
+
+from .machine import machine
+from .timed import Timed
+
+PEAK = "--peak"
+_WARM_UPS = 3
+
+
+def bench(
+    folder: str, kind: type[Timed], manifest: dict, path: str, progress: Callable[[int, int], None]
+) -> None:
+    """Write the results: for each number of threads the samples of every model, and its peak memory.
+
+    In its turn every model runs twice and is timed once: it then meets its own traces in the caches, not
+    those of the others.
+    """
+    models, rounds = manifest["models"], manifest["rounds"]
+    total = len(manifest["threads"]) * rounds + len(models)
+    lines: list[dict[str, Any]] = [{"machine": machine(manifest["runtime"], kind.version())}]
+    done = 0
+    for threads in manifest["threads"]:
+        ready = [kind(folder, model, threads or os.cpu_count() or 1) for model in models]
+        samples: list[list[float]] = [[] for _ in ready]
+        for _ in range(_WARM_UPS):
+            for model in ready:
+                model.run()
+        for _ in range(rounds):
+            for model, times in zip(ready, samples):
+                model.run()
+                start = time.perf_counter()
+                model.run()
+                times.append((time.perf_counter() - start) * 1e6)
+            done += 1
+            progress(done, total)
+        named = {model["id"]: times for model, times in zip(models, samples)}
+        lines.append({"threads": threads or os.cpu_count(), "samples_us": named})
+    for model in models:
+        lines.append({"peak": model["id"], "bytes": _peak_elsewhere(folder, model["id"])})
+        done += 1
+        progress(done, total)
+    with open(path, "w") as out:
+        out.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def _peak_elsewhere(folder: str, model: str) -> int:
+    """Bytes that a model takes in a process of its own; 0 if that cannot be found out."""
+    command = [sys.executable, sys.argv[0], folder, PEAK, model]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return int(done.stdout or 0) if done.returncode == 0 else 0
+
+
+def peak_bytes(folder: str, kind: type[Timed], model: dict) -> int:
+    """How much this process's peak memory grows when a model is loaded and run twice."""
+    import numpy
+
+    kind.version()  # imports the library, which is not the model's
+    numpy.random.default_rng(0)
+    before = _most_bytes()
+    ready = kind(folder, model, 1)
+    ready.run()
+    ready.run()
+    return _most_bytes() - before
+
+
+def _most_bytes() -> int:
+    """Peak memory of this program; getrusage would count that of the process that started it."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) * 1024

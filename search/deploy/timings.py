@@ -1,0 +1,79 @@
+"""Latencies of an exported network beside its original: predicted for targets, measured here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from latency_models import bench, target
+from latency_models.kit import NotMeasurableError
+from latency_models.measure import side_by_side
+from latency_models.predict import UnknownKernelError
+from merges.network import Network
+from merges.plan import Plan
+from search.scoring.latency import Device, Latencies
+from training.progress import Session
+
+HERE = "this machine"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Latencies in milliseconds on one machine; `kind` is ``measured``, or what a prediction is based on."""
+
+    machine: str
+    runtime: str
+    threads: int
+    kind: str
+    original_ms: float
+    merged_ms: float
+
+    @property
+    def speedup(self) -> float:
+        return self.original_ms / self.merged_ms
+
+
+def predictions(network: Network, plan: Plan, device: Device, threads: int, session: Session) -> list[Timing]:
+    """What is predicted for the target, and for this machine with the runtime that the files are timed with.
+
+    Kernels that this machine's tables lack are measured now. What cannot be predicted is said.
+    """
+    runtime = device.runtime.name if device.runtime.model_suffix else "onnxruntime"
+    here = [name for name in target.names() if _is_here(target.load(name), runtime)]
+    found = []
+    for name in dict.fromkeys([device.spec.name, *here]):
+        one = device if name == device.spec.name else Device.named(name, session.home)
+        try:
+            found.append(_predicted(network, plan, one, session))
+        except (UnknownKernelError, NotMeasurableError) as error:
+            session.note(f"no prediction for {name}: {error}")
+    if threads != 1:
+        session.note(f"predictions for {HERE} are for 1 thread, it is timed with {threads}")
+    return found
+
+
+def _is_here(spec: target.Target, runtime: str) -> bool:
+    return spec.measurable and spec.runtime == runtime
+
+
+def _predicted(network: Network, plan: Plan, device: Device, session: Session) -> Timing:
+    latencies = Latencies(network, device)
+    kernels = [layer.kernel for layer in (*latencies.layers({}), *latencies.layers(plan))]
+    latencies.learn(kernels, session.watch(f"measuring on {device.spec.name}"))
+    score = latencies.score(plan)
+    spec = device.spec
+    return Timing(
+        spec.name, spec.runtime, spec.threads, score.total.kind, score.baseline_ms, score.latency_ms
+    )
+
+
+def measured(files: Sequence[Path], input_shape: tuple[int, int, int], threads: int) -> Timing:
+    """The original's and the merged network's files, timed in turn on this machine."""
+    runtime = bench.runtime_of(files)
+    assert runtime.whole is not None
+    ready = []
+    for file in files:
+        job = runtime.whole_job(file, input_shape)
+        paths = [str(file.with_suffix(suffix)) for suffix in job.files]
+        ready.append(runtime.whole("", {"id": str(file), "files": paths, **job.details}, threads))
+    original, merged = (median_us / 1000 for median_us, _ in side_by_side([one.run for one in ready]))
+    return Timing(HERE, runtime.name, threads, "measured", original, merged)

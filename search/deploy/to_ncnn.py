@@ -1,0 +1,80 @@
+"""Converts ONNX files for ncnn, and checks the answers there."""
+
+import importlib.util
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from latency_models.ncnn_model import ends_of
+from merges.reading.check import answers_of
+from training.errors import ExportError
+from training.export import Agreement, agreement_of
+from training.files import replacing
+
+_LONGEST_SECONDS = 600
+
+
+def to_ncnn(onnx: Path, input_shape: tuple[int, int, int], param: Path) -> None:
+    """Write `param` and the ``.bin`` beside it, in single precision, with ncnn's own converter.
+
+    Raises
+    ------
+    ExportError
+        The converter is not installed, or cannot convert the network.
+    """
+    package = importlib.util.find_spec("pnnx")
+    if package is None or package.origin is None:
+        raise ExportError("ncnn's converter is not installed; 'pip install pnnx' brings it")
+    program = Path(package.origin).with_name("pnnx")
+    size = ",".join(map(str, (1, *input_shape)))
+    with tempfile.TemporaryDirectory(prefix="pnnx-") as folder:  # it writes seven files beside its input
+        shutil.copy(onnx, Path(folder, "model.onnx"))
+        done = subprocess.run(
+            [str(program), "model.onnx", f"inputshape=[{size}]", "fp16=0"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_LONGEST_SECONDS,
+            check=False,
+        )
+        made = [Path(folder, f"model.ncnn{suffix}") for suffix in (".param", ".bin")]
+        if done.returncode != 0 or not all(path.exists() for path in made):
+            last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+            raise ExportError(f"ncnn's converter failed with code {done.returncode}: {last[:300]}")
+        for path, where in zip(made, (param, param.with_suffix(".bin")), strict=True):
+            with replacing(where) as temporary:
+                shutil.copy(path, temporary)
+
+
+def compare(model: nn.Module, param: Path, images: Tensor) -> Agreement:
+    """Compare all outputs of a network and of ncnn on preprocessed images (n, channels, height, width).
+
+    Raises
+    ------
+    ExportError
+        ncnn cannot read the files, or answers with another number of values.
+    """
+    import ncnn
+
+    inputs, outputs = ends_of(param.read_text())
+    network = ncnn.Net()
+    network.opt.use_vulkan_compute = False
+    for half in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+        setattr(network.opt, half, False)
+    if network.load_param(str(param)) != 0 or network.load_model(str(param.with_suffix(".bin"))) != 0:
+        raise ExportError(f"ncnn cannot read what was written to {param}")
+    wanted = [part.numpy() for part in answers_of(model, images.float())]
+    found: list[list[np.ndarray]] = [[] for _ in outputs]
+    for image in images:
+        extractor = network.create_extractor()
+        extractor.input(inputs[0], ncnn.Mat(image.float().numpy()).clone())
+        for name, answers in zip(outputs, found, strict=True):
+            answers.append(np.array(extractor.extract(name)[1]))
+    if len(found) != len(wanted) or any(a[0].size != w[0].size for a, w in zip(found, wanted, strict=True)):
+        raise ExportError(f"ncnn answers with other shapes than the network: {param} cannot be used")
+    return agreement_of([np.stack(a).reshape(w.shape) for a, w in zip(found, wanted, strict=True)], wanted)
