@@ -10,8 +10,8 @@ import io
 import json
 import tarfile
 import zipapp
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Answer:
     target, runtime : as the kit's manifest named them
     rows : one a kernel
     failed : kernels that the board could not run, by name, with the reason
+    about : what the kit was written for, as ``write`` was given it
     block : channels that the board's convolutions take at once; None where the runtime has no such blocks
     """
 
@@ -54,6 +55,7 @@ class Answer:
     rows: tuple[Measurement, ...]
     failed: dict[str, str]
     block: int | None = None
+    about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def noisy(self) -> int:
@@ -62,9 +64,16 @@ class Answer:
 
 
 def write(
-    folder: Path, target: Target, runtime: Runtime, kernels: Iterable[Kernel], at_once: int = AT_ONCE
+    folder: Path,
+    target: Target,
+    runtime: Runtime,
+    kernels: Iterable[Kernel],
+    at_once: int = AT_ONCE,
+    about: Mapping[str, Any] | None = None,
 ) -> int:
     """Write a kit; how many kernels it holds. Answers that are in the folder stay (they are not repeated).
+
+    `about` comes back with the answer: the network that the kernels are of.
 
     `at_once` is how many bytes of weights and maps take turns: as many as the kernels' network touches,
     so that the caches are as cold as in it.
@@ -90,6 +99,7 @@ def write(
         "affinity": list(target.affinity),
         "probes": {channels: f"probe-{channels}" for channels in runtime.probes()},
         "at_once": at_once,
+        "about": dict(about or {}),
         "reference": _entry(folder, runtime, REFERENCE),
         "kernels": entries,
     }
@@ -185,8 +195,9 @@ def answer(lines: Sequence[dict[str, Any]]) -> Answer:
             _source(state),
             bool(line["noisy"]),
         )
-    block = state["machine"].get("block")
-    return Answer(state["target"], state["runtime"], tuple(rows.values()), failed, block)
+    block, about = state["machine"].get("block"), state.get("about")
+    about = about if isinstance(about, dict) else {}
+    return Answer(state["target"], state["runtime"], tuple(rows.values()), failed, block, about)
 
 
 def _source(state: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Targets: device, runtime, threads and precision. One TOML file each, in ``targets/`` here or under home."""
 
+import difflib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +74,11 @@ def load(name: str, home: Path | None = None) -> Target:
     """
     files = _files(home)
     if name not in files:
+        near = difflib.get_close_matches(name, files, 1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        known = ", ".join(sorted(files))
         raise TargetError(
-            f"unknown target {name!r}; expected one of {', '.join(sorted(files))} ('targets' describes them)"
+            f"unknown target {name!r}{meant}; expected one of {known} ('targets' describes them)"
         )
     try:
         values = tomllib.loads(files[name].read_text())

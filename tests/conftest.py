@@ -18,7 +18,7 @@ BUILDERS = {name: getattr(networks, name) for name in ("with_batch_norm", "with_
 SLOW = (  # files whose tests start the program, a server or a browser, or compute for long
     *("test_cli", "test_page", "test_wheel", "test_plugins", "test_boards", "test_random_networks"),
     *("test_learning", "test_onnx_export", "test_runtimes", "test_warmstart"),
-    *("test_availability", "test_fit", "test_trust", "test_fuzz"),
+    *("test_availability", "test_fit", "test_trust", "test_fuzz", "test_first_hour"),
 )
 
 settings.register_profile("untimed", deadline=None)  # the first example may import a library

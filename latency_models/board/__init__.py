@@ -58,6 +58,7 @@ def run(
     findings = kind.findings(folder, manifest["probes"]) if waiting else {}
     for group in _groups(waiting, manifest["at_once"]):
         state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
+        state["about"] = manifest.get("about", {})
         state["machine"] = {**machine(manifest["runtime"], kind.version()), **findings}
         new = [state, *_measure(folder, kind, manifest, group, reference)]
         with open(path, "a") as out:

@@ -4,23 +4,26 @@ On x86 it runs convolutions and poolings in blocked layout; the copies between l
 Each kernel is timed inside a small model, by the runtime's own profile.
 """
 
+from __future__ import annotations
+
 import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel, Layer
 from latency_models.layouts import blocked
-from latency_models.onnx_model import EMPTY, OPS, one_kernel_model
 from latency_models.runtime import Job, Runtime, drop_free, fuse_activations
 from latency_models.target import Target
+
+if TYPE_CHECKING:  # help lists the runtimes, and shall not wait for their libraries
+    import onnxruntime
 
 _FREE = {"flatten", "identity", "dropout"}
 _ACTIVATIONS = {"relu", "relu6"}
@@ -117,6 +120,8 @@ class _Whole(Timed):
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Threads that wait for this model's next run would take the cores of the model whose turn it is.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         model = str(Path(folder, entry["files"][0]))
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         generator = numpy.random.default_rng(0)
@@ -165,6 +170,8 @@ class OnnxRuntime(Runtime):
         return next((size for size in BLOCKS if _pools_in_blocks(size)), 0)
 
     def job(self, kernel: Kernel) -> Job:
+        from latency_models.onnx_model import EMPTY, OPS, one_kernel_model
+
         content = one_kernel_model(kernel).SerializeToString()
         return Job({".onnx": content}, {"ops": OPS[kernel.op], "empty": EMPTY})
 
@@ -172,7 +179,9 @@ class OnnxRuntime(Runtime):
         return {str(channels): pooling_model(channels) for channels in BLOCKS}
 
     def version(self) -> str:
-        return onnxruntime.__version__
+        import onnxruntime
+
+        return str(onnxruntime.__version__)
 
 
 def session_of(model: bytes | str, threads: int, profile: str = "") -> onnxruntime.InferenceSession:
@@ -180,6 +189,8 @@ def session_of(model: bytes | str, threads: int, profile: str = "") -> onnxrunti
 
     With `profile`, the runtime writes what it ran and how long into a file that begins so.
     """
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -192,6 +203,8 @@ def session_of(model: bytes | str, threads: int, profile: str = "") -> onnxrunti
 
 def pooling_model(channels: int) -> bytes:
     """A pooling that runs in blocks if, and only if, blocks have so many channels or fewer."""
+    from latency_models.onnx_model import one_kernel_model
+
     kernel = Kernel("maxpool", (channels, 4, 4), (channels, 4, 4))
     return one_kernel_model(kernel).SerializeToString()
 

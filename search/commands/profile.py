@@ -1,28 +1,32 @@
 """The ``profile`` command."""
 
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from latency_models import runtime
-from latency_models.remote import Board
-from latency_models.remote.adb import Adb
-from latency_models.remote.ssh import Ssh
-from merges.network import Network
-from search.called import example
+from search.called import example, home_flag, next_steps
 from search.commands import options, terminal
-from search.deploy import boards
-from search.results import network_tables
-from search.scoring.latency import Device, Latencies
 from training.errors import BadInputError
 from training.progress import Session, Watch
-from training.workbench import structure
+
+if TYPE_CHECKING:
+    from merges.network import Network
+    from search.scoring.latency import Device
 
 _EXAMPLES = example(
     "profile --model alexnet --target arm-a57 --by-layer", "profile --target my-board --ssh pi@raspberrypi"
 )
+
+
+def _runtimes() -> str:
+    from latency_models import runtime
+
+    return f"Runtime of a new board: {' or '.join(runtime.measurable())}.  [default: {runtime.DEFAULT}]"
 
 
 @click.command("profile", epilog=_EXAMPLES)
@@ -33,14 +37,14 @@ _EXAMPLES = example(
 @click.option("--adb", metavar="SERIAL", help="Measure on an Android device with python3.")
 @options.folder("--kit", text="Write a folder to copy to a board by hand, then stop.")
 @options.file("--import", "answer", text="Read a kit's results.jsonl, or a table in .csv or .parquet.")
-@options.file("--export", "table", text="Write the target's table to a .csv or .parquet file.")
-@click.option(
-    "--runtime",
-    help=f"Runtime of a new board: {' or '.join(runtime.measurable())}.  [default: {runtime.DEFAULT}]",
-)
-@options.number("--threads", 1, "Threads of a new board.  [default: 1]")
+@options.file("--export", "table", text="Write the target's table to a .csv or .parquet file, then stop.")
+@options.late("--runtime", text=_runtimes)
+@options.number("--threads", 1, "Threads of a new board, as it is measured and predicted.  [default: 1]")
 @options.structure
-def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any) -> None:
+@click.pass_context
+def command(
+    context: click.Context, by_layer: bool, target: str, home: Path, as_json: bool, **given: Any
+) -> None:
     """Show a network's latency layer by layer; measure targets.
 
     Without --by-layer, a target on this machine (host) is measured now: every kernel that any plan of
@@ -51,41 +55,88 @@ def command(by_layer: bool, target: str, home: Path, as_json: bool, **given: Any
     ways = [way for way in ("ssh", "adb", "kit", "answer") if given[way]]
     if len(ways) > 1:
         raise BadInputError("give one of --ssh, --adb, --kit and --import")
+    device = _device(target, ways, given, home)
+    count, about = 0, dict[str, Any]()
+    if given["answer"]:
+        from search.deploy import boards
+
+        count, about = boards.take(device, given["answer"], home, terminal.note)
+        terminal.note(f"{count} kernels kept in {device.path}")
+    if given["table"]:
+        device.table.save(given["table"])
+        written = len(device.table.rows)
+        terminal.note(f"{written} kernels of {target} written to {given['table']}")
+        if not given["answer"]:
+            options.say({"target": target, "kernels": written, "table": str(given["table"])}, as_json)
+            return
+    if given["answer"] and context.get_parameter_source("model") is not ParameterSource.COMMANDLINE:
+        if "model" not in about:  # a table is of no network
+            options.say({"target": target, "kernels": count}, as_json)
+            return
+        given |= {"model": about["model"], "input_size": tuple(about["input_shape"])}
+    _show(by_layer, target, home, as_json, given)
+
+
+def _device(target: str, ways: list[str], given: dict[str, Any], home: Path) -> Device:
+    from search.deploy import boards
+    from search.scoring.latency import Device
+
     new = boards.NewTarget(given["runtime"], given["threads"], given["ssh"] or given["adb"] or "")
     device = boards.find_or_make(target, new, home) if ways else Device.named(target, home)
     if ways and not device.spec.grows:
         raise BadInputError(f"{target} is shipped with this program; give a new name to measure a board")
     if device.table.remark:
         terminal.note(f"warning: {device.table.remark}")
-    count = boards.take(device, given["answer"], home, terminal.note) if given["answer"] else 0
+    return device
+
+
+def _show(by_layer: bool, target: str, home: Path, as_json: bool, given: dict[str, Any]) -> None:
+    """Measure what is to be measured now, and show the network's layers."""
+    from search.deploy import boards
+    from search.results import network_tables
+    from search.scoring.latency import Device, Latencies
+    from training.workbench import structure
+
     network = structure(given["model"], given["input_size"], given["classes"])
+    device = _device(target, [way for way in ("ssh", "adb", "kit") if given[way]], given, home)
     with terminal.bars() as watch:
         if given["kit"]:
             count = boards.write_kit(network, device, given["kit"], home, watch)
             terminal.note(f"{count} kernels in {given['kit']}: run 'python3 board.pyz .' there on the board")
+            options.say({"kit": str(given["kit"]), "kernels": count}, as_json, _import(target, given["kit"]))
             return
-        count += _measured(given, network, device, home, by_layer, watch)
+        count = _measured(given, network, device, home, by_layer, watch)
     if count:
         terminal.note(f"{count} kernels measured, kept in {device.path}")
     device = Device.named(target, home)
     latencies = Latencies(network, device)
-    if given["table"]:
-        device.table.save(given["table"])
-    rows = latencies.by_layer()
-    answer = network_tables.layers_answer(given["model"], target, rows)
+    answer = network_tables.layers_answer(given["model"], target, latencies.by_layer())
     score = latencies.score({})
     options.say(answer, as_json, network_tables.layers_table(answer, device.describe(score.total)))
+
+
+def _import(target: str, kit: Path) -> str:
+    from shlex import quote
+
+    command = f"profile --target {quote(target)} --import {quote(str(kit / 'results.jsonl'))}"
+    return next_steps(command + home_flag(), title="Then, with the answer back in this folder:")
 
 
 def _measured(
     given: dict[str, Any], network: Network, device: Device, home: Path, by_layer: bool, watch: Watch
 ) -> int:
     if given["ssh"] or given["adb"]:
+        from latency_models.remote import Board
+        from latency_models.remote.adb import Adb
+        from latency_models.remote.ssh import Ssh
+        from search.deploy import boards
+
         place: Board = Ssh(given["ssh"]) if given["ssh"] else Adb(given["adb"])
         with tempfile.TemporaryDirectory(prefix="kit-") as folder:
-            return boards.measure_there(
-                network, device, place, Path(folder), Session(home, watch, terminal.note)
-            )
+            session = Session(home, watch, terminal.note)
+            return boards.measure_there(network, device, place, Path(folder), session)
     if given["answer"] or by_layer or not device.spec.measurable:
         return 0
+    from search.scoring.latency import Latencies
+
     return Latencies(network, device).learn_all(watch, again=True)

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from latency_models import board, kit, target
 from latency_models.kernel import Kernel
@@ -65,7 +66,8 @@ def write_kit(network: Network, device: Device, folder: Path, home: Path, watch:
     if not waiting:
         return 0
     touched = Latencies(network, device).touched_bytes
-    count = kit.write(folder, device.spec, device.runtime, waiting, touched)
+    about = {"model": network.name, "input_shape": network.input_shape}
+    count = kit.write(folder, device.spec, device.runtime, waiting, touched, about)
     _keep_target(device.spec, home)
     return count
 
@@ -81,8 +83,12 @@ def _keep_target(spec: target.Target, home: Path) -> None:
         temporary.write_text(text)
 
 
-def take(device: Device, path: Path, home: Path, note: Note) -> int:
-    """Import a kit's results, or a CSV or Parquet table, into a target's table; return the number of kernels.
+def take(device: Device, path: Path, home: Path, note: Note) -> tuple[int, dict[str, Any]]:
+    """Import a kit's results, or a CSV or Parquet table, into a target's table.
+
+    Returns
+    -------
+    the number of kernels, and what the kit says of its network (``model``, ``input_shape``)
 
     Raises
     ------
@@ -99,7 +105,7 @@ def take(device: Device, path: Path, home: Path, note: Note) -> int:
         rows = tuple(LatencyTable.load(path).rows.values())
         device.keep(rows)
         _keep_target(device.spec, home)
-        return len(rows)
+        return len(rows), {}
     answer = kit.load(path)
     if (answer.target, answer.runtime) != (device.spec.name, device.spec.runtime):
         raise BadInputError(
@@ -113,7 +119,7 @@ def take(device: Device, path: Path, home: Path, note: Note) -> int:
     failed = {name: why for name, why in answer.failed.items() if not name.startswith("reorder")}
     for name, reason in list(failed.items())[:3]:
         note(f"not measured: {name}: {reason}")
-    return len(answer.rows)
+    return len(answer.rows), answer.about
 
 
 def measure_there(network: Network, device: Device, where: Board, folder: Path, session: Session) -> int:

@@ -28,7 +28,7 @@ def latency_in_ms(text: str, untouched_ms: float) -> float:
     value = float(found["number"]) if found else 0.0
     if not found or not 0 < value < math.inf:
         raise BadInputError(
-            f"`max_latency` is {text!r}; expected milliseconds as 40ms, or a share of the untouched as 50%"
+            f"`max_latency` is {text!r}; expected milliseconds as 40ms, or 50% of the untouched network's"
         )
     return value if found["unit"] == "ms" else untouched_ms * value / 100
 

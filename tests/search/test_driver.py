@@ -74,6 +74,13 @@ def study(tmp_path: Path) -> optuna.Study:
     return made
 
 
+class Better(Judges):
+    """The more is merged, the more accurate."""
+
+    def judged(self, plan: Plan) -> Judged:
+        return Evaluation(90.0 + len(plan), None, 0.1)
+
+
 def drive(study: optuna.Study, space: PlanSpace, pool: Judges, budget: int) -> None:
     Driver(study, space, pool, 90.0, Limits()).run(budget, quiet)
 
@@ -152,3 +159,13 @@ def test_an_interruption_leaves_nothing_running_and_the_next_run_goes_on(
     assert len(waiting) == Interrupted.size, "they are tried by the next run"
     drive(study, space, Judges(), 6)
     check(study, 6)
+
+
+def test_the_untouched_network_is_judged_whatever_is_predicted(study: optuna.Study, space: PlanSpace) -> None:
+    drive(study, space, Better(), 12)
+    tried = [trial for trial in study.trials if set(trial.params.values()) == {"keep"}]
+    if not tried:  # a kill took it from the beginning of the study to its end
+        study.enqueue_trial(dict.fromkeys(space.parameters, "keep"))
+        drive(study, space, Better(), 13)
+        tried = [trial for trial in study.trials if set(trial.params.values()) == {"keep"}]
+    assert tried[0].state == TrialState.COMPLETE, reason_of(tried[0])

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -29,6 +30,7 @@ def point(trial: int, latency_ms: float, accuracy: float, memory: float | None =
         parameters=0,
         kind="measured",
         latency_error=0.0,
+        merged=latency_ms < 100,
         goals={} if memory is None else {"memory (MiB)": memory},
     )
 
@@ -103,15 +105,32 @@ FRONT = Front(
         ({"trial": 1}, 1),
         ({"max_drop": 0.5}, 1),
         ({"max_drop": 9}, 2),
-        ({"max_drop": 0}, 0),
-        ({"max_latency_ms": 60}, 1),
-        ({"max_latency_ms": 31}, 2),
+        ({"max_drop": 0.49}, None),
+        ({"max_latency": "60ms"}, 1),
+        ({"max_latency": "31%"}, 2),
+        ({"max_latency": "200%"}, 1),
         ({"speedup": 1.5}, 1),
-        ({"speedup": 3}, 2),
+        ({"speedup": 3.33}, 2),  # 3.3333, shown as 3.33x
+        ({"trial": 0}, None),
     ],
 )
-def test_a_wish_selects_the_best_plan_within_it(wish: dict[str, float], trial: int) -> None:
-    assert select(FRONT, **wish).trial == trial  # type: ignore[arg-type]
+def test_a_wish_selects_the_best_plan_within_it_but_not_the_untouched_network(
+    wish: dict[str, Any], trial: int | None
+) -> None:
+    if trial is not None:
+        assert select(FRONT, **wish).trial == trial
+        return
+    with pytest.raises(BadInputError, match=r"untouched network.*merges nothing.*2\.00x.*trial 1"):
+        select(FRONT, **wish)
+
+
+def test_the_knee_saves_most_for_least() -> None:
+    assert FRONT.knee is not None
+    assert FRONT.knee.trial == 1
+    assert replace(FRONT, points=FRONT.points[:1]).knee is None
+    lossless = replace(FRONT, points=(point(0, 100, 90), point(4, 40, 91)))
+    assert lossless.knee is not None
+    assert lossless.knee.change == "gains 1.00"
 
 
 @pytest.mark.parametrize(
@@ -120,14 +139,15 @@ def test_a_wish_selects_the_best_plan_within_it(wish: dict[str, float], trial: i
         ({}, "exactly one"),
         ({"trial": 1, "speedup": 2}, "exactly one"),
         ({"trial": 99}, "no finished trial 99"),
-        ({"max_latency_ms": 5}, "the best has 30.00 ms"),
-        ({"speedup": 50}, "the best has 3.33x"),
-        ({"max_drop": -1}, "the best has 0.00"),
+        ({"max_latency": "5ms"}, "takes at most 5ms.*the fastest has 3.33x"),
+        ({"max_latency": "5"}, "expected milliseconds as 40ms"),
+        ({"speedup": 50}, "the fastest has 3.33x"),
+        ({"max_drop": -1}, "loses 0.50"),
     ],
 )
-def test_a_wish_that_cannot_be_fulfilled_says_what_can(wish: dict[str, float], words: str) -> None:
+def test_a_wish_that_cannot_be_fulfilled_says_what_can(wish: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInputError, match=words):
-        select(FRONT, **wish)  # type: ignore[arg-type]
+        select(FRONT, **wish)
 
 
 @pytest.mark.parametrize(("value", "written"), [("=1+1", "'=1+1"), ("@sum", "'@sum"), ("kept", "kept")])
