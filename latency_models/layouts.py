@@ -68,7 +68,8 @@ class _Walk:
         for old, name in sorted(zip(layer.inputs, inputs, strict=True), key=lambda pair: self._age(pair[1])):
             before = self.made[name].kernel
             if before.op == "conv" and not before.activation and self.readers[old] == 1:
-                self._absorb(layer, name, "add")
+                others = tuple(other for other in inputs if other != name)
+                self._absorb(layer, name, "add", others)
                 return True
         return False
 
@@ -82,9 +83,11 @@ class _Walk:
         self._absorb(layer, name, f"{before.activation} {layer.kernel.op}".strip())
         return True
 
-    def _absorb(self, layer: Layer, name: str, activation: str) -> None:
+    def _absorb(self, layer: Layer, name: str, activation: str, more: tuple[str, ...] = ()) -> None:
+        """Make a layer part of an earlier kernel, which then reads `more` too."""
         before = self.made[name]
-        self.made[name] = replace(before, kernel=replace(before.kernel, activation=activation))
+        fused = replace(before.kernel, activation=activation)
+        self.made[name] = replace(before, kernel=fused, inputs=before.inputs + more)
         self.names[layer.name] = name
 
     def _age(self, name: str) -> int:

@@ -17,6 +17,7 @@ from training.config import ModelConfig, is_onnx
 from training.data.loading import NO_DATA
 from training.errors import BadInputError, first_fault
 from training.sizes import Shape, written
+from training.source import from_anywhere
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class SearchConfig:
 
 def _model_config(fields: Mapping[str, Any]) -> ModelConfig:
     try:
-        return ModelConfig(**fields)
+        return from_anywhere(ModelConfig(**fields))
     except ValidationError as error:
         field, _, reason = first_fault(error).partition(": ")
         raise BadInputError(f"`{field}` is {fields.get(field)!r}: {reason}") from error

@@ -8,8 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.config import ModelConfig, is_onnx
 from training.errors import BadInputError
 
 if TYPE_CHECKING:  # help lists the sources, and shall not wait for torch
@@ -76,6 +78,10 @@ class Source(ABC):
     runs_code: bool = False
     habits: Habits = Habits()
 
+    def absolute(self, spec: str) -> str:
+        """`spec` with every path made absolute, so that it holds from any folder."""
+        return spec
+
     @abstractmethod
     def open(self, spec: str) -> ImageList:
         """All images, for one purpose; `spec` is the user's ``--data``.
@@ -125,6 +131,26 @@ def habits_of(spec: str) -> Habits:
     """The habits of the source that `spec` begins with, or the usual ones."""
     kind = spec.partition(":")[0]
     return discover()[kind].habits if kind in discover() else Habits()
+
+
+def from_anywhere(setup: ModelConfig) -> ModelConfig:
+    """The same settings with absolute paths: plans, studies and runs are read from other folders too."""
+    changed: dict[str, str] = {}
+    for field in ("model", "weights", "labels"):
+        value = getattr(setup, field)
+        if value and (field != "model" or is_onnx(value)):
+            changed[field] = absolute(value)
+    for field in ("data", "eval_data"):
+        value = getattr(setup, field)
+        source = discover().get((value or "").partition(":")[0])
+        if source:
+            changed[field] = source.absolute(value)
+    return setup.model_copy(update=changed)
+
+
+def absolute(path: str) -> str:
+    """An absolute path; links are kept."""
+    return str(Path(path).expanduser().absolute())
 
 
 def forms() -> str:

@@ -110,18 +110,25 @@ def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
 
 @command.command("show", epilog=example("plan show plan.json --svg plan.svg"))
 @click.argument("path", type=_file)
-@options.file("--svg", required=True, text="SVG picture to write: the network before and after.")
+@options.file("--svg", text="SVG picture to write: the network before and after.")
 @options.trust
 @options.home
-def show(path: Path, svg: Path, trust: bool, home: Path) -> None:
-    """Draw a plan's network before and after, with the latency of every kernel."""
+def show(path: Path, svg: Path | None, trust: bool, home: Path) -> None:
+    """Show a plan's network before and after, with the latency of every kernel.
+
+    A plan that was edited is scored anew.
+    """
     from search.deploy import plans
+    from search.results.plan_table import plan_table
+    from search.results.plan_view import plan_view
     from search.results.planfile import PlanFile
     from search.results.svg import draw
 
-    plan = PlanFile.load(path)
-    draw(plans.latencies(plan, home, trust), plan, svg)
-    terminal.note(f"picture written to {svg}")
+    latencies, plan = plans.scored(PlanFile.load(path), home, trust)
+    if svg:
+        draw(latencies, plan, svg)
+        terminal.note(f"picture written to {svg}")
+    options.say({}, False, plan_table(plan), plan_view(latencies, plan))
 
 
 @command.command("merge", epilog=example("plan merge stem.json modules.json --out both.json"))

@@ -48,6 +48,33 @@ def latencies(plan: PlanFile, home: Path, trust: bool = False) -> Latencies:
     return Latencies(network, Device.named(plan.target, home))
 
 
+def rescored(plan_file: PlanFile, found: Latencies) -> PlanFile:
+    """The plan as it is, or scored anew where it was edited: it then is no trial's any more.
+
+    Raises
+    ------
+    BadInputError
+        The plan does not fit the network.
+    """
+    plan = plan_file.fitted(found.network)
+    if plan.plan_id == plan_file.plan_id:
+        return plan_file
+    anew = PlanFile.of_plan(found.network, plan, plan_file.target, found.score(plan))
+    return anew.model_copy(update={"setup": plan_file.setup})
+
+
+def scored(plan_file: PlanFile, home: Path, trust: bool = False) -> tuple[Latencies, PlanFile]:
+    """The latencies of a plan's network, and the plan, scored anew where it was edited.
+
+    Raises
+    ------
+    BadInputError
+        The network has changed, or is code that is not trusted.
+    """
+    found = latencies(plan_file, home, trust)
+    return found, rescored(plan_file, found)
+
+
 def merged(first: PlanFile, second: PlanFile, home: Path, trust: bool = False) -> PlanFile:
     """Combine two plans into one, and score it.
 

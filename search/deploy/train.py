@@ -11,7 +11,9 @@ from torch import fx, nn
 
 from merges.plan import Plan
 from search.deploy import runs
+from search.deploy.plans import rescored
 from search.results.planfile import PlanFile
+from search.scoring.latency import Device, Latencies
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn
 from training.blocks.task import Recipe
@@ -138,6 +140,11 @@ def train(
             f"the images of {setup.data} have no labels; learn with `recipe` ours without them"
         )
     plan = plan_file.fitted(bench.network)
+    if plan.plan_id != plan_file.plan_id:
+        plan_file = rescored(
+            plan_file, Latencies(bench.network, Device.named(plan_file.target, session.home))
+        )
+        session.note(f"the plan was edited: scored anew, {plan_file.speedup:.2f}x on {plan_file.target}")
     plan_file.model_copy(update={"setup": setup}).save(out / runs.PLAN)
     merged, losses = _trained(bench, plan, training, out, session)
     teacher, wanted = bench.judge(bench.data.test)

@@ -140,6 +140,7 @@ class PlanFile(BaseModel):
         BadInputError
             The plan has no setup (a preset), and no data is given; or it names code that is not trusted.
         """
+        from training.source import from_anywhere
         from training.trust import require_trusted
 
         if self.setup is None and given.get("data") is None:
@@ -150,7 +151,7 @@ class PlanFile(BaseModel):
         changed = {key: value for key, value in given.items() if value is not None}
         made = own.model_copy(update=changed | {"low_rank": self.on_request, "zero_shot": False})
         require_trusted(made, changed.values(), trust)
-        return made
+        return from_anywhere(made)
 
     def save(self, path: Path) -> None:
         """Write the plan in one step."""

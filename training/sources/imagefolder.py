@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from training.errors import BadInputError
 from training.sizes import COLOURS
-from training.source import Parts, Source
+from training.source import Parts, Source, absolute
 
 if TYPE_CHECKING:
     from training.images.image_list import ImageList
@@ -17,6 +17,10 @@ class ImageFolder(Source):
     name = "imagefolder"
     form = "imagefolder:DIR (one folder per class)"
     channels = COLOURS
+
+    def absolute(self, spec: str) -> str:
+        where = spec.partition(":")[2]
+        return f"{self.name}:{absolute(where)}" if where else spec
 
     def open(self, spec: str) -> ImageList:
         from training.images.folders import read_folder, splits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.source import Source, forms
+from training.source import Source, absolute, forms
 
 if TYPE_CHECKING:
     from training.images.image_list import ImageList
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 class Torchvision(Source):
     name = "torchvision"
     form = "torchvision:NAME:DIR"
+
+    def absolute(self, spec: str) -> str:
+        _, name, root = (*spec.split(":", 2), "")[:3]
+        return f"{self.name}:{name}:{absolute(root)}" if root else spec
 
     def open(self, spec: str) -> ImageList:
         from torchvision import datasets
