@@ -7,4 +7,5 @@ cd "$(dirname "$0")/.."
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict --site-dir "$(mktemp -d)"
 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 12 "$@"

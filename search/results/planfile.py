@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from search.results.front import Point
 from search.study.recorded import Recorded
@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # to read a plan, nobody shall wait for torch
     from search.scoring.latency import Score
 
 VERSION = 1
+_MOST = 2**20
+_Side = Annotated[int, Field(ge=1, le=_MOST)]
 
 
 class PlanFile(BaseModel):
@@ -35,8 +37,8 @@ class PlanFile(BaseModel):
     plan_id: str
     network: str
     fingerprint: str
-    input_shape: tuple[int, int, int]
-    classes: int | None = None
+    input_shape: tuple[_Side, _Side, _Side]
+    classes: int | None = Field(default=None, ge=1, le=_MOST)
     target: str
     latency_ms: float
     baseline_latency_ms: float
