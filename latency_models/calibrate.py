@@ -22,6 +22,7 @@ _RECORDED = discover()["ncnn"]  # what the records were made with
 _TRUST = 0.1  # weight of the starting ratios against the timings
 _ROUNDS = 3
 _FREE = ("Split", "Flatten", "Reshape", "Dropout")
+_FUNCTIONS = {"Swish": "silu", "Sigmoid": "sigmoid", "Softmax": "softmax"}  # of the layers that are no relu
 _OPS = {"InnerProduct": "linear", "LRN": "lrn"}
 PLAIN = (
     *("googlenet", "resnet18", "vgg16", "alexnet", "squeezenet", "mobilenet", "mobilenet_v3", "mnasnet"),
@@ -55,8 +56,9 @@ def _kernels(rows: pd.DataFrame) -> Iterator[Kernel]:
             flat = row.op == "InnerProduct"
             yield Kernel(_OPS[str(row.op)], (int(np.prod(source)), 1, 1) if flat else source, target)
         else:
+            op = _FUNCTIONS.get(str(row.op), "relu")
             for part in str(row.in_chw).split(";"):
-                yield Kernel("relu", _shape(part), _shape(part))
+                yield Kernel(op, _shape(part), _shape(part))
 
 
 def _shape(text: str) -> tuple[int, int, int]:

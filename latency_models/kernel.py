@@ -1,7 +1,8 @@
 """The unit of latency: what a runtime really executes after its own fusions."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 Shape = tuple[int, int, int]
@@ -13,13 +14,16 @@ class Kernel:
 
     Attributes
     ----------
-    op : ``conv``, ``linear``, ``maxpool``, ``avgpool``, ``lrn``, ``relu``, ``add``, ``concat``,
-        ``dropout``; any other name is an operation that no model knows
+    op : ``conv``, ``linear``, ``maxpool``, ``avgpool``, ``lrn``, ``relu``, ``add``, ``concat`` and others of
+        which the fields here say everything; for the rest `details` does
     in_shape, out_shape : (channels, height, width); vectors are (features, 1, 1)
     window, stride, padding, dilation : (height, width); LRN's window is its number of channels
     groups : of a convolution
     activation : fused into the kernel by the runtime, empty where there is none
     parts : channels of each input of a concatenation
+    details : layer or function, arguments and full shapes, where the other fields do not say everything
+    model : makes the ONNX model of such an operation alone; no part of what the kernel is
+    work : its multiply-accumulates and parameters, where it is neither convolution nor fully connected layer
     """
 
     op: str
@@ -32,11 +36,16 @@ class Kernel:
     groups: int = 1
     activation: str = ""
     parts: tuple[int, ...] = ()
+    details: str = ""
+    model: Callable[[], bytes] | None = field(default=None, compare=False, repr=False)
+    work: tuple[int, int] = field(default=(0, 0), compare=False, repr=False)
 
     @property
     def key(self) -> str:
         """A readable name that is different for different kernels, e.g. ``conv 3x224x224 ...``."""
         words = [self.op, _by(self.in_shape), "->", _by(self.out_shape)]
+        if self.details:
+            return " ".join([*words, self.details])
         if self.op not in ("relu", "add", "concat", "dropout", "linear", "softmax"):
             words += [f"k{_by(self.window)}", f"s{_by(self.stride)}", f"p{_by(self.padding)}"]
         if self.dilation != (1, 1):
@@ -66,7 +75,7 @@ class Kernel:
     def macs(self) -> int:
         """Multiply-accumulate operations of convolutions and fully connected layers."""
         if self.op not in ("conv", "linear"):
-            return 0
+            return self.work[0]
         return math.prod(self.out_shape) * self.taps
 
     @property
@@ -78,7 +87,7 @@ class Kernel:
     def parameters(self) -> int:
         """Weights and biases of convolutions and fully connected layers."""
         if self.op not in ("conv", "linear"):
-            return 0
+            return self.work[1]
         return self.out_shape[0] * (self.taps + 1)
 
     @property
@@ -92,7 +101,9 @@ class Kernel:
 
     def to_row(self) -> dict[str, Any]:
         """Flat values for a table's row."""
-        return {k: _by(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
+        row = {k: _by(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        return row if self.details else {k: v for k, v in row.items() if k != "details"}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Kernel":
@@ -100,7 +111,14 @@ class Kernel:
         tuples = ("in_shape", "out_shape", "window", "stride", "padding", "dilation", "parts")
         values: dict[str, Any] = {name: _numbers(row[name]) for name in tuples}
         activation = row["activation"] if isinstance(row["activation"], str) else ""
-        return cls(op=str(row["op"]), groups=int(row["groups"]), activation=activation, **values)
+        details = row.get("details")
+        return cls(
+            op=str(row["op"]),
+            groups=int(row["groups"]),
+            activation=activation,
+            details=details if isinstance(details, str) else "",
+            **values,
+        )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from latency_models.kernel import Kernel, Layer
 
 _CHANNEL_ALIGNMENT = 4
-_ELEMENTWISE = {"relu", "relu6", "add"}
+_ELEMENTWISE = {"relu", "sigmoid", "tanh", "hardsigmoid", "hardswish", "silu", "add", "mul"}
 
 
 def blocked(layers: Sequence[Layer], block: int, activations: Collection[str]) -> list[Layer]:
@@ -111,7 +111,8 @@ class _Walk:
         elif kernel.op == "concat":
             fits = set(inputs) <= self.in_blocks and all(part % self.block == 0 for part in kernel.parts)
         else:
-            fits = kernel.op in _ELEMENTWISE and set(inputs) <= self.in_blocks
+            known = kernel.op in _ELEMENTWISE and not kernel.details
+            fits = known and set(inputs) <= self.in_blocks
         return fits, fits
 
     def _convolution(self, channels: int, maps: int, groups: int) -> tuple[bool, bool]:

@@ -3,7 +3,22 @@
 from latency_models.kernel import Kernel
 
 MAGIC = "7767517"
-_FUSED = {"": "", "relu": "9=1", "relu6": "9=3 -23310=2,0.0,6.0"}
+_FUSED = {"": "", "relu": "9=1", "relu6": "9=3 -23310=2,0.0,6.0"} | {
+    "leakyrelu": "9=2 -23310=1,0.01",
+    "sigmoid": "9=4",
+    "mish": "9=5",
+    "hardswish": "9=6 -23310=2,0.1666667,0.5",
+}
+_ACTIVATIONS = {
+    "leakyrelu": ("ReLU", "0=0.01"),
+    "sigmoid": ("Sigmoid", ""),
+    "tanh": ("TanH", ""),
+    "hardsigmoid": ("HardSigmoid", "0=0.1666667 1=0.5"),
+    "hardswish": ("HardSwish", "0=0.1666667 1=0.5"),
+    "silu": ("Swish", ""),
+    "mish": ("Mish", ""),
+    "gelu": ("GELU", ""),
+}
 _MAX, _AVERAGE, _VALID = 0, 1, 1
 
 
@@ -41,8 +56,16 @@ def layer_of(kernel: Kernel) -> tuple[str, str]:
             return "Clip", "0=0.0 1=6.0"
         case "add":
             return "BinaryOp", "0=0"
+        case "mul" | "gate":
+            return "BinaryOp", "0=2"
+        case "batchnorm":
+            return "BatchNorm", f"0={kernel.in_shape[0]}"
+        case "split":
+            return "Slice", f"-23300={len(kernel.parts)},{','.join(map(str, kernel.parts))} 1=0"
         case "concat":
             return "Concat", "0=0"
+    if kernel.op in _ACTIVATIONS:
+        return _ACTIVATIONS[kernel.op]
     raise NotImplementedError(f"operation {kernel.op!r} has no one-layer ncnn network")
 
 

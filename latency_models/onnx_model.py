@@ -10,7 +10,7 @@ to take is what looking costs (see ``runtimes/onnxruntime.py``).
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, load_model_from_string, numpy_helper
 
 from latency_models.kernel import Kernel, Shape
 
@@ -24,9 +24,17 @@ OPS = {
     "lrn": ["LRN"],
     "relu": ["Relu"],
     "relu6": ["Clip"],
+    "leakyrelu": ["LeakyRelu"],
+    "sigmoid": ["Sigmoid"],
+    "tanh": ["Tanh"],
+    "hardsigmoid": ["HardSigmoid"],
+    "hardswish": ["HardSwish", "HardSigmoid", "Mul"],
+    "silu": ["QuickGelu", "Sigmoid", "Mul"],
+    "gelu": ["Gelu", "Div", "Erf", "Add", "Mul"],
     "add": ["Add"],
+    "mul": ["Mul"],
+    "gate": ["Mul"],
     "concat": ["Concat"],
-    "narrow": ["Slice"],
     "split": ["Split"],
     "reorder_in": ["ReorderInput"],
     "reorder_out": ["ReorderOutput"],
@@ -142,18 +150,16 @@ def _kernel(made: OneKernel, kernel: Kernel) -> str:
             return made.node("AveragePool", [source], "y", count_include_pad=1, **geometry)
         case "lrn":
             return made.node("LRN", [made.fresh("x", kernel.in_shape)], "y", size=kernel.window[0])
-        case "relu" | "relu6":
-            return _activation(made, kernel.op, made.fresh("x", kernel.in_shape), "y")
-        case "add":
-            return made.node("Add", [made.fresh(name, kernel.in_shape) for name in "xz"], "y")
+        case "add" | "mul":
+            both = [made.fresh(name, kernel.in_shape) for name in "xz"]
+            return made.node(kernel.op.capitalize(), both, "y")
+        case "gate":
+            gate = made.fresh("z", (kernel.in_shape[0], 1, 1))
+            return made.node("Mul", [made.fresh("x", kernel.in_shape), gate], "y")
         case "concat":
             sides = kernel.out_shape[1:]
             parts = [made.fresh(f"x{i}", (c, *sides)) for i, c in enumerate(kernel.parts)]
             return made.node("Concat", parts, "y", axis=1)
-        case "narrow":
-            limits = {"start": 0, "stop": maps, "axis": 1}
-            made.constants += [numpy_helper.from_array(np.array([v]), n) for n, v in limits.items()]
-            return made.node("Slice", [made.fresh("x", kernel.in_shape), *limits], "y")
         case "split":
             made.constants.append(numpy_helper.from_array(np.array(kernel.parts), "parts"))
             pieces = [f"y{number}" for number in range(len(kernel.parts))]
@@ -165,10 +171,41 @@ def _kernel(made: OneKernel, kernel: Kernel) -> str:
         case "reorder_out":
             source = made.fresh("x", (_FEW_CHANNELS, *kernel.in_shape[1:]))
             return made.convolution(source, channels, _FEW_CHANNELS, "y")
-    raise NotImplementedError(f"operation {kernel.op!r} has no one-kernel ONNX model")
+    return _activation(made, kernel.op, made.fresh("x", kernel.in_shape), "y")
+
+
+_ATTRIBUTES = {"leakyrelu": {"alpha": 0.01}, "hardsigmoid": {"alpha": 1 / 6, "beta": 0.5}}
 
 
 def _activation(made: OneKernel, name: str, source: str, output: str) -> str:
-    if name == "relu":
-        return made.node("Relu", [source], output)
-    return made.node("Clip", [source, made.number("low", 0.0), made.number("high", 6.0)], output)
+    """An activation as PyTorch's exporter writes it."""
+    match name:
+        case "relu6":
+            return made.node("Clip", [source, made.number("low", 0.0), made.number("high", 6.0)], output)
+        case "silu":
+            return made.node("Mul", [source, made.node("Sigmoid", [source], "gate")], output)
+        case "gelu":
+            scaled = made.node("Div", [source, made.number("root", 2**0.5)], "scaled")
+            risen = made.node("Add", [made.node("Erf", [scaled], "erf"), made.number("unit", 1.0)], "risen")
+            halved = made.node("Mul", [made.number("half", 0.5), risen], "halved")
+            return made.node("Mul", [source, halved], output)
+        case "relu" | "leakyrelu" | "sigmoid" | "tanh" | "hardsigmoid" | "hardswish":
+            return made.node(OPS[name][0], [source], output, **_ATTRIBUTES.get(name, {}))
+    raise NotImplementedError(f"operation {name!r} has no one-kernel ONNX model")
+
+
+def alone(content: bytes) -> ModelProto:
+    """An operation's own model, its inputs freshly written, with the operation on one number beside it."""
+    model = load_model_from_string(content)
+    graph = model.graph
+    for number, node in enumerate(graph.node):
+        node.name = f"kernel_{number}"
+    for number, value in enumerate(graph.input):
+        inside = f"{value.name}_fresh"
+        for node in graph.node:
+            node.input[:] = [inside if name == value.name else name for name in node.input]
+        graph.node.insert(number, helper.make_node("Neg", [value.name], [inside], f"_fresh_{number}"))
+    graph.node.append(helper.make_node("Sigmoid", ["one"], ["empty"], EMPTY))
+    graph.input.append(helper.make_tensor_value_info("one", TensorProto.FLOAT, [1]))
+    graph.output.append(helper.make_tensor_value_info("empty", TensorProto.FLOAT, None))
+    return model

@@ -25,6 +25,7 @@ _KERNELS = sql.Table(
     sql.Column("repeats", sql.Integer, nullable=False),
     sql.Column("noisy", sql.Boolean, nullable=False),
     sql.Column("source", sql.Text, nullable=False),
+    sql.Column("details", sql.Text, nullable=True),
 )
 
 
@@ -51,6 +52,7 @@ class Store:
         with self._readable():
             if not sql.inspect(self._engine).has_table(_KERNELS.name):
                 return LatencyTable()
+            self._bring_up_to_date()
             with self._engine.connect() as connection:
                 found = connection.execute(sql.select(_KERNELS).where(_KERNELS.c.target == target))
                 return _possible([dict(row) for row in found.mappings()])
@@ -63,15 +65,24 @@ class Store:
         TableError
             The database cannot be written.
         """
-        values = [row.to_row() | {"target": target, "key": row.kernel.key} for row in rows]
+        values = [{"details": "", "target": target, "key": row.kernel.key} | row.to_row() for row in rows]
         if not values:
             return
         with self._readable():
             _METADATA.create_all(self._engine)
+            self._bring_up_to_date()
             with self._engine.begin() as connection:
                 same = sql.and_(_KERNELS.c.target == target, _KERNELS.c.key == sql.bindparam("known"))
                 connection.execute(_KERNELS.delete().where(same), [{"known": v["key"]} for v in values])
                 connection.execute(_KERNELS.insert(), values)
+
+    def _bring_up_to_date(self) -> None:
+        """Add the column that a database of an earlier version lacks."""
+        if "details" not in {
+            column["name"] for column in sql.inspect(self._engine).get_columns(_KERNELS.name)
+        }:
+            with self._engine.begin() as connection:
+                connection.execute(sql.text("ALTER TABLE latency ADD COLUMN details TEXT"))
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

@@ -7,13 +7,16 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import networkx
 import torch
 from torch import fx, nn
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6)
+
+
+_M = TypeVar("_M", bound=nn.Module)
 
 
 class TraceError(ValueError):
@@ -74,7 +77,7 @@ def propagate_shapes(graph_module: fx.GraphModule, *inputs: tuple[int, ...]) -> 
         node.meta["shape"] = recorder.shapes[node.name]
 
 
-def without_weights(graph_module: fx.GraphModule) -> fx.GraphModule:
+def without_weights(graph_module: _M) -> _M:
     """A copy on the meta device: it has shapes, but nothing is stored or computed."""
     weights = (*graph_module.parameters(), *graph_module.buffers())
     return copy.deepcopy(graph_module, {id(w): _ghost(w) for w in weights})

@@ -2,11 +2,18 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from training.sizes import Size
+from training.sizes import Size, possible
 
 DEFAULT_DATA = "digits"  # needs no files
+
+
+def _possible(size: Size | None) -> Size | None:
+    """Refuse sizes that no image has, as an edited file may hold them."""
+    if size is not None and not possible(size):
+        raise ValueError("no size of an image")
+    return size
 
 
 class ModelConfig(BaseModel):
@@ -20,7 +27,7 @@ class ModelConfig(BaseModel):
     data: str = DEFAULT_DATA
     eval_data: str | None = None
     labels: str | None = None
-    input_size: Size | None = None
+    input_size: Annotated[Size | None, AfterValidator(_possible)] = None
     teacher_epochs: int | None = None
     max_images: int = 20000
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

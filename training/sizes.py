@@ -12,6 +12,13 @@ _LEAST, _MOST = 8, 2048
 COLOURS = (1, 3)  # channels that every picture can be turned into
 
 
+def possible(size: Size) -> bool:
+    """Whether images have such a size: one to three numbers, sides within what networks take."""
+    numbers = (size,) if isinstance(size, int) else size
+    sides_fit = all(_LEAST <= side <= _MOST for side in numbers[-2:])
+    return 1 <= len(numbers) <= 3 and sides_fit and all(number >= 1 for number in numbers[:-2])
+
+
 def parsed(text: str) -> Size:
     """Parse a size written by the user.
 
@@ -25,8 +32,7 @@ def parsed(text: str) -> Size:
     except ValueError:
         numbers = ()
     channels = numbers[:-2]
-    in_range = all(_LEAST <= side <= _MOST for side in numbers[-2:]) and all(n >= 1 for n in channels)
-    if not 1 <= len(numbers) <= 3 or not in_range:
+    if not possible(numbers):
         raise BadInputError(
             f"{text!r} is no size of an image; expected 64, 48x192 (height x width) or 1x28x28 (channels x "
             f"height x width), with sides from {_LEAST} to {_MOST}"

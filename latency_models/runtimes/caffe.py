@@ -23,7 +23,7 @@ _LIKE: Mapping[str, tuple[str, float]] = {
     "add": ("concat", 3.5),
     "batchnorm": ("concat", 7.0),
     "relu6": ("relu", 1.0),
-    "narrow": ("concat", 1.0),
+    "cut": ("concat", 1.0),
     "split": ("concat", 1.0),
     "transpose": ("concat", 1.0),
 }

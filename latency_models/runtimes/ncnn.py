@@ -2,14 +2,8 @@
 
 Batch norms are folded by its optimiser; flattening shares memory. Each kernel is timed as a network of
 one layer, on plain maps: packing of channels, which ncnn does inside its layers, is part of the time.
-
-Where no kernel was measured, only whole networks, a kernel's time is a sum of counts of work that a
-calibration prices. A dozen networks cannot price this many kinds of work on their own, so prices start from
-ratios (one multiply-accumulate of a 1x1 convolution is 1) and move away from them only as far as the timings
-ask.
 """
 
-import math
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,31 +13,13 @@ import numpy as np
 from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel, Layer
 from latency_models.ncnn_model import MAGIC, ends_of, layer_of
+from latency_models.ncnn_prices import COUNTED, RATIOS, work_of
+from latency_models.pnnx import ConversionError, converted
 from latency_models.runtime import Job, Runtime, drop_free, fuse_activations
 
 _FREE = {"flatten", "identity", "part", "dropout"}
 
-# Winograd F(6x6, 3x3) multiplies a fifth as often, but transforms every value it reads and makes; a
-# depthwise convolution reuses nothing; a fully connected layer waits for 4 bytes of weights at every
-# multiplication; a local response norm takes a power of every value.
-_RATIOS = {
-    "3x3 macs": 0.2,
-    "3x3 values": 40.0,
-    "1x1 macs": 1.0,
-    "other macs": 1.1,
-    "depthwise macs": 2.5,
-    "grouped macs": 1.2,
-    "values read": 4.0,
-    "values made": 6.0,
-    "weights": 2.0,
-    "linear weights": 4.0,
-    "pooled values": 2.0,
-    "elementwise values": 8.0,
-    "normed values": 100.0,
-    "kernels": 2e4,
-}
-_ELEMENTWISE = ("relu", "relu6", "add", "concat")
-_COUNTED = ("conv", "linear", "maxpool", "avgpool", "mean", "lrn", *_ELEMENTWISE)
+_INTO_CONVOLUTIONS = ("relu", "relu6", "leakyrelu", "sigmoid", "mish", "hardswish")
 
 
 class _Timed(Timed):
@@ -57,6 +33,7 @@ class _Timed(Timed):
         import numpy
 
         self.times: list[float] = []
+        self.output = "y"
         self.net = ncnn.Net()
         self.net.opt.num_threads = threads
         self.net.opt.use_vulkan_compute = False
@@ -64,12 +41,16 @@ class _Timed(Timed):
             setattr(self.net.opt, half, False)
         if self.net.load_param(str(Path(folder, entry["files"][0]))) != 0:
             raise RuntimeError("ncnn cannot read its network")
+        if len(entry["files"]) > 1:
+            self.net.load_model(str(Path(folder, entry["files"][1])))
+            self.output = entry["output"]
         with tempfile.NamedTemporaryFile(suffix=".bin") as weights:
             for tagged, count in entry["weights"]:
                 weights.write((b"\0\0\0\0" if tagged else b"") + numpy.full(count, 0.01, "float32").tobytes())
             weights.write(b"\0" * 4)
             weights.flush()
-            self.net.load_model(weights.name)
+            if len(entry["files"]) == 1:
+                self.net.load_model(weights.name)
         shapes = entry["inputs"].items()
         self.inputs = [(k, ncnn.Mat(numpy.full(s, 0.5, "float32")).clone()) for k, s in shapes]
         self.call_us = min(self._time_us(self.inputs[0][0]) for _ in range(20))
@@ -87,7 +68,7 @@ class _Timed(Timed):
         return (time.perf_counter() - start) * 1e6
 
     def run(self) -> None:
-        self.times.append(self._time_us("y"))
+        self.times.append(self._time_us(self.output))
 
     def samples_us(self) -> list[float]:
         return [max(us - self.call_us, 0.1) for us in self.times]
@@ -147,27 +128,37 @@ class Ncnn(Runtime):
     timed = _Timed
     whole = _Whole
     model_suffix = ".param"
-    ratios = _RATIOS
-    counted = _COUNTED
+    ratios = RATIOS
+    counted = COUNTED
 
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
-        return fuse_activations(drop_free(layers, _FREE), into={"conv", "linear"}, which={"relu", "relu6"})
+        return fuse_activations(drop_free(layers, _FREE), into={"conv", "linear"}, which=_INTO_CONVOLUTIONS)
 
     def job(self, kernel: Kernel) -> Job:
+        if kernel.model is not None:
+            return _converted(kernel)
         inputs: dict[str, tuple[int, ...]]
         if kernel.op == "concat":
             inputs = {f"x{i}": (c, *kernel.out_shape[1:]) for i, c in enumerate(kernel.parts)}
-        elif kernel.op == "add":
+        elif kernel.op in ("add", "mul"):
             inputs = {"x0": kernel.in_shape, "x1": kernel.in_shape}
+        elif kernel.op == "gate":
+            inputs = {"x0": kernel.in_shape, "x1": (kernel.in_shape[0], 1, 1)}
         else:
             inputs = {"x": kernel.in_shape if kernel.op != "linear" else kernel.in_shape[:1]}
         kind, options = layer_of(kernel)
+        outputs = ["y", *(f"y{i}" for i in range(1, len(kernel.parts)) if kernel.op == "split")]
         lines = [f"Input {name} 0 1 {name}" for name in inputs]
-        lines.append(f"{kind} y {len(inputs)} 1 {' '.join(inputs)} y {options}".rstrip())
-        text = "\n".join([MAGIC, f"{len(lines)} {len(lines)}", *lines, ""])
-        weights = [(True, kernel.parameters - kernel.out_shape[0]), (False, kernel.out_shape[0])]
-        details = {"inputs": inputs, "weights": weights if kernel.macs else []}
-        return Job({".param": text.encode()}, details)
+        ends = " ".join((*inputs, *outputs))
+        lines.append(f"{kind} y {len(inputs)} {len(outputs)} {ends} {options}".rstrip())
+        count = len(inputs) + len(outputs)
+        text = "\n".join([MAGIC, f"{len(lines)} {count}", *lines, ""])
+        weights: list[tuple[bool, int]] = []
+        if kernel.op in ("conv", "linear"):
+            weights = [(True, kernel.parameters - kernel.out_shape[0]), (False, kernel.out_shape[0])]
+        elif kernel.op == "batchnorm":
+            weights = [(False, kernel.in_shape[0])] * 4
+        return Job({".param": text.encode()}, {"inputs": inputs, "weights": weights})
 
     def whole_job(self, model: Path, input_shape: tuple[int, ...] | None) -> Job:
         text = model.read_text()
@@ -184,35 +175,26 @@ class Ncnn(Runtime):
             return "not installed here"
 
     def work(self, kernel: Kernel) -> np.ndarray:
-        counts = dict.fromkeys(_RATIOS, 0.0) | {"kernels": 1.0}
-        read, made = math.prod(kernel.in_shape), math.prod(kernel.out_shape)
-        if kernel.op == "conv":
-            counts[_kind_of_convolution(kernel)] += kernel.macs
-            counts["3x3 values"] += (read + made) * (counts["3x3 macs"] > 0)
-            counts["values read"] += read
-            counts["values made"] += made
-            counts["weights"] += kernel.parameters
-        elif kernel.op == "linear":
-            counts["linear weights"] += kernel.parameters
-        elif kernel.op in ("maxpool", "avgpool", "mean"):
-            counts["pooled values"] += made * math.prod(kernel.window)
-        elif kernel.op == "lrn":
-            counts["normed values"] += read
-        elif kernel.op in _ELEMENTWISE:
-            counts["elementwise values"] += read * (2 if kernel.op == "add" else 1)
-        else:
-            raise LookupError(kernel.op)
-        return np.array(list(counts.values()))
+        return work_of(kernel)
 
 
-def _kind_of_convolution(kernel: Kernel) -> str:
-    if kernel.groups == kernel.in_shape[0] == kernel.out_shape[0] and kernel.groups > 1:
-        return "depthwise macs"
-    if kernel.groups > 1:
-        return "grouped macs"
-    if kernel.window == (1, 1):
-        return "1x1 macs"
-    return "3x3 macs" if kernel.window == (3, 3) and kernel.stride == (1, 1) else "other macs"
+def _converted(kernel: Kernel) -> Job:
+    """An operation as it stands in its network, converted alone."""
+    import onnx
+
+    assert kernel.model is not None
+    content = kernel.model()
+    inputs = onnx.load_model_from_string(content).graph.input
+    shapes = [[side.dim_value for side in one.type.tensor_type.shape.dim] for one in inputs]
+    try:
+        param, weights = converted(content, shapes)
+    except ConversionError as error:
+        raise NotImplementedError(f"operation {kernel.op!r} cannot be converted: {error}") from error
+    names, outputs = ends_of(param.decode())
+    if len(names) != len(shapes) or not outputs:
+        raise NotImplementedError(f"operation {kernel.op!r} becomes nothing that can be timed alone")
+    given = {name: shape[1:] for name, shape in zip(names, shapes, strict=True)}
+    return Job({".param": param, ".bin": weights}, {"inputs": given, "weights": [], "output": outputs[0]})
 
 
 RUNTIME = Ncnn()

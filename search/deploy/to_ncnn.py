@@ -1,21 +1,16 @@
 """Converts ONNX files for ncnn, and checks the answers there."""
 
-import importlib.util
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
 
 from latency_models.ncnn_model import ends_of
+from latency_models.pnnx import ConversionError, converted
 from merges.reading.check import answers_of
 from training.errors import ExportError
 from training.export import Agreement, agreement_of
 from training.files import replacing
-
-_LONGEST_SECONDS = 600
 
 
 def to_ncnn(onnx: Path, input_shape: tuple[int, int, int], param: Path) -> None:
@@ -26,29 +21,13 @@ def to_ncnn(onnx: Path, input_shape: tuple[int, int, int], param: Path) -> None:
     ExportError
         The converter is not installed, or cannot convert the network.
     """
-    package = importlib.util.find_spec("pnnx")
-    if package is None or package.origin is None:
-        raise ExportError("ncnn's converter is not installed; 'pip install pnnx' brings it")
-    program = Path(package.origin).with_name("pnnx")
-    size = ",".join(map(str, (1, *input_shape)))
-    with tempfile.TemporaryDirectory(prefix="pnnx-") as folder:  # it writes seven files beside its input
-        shutil.copy(onnx, Path(folder, "model.onnx"))
-        done = subprocess.run(
-            [str(program), "model.onnx", f"inputshape=[{size}]", "fp16=0"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_LONGEST_SECONDS,
-            check=False,
-        )
-        made = [Path(folder, f"model.ncnn{suffix}") for suffix in (".param", ".bin")]
-        if done.returncode != 0 or not all(path.exists() for path in made):
-            last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-            raise ExportError(f"ncnn's converter failed with code {done.returncode}: {last[:300]}")
-        for path, where in zip(made, (param, param.with_suffix(".bin")), strict=True):
-            with replacing(where) as temporary:
-                shutil.copy(path, temporary)
+    try:
+        made = converted(onnx.read_bytes(), [(1, *input_shape)])
+    except ConversionError as error:
+        raise ExportError(str(error)) from error
+    for content, where in zip(made, (param, param.with_suffix(".bin")), strict=True):
+        with replacing(where) as temporary:
+            temporary.write_bytes(content)
 
 
 def compare(model: nn.Module, param: Path, images: Tensor) -> Agreement:

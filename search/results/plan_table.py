@@ -10,7 +10,7 @@ from search.titles import TITLES
 def plan_table(plan: PlanFile) -> Table:
     """What a plan merges, and where."""
     accuracy = ""
-    if plan.metric:
+    if plan.metric and plan.accuracy is not None:
         when = "" if plan.setup and plan.setup.zero_shot else " before training"
         accuracy = f", {TITLES[plan.metric]} {plan.accuracy:.2f} %{when} ({change(plan.drop or 0.0)})"
     table = Table(

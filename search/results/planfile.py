@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -48,7 +48,7 @@ class PlanFile(BaseModel):
     choices: dict[str, str]
     study: str | None = None
     trial: int | None = None
-    metric: str | None = None
+    metric: Literal["expected", "top1", "top5", "kept"] | None = None
     accuracy: float | None = None
     drop: float | None = None
     setup: ModelConfig | None = None
@@ -73,7 +73,7 @@ class PlanFile(BaseModel):
             choices=found.plan,
             study=study.name,
             trial=point.trial,
-            metric=made.proxy.metric,
+            metric=made.proxy.metric,  # type: ignore[arg-type]
             accuracy=point.accuracy,
             drop=point.drop,
             setup=made.model,

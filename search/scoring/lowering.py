@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import fx, nn
 from latency_models.kernel import Kernel, Layer, Shape
 from merges.functions import cut
 from merges.graph import concatenated, is_addition, label, layer
+from search.scoring.alone import details_of, model_of
 
 _OPS: dict[type[nn.Module], str] = {
     nn.Conv2d: "conv",
@@ -21,6 +23,10 @@ _OPS: dict[type[nn.Module], str] = {
     nn.BatchNorm2d: "batchnorm",
     nn.ReLU: "relu",
     nn.ReLU6: "relu6",
+}
+_KNOWN = {
+    *_OPS.values(),
+    *("sigmoid", "tanh", "hardsigmoid", "hardswish", "silu", "leakyrelu", "gelu", "identity", "dropout"),
 }
 _FLATTENING = (torch.flatten, torch.unflatten, torch.reshape)
 
@@ -88,17 +94,60 @@ def _kernel(graph_module: fx.GraphModule, node: fx.Node) -> Kernel:
     parts = concatenated(node)
     if parts is not None:
         return Kernel("concat", target, target, parts=tuple(_shape(p)[0] for p in parts))
-    if is_addition(node):
+    if is_addition(node) and _alike(maps):
         return Kernel("add", target, target)
+    if node.target is torch.mul and len(maps) == 2 and maps == node.all_input_nodes:
+        if _alike(maps):
+            return Kernel("mul", target, target)
+        gates = [one for one in maps if one.meta["shape"] == (1, target[0], 1, 1)]
+        if len(node.meta["shape"]) == 4 and len(gates) == 1 and _shape(maps[maps[0] in gates]) == target:
+            return Kernel("gate", target, target)
     module = layer(graph_module, node)
     if module is None:
         if node.target in _FLATTENING:
             return Kernel("flatten", source, target)
-        return Kernel(getattr(node.target, "__name__", str(node.target)), source, target)
+        if node.target is torch.mean and len(node.meta["shape"]) == 4 and target == (source[0], 1, 1):
+            return Kernel("mean", source, target)
+        return _as_it_stands(graph_module, node, getattr(node.target, "__name__", str(node.target)))
     op = next((op for kind, op in _OPS.items() if isinstance(module, kind)), type(module).__name__.lower())
     if op == "linear" and len(node.meta["shape"]) != 2:
-        op = "linear of maps"  # a fully connected layer at every place: no model knows it
+        return _as_it_stands(graph_module, node, "linear of maps")
+    if op not in _KNOWN or getattr(module, "padding_mode", "zeros") != "zeros":
+        return _as_it_stands(graph_module, node, op)
     return Kernel(op, source, target, **_geometry(module, source, target))
+
+
+def _alike(maps: Sequence[fx.Node]) -> bool:
+    return len({one.meta["shape"] for one in maps}) == 1
+
+
+def _as_it_stands(graph_module: fx.GraphModule, node: fx.Node, op: str) -> Kernel:
+    """An operation that no field of a kernel describes: everything about it is in its details."""
+    maps = [one for one in node.all_input_nodes if one.op != "get_attr"] or node.all_input_nodes
+    return Kernel(
+        op,
+        _shape(maps[0]),
+        _shape(node),
+        details=details_of(graph_module, node),
+        model=model_of(graph_module, node),
+        work=_work(graph_module, node),
+    )
+
+
+def _work(graph_module: fx.GraphModule, node: fx.Node) -> tuple[int, int]:
+    """Multiply-accumulates and parameters of convolutions of other kinds, and of products of matrices."""
+    shape, module = node.meta["shape"], layer(graph_module, node)
+    if module is not None:
+        parameters = sum(weight.numel() for weight in module.parameters())
+        weight = getattr(module, "weight", None)
+        if weight is None or weight.ndim < 2:
+            return 0, parameters
+        transposed = isinstance(module, nn.ConvTranspose2d)
+        places = node.all_input_nodes[0].meta["shape"] if transposed else shape
+        return math.prod(places) * math.prod(weight.shape[1:]), parameters
+    if node.target in (torch.matmul, torch.bmm):
+        return math.prod(shape) * node.all_input_nodes[0].meta["shape"][-1], 0
+    return 0, 0
 
 
 def _geometry(module: nn.Module, source: Shape, target: Shape) -> dict[str, Any]:

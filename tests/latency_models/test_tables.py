@@ -182,8 +182,10 @@ def test_calibrated_targets_know_their_error_and_refuse_other_operations() -> No
     latency = predictor.latency(Kernel("conv", (64, 56, 56), (64, 56, 56), (3, 3), (1, 1), (1, 1)))
     assert (latency.kind, latency.us > 0) == ("calibrated", True)
     assert 0.02 < latency.error < 0.12
-    with pytest.raises(UnknownKernelError, match=r"no 'hardswish' layers"):
-        predictor.latency(Kernel("hardswish", (3, 4, 4), (3, 4, 4)))
+    with pytest.raises(UnknownKernelError, match=r"no 'wavelet' layers"):
+        predictor.latency(Kernel("wavelet", (3, 4, 4), (3, 4, 4)))
+    us = [predictor.latency(Kernel(op, (64, 56, 56), (64, 56, 56))).us for op in ("hardswish", "silu")]
+    assert 0 < us[0] < us[1], "an exponential costs more"
 
 
 def test_two_tables_are_compared_kernel_by_kernel() -> None:
