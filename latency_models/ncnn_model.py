@@ -77,7 +77,7 @@ def ends_of(text: str) -> tuple[list[str], list[str]]:
     ValueError
         The text is no parameter file.
     """
-    magic, _, *lines = text.splitlines()
+    magic, _, *lines = (*text.splitlines(), "", "")
     if magic.strip() != MAGIC:
         raise ValueError("it is not one of ncnn's parameter files")
     inputs: list[str] = []

@@ -113,6 +113,7 @@ home = folder(
     "--home",
     default=Path("studies"),
     envvar="REBIRTH_HOME",
+    show_envvar=True,
     show_default=True,
     text="Folder of studies, teachers, learned layers and measured tables.",
 )
@@ -157,10 +158,14 @@ threads = number(
     1,
     "Threads to compute with.  [default: as many as there are unused cores]",
     envvar=["REBIRTH_THREADS", "OMP_NUM_THREADS"],
+    show_envvar=True,
 )
 storage = combine(
     click.option(
-        "--storage", envvar="OPTUNA_STORAGE", help="Study database URL.  [default: SQLite under --home]"
+        "--storage",
+        envvar="OPTUNA_STORAGE",
+        show_envvar=True,
+        help="Study database URL, such as postgresql+psycopg://user@host/db.  [default: SQLite under --home]",
     ),
     home,
 )

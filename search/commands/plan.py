@@ -49,7 +49,10 @@ _file = click.Path(exists=False, dir_okay=False, path_type=Path)
 )
 @options.file("--out", text="Write the plan as JSON.")
 @click.option(
-    "--storage", envvar="OPTUNA_STORAGE", help="Study database URL.  [default: SQLite under --home]"
+    "--storage",
+    envvar="OPTUNA_STORAGE",
+    show_envvar=True,
+    help="Study database URL.  [default: SQLite under --home]",
 )
 @options.structure
 @click.pass_context

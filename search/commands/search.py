@@ -25,7 +25,7 @@ from training.progress import Session
     "--objectives",
     default=",".join(ALWAYS),
     show_default=True,
-    help=f"latency,accuracy, then any of {','.join(MORE)} to minimise as well.",
+    help=f"latency,accuracy, then any of {','.join(MORE)} to minimise as well, as latency,accuracy,memory.",
 )
 @click.option("--study", "name", help="Name of the study.  [default: model-target-data-size]")
 @click.option(
@@ -74,6 +74,7 @@ from training.progress import Session
 @click.option(
     "--bank",
     envvar="REBIRTH_BANK",
+    show_envvar=True,
     help="Where learned layers are kept and shared: a folder, or a URL such as s3://bucket/bank (needs "
     "fsspec's driver for it).  [default: HOME/bank]",
 )

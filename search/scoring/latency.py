@@ -15,6 +15,7 @@ from latency_models.table import LatencyTable, Measurement
 from merges.blocks import Block
 from merges.network import Network
 from merges.rule import Site
+from search.scoring.additivity import adds_up
 from search.scoring.lowering import end_of, lower
 from training.files import sqlite_url
 from training.progress import Progress, Watch, quiet
@@ -120,7 +121,8 @@ class Latencies:
     """Scores plans of one network on one device.
 
     The change in latency due to a block's choices is computed once, with all other blocks untouched; a plan's
-    latency is the untouched network's plus the changes of its blocks.
+    latency is the untouched network's plus the changes of its blocks. Where these do not add up, every plan's
+    kernels are listed anew, which takes twenty times as long.
     """
 
     def __init__(self, network: Network, device: Device) -> None:
@@ -129,6 +131,7 @@ class Latencies:
         self._rest = {layer.name: layer for layer in lower(network.skeleton())}
         self._rebuilt: dict[_Choices, tuple[list[Layer], str]] = {}
         self._costs: dict[_Choices, Cost] = {}
+        self._wholes: dict[frozenset[tuple[str, str]], Cost] = {}
 
     def layers(self, choices: Mapping[str, str]) -> list[Layer]:
         """All kernels of a plan's network, in order, with the names of their layers."""
@@ -182,12 +185,25 @@ class Latencies:
         UnknownKernelError
             The target has no latency for an operation of the network.
         """
-        cost = self._untouched
-        for block in self.network.blocks:
-            picked = block.choices(choices)
-            if picked:
-                cost = cost + self._added(block, picked)
+        picked = [(block, block.choices(choices)) for block in self.network.blocks]
+        if sum(bool(chosen) for _, chosen in picked) > 1 and not self._adds_up:
+            cost = self._whole({site: option for _, chosen in picked for site, option in chosen.items()})
+        else:
+            cost = self._untouched
+            for block, chosen in picked:
+                if chosen:
+                    cost = cost + self._added(block, chosen)
         return Score(cost, self._untouched.latency_us / 1000)
+
+    @cached_property
+    def _adds_up(self) -> bool:
+        return adds_up(self.network.blocks, self.layers)
+
+    def _whole(self, choices: dict[str, str]) -> Cost:
+        key = frozenset(choices.items())
+        if key not in self._wholes:
+            self._wholes[key] = self._cost(choices)
+        return self._wholes[key]
 
     def peak_bytes(self, choices: Mapping[str, str]) -> int:
         """Peak memory of the feature maps of a plan's network for one image, in bytes."""

@@ -14,8 +14,9 @@ from typing import cast
 
 import pytest
 
-from latency_models import board, kit, remote, runtime
+from latency_models import bench, board, kit, remote, runtime
 from latency_models.kernel import Kernel
+from latency_models.onnx_model import one_kernel_model
 from latency_models.remote import Board, adb, heard, ssh
 from latency_models.remote.adb import Adb
 from latency_models.remote.heard import AddressError, BoardError, ConnectionLostError
@@ -106,6 +107,80 @@ def test_a_board_behind_ssh_measures_a_kit(server: Ssh, folder: Path) -> None:
     assert measured(folder) == set(KERNELS)
     assert seen[-1] == (len(KERNELS), len(KERNELS))
     assert kit.load(folder / board.RESULTS).block in (0, 8, 16)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> list[Path]:
+    """Two finished models, the second with a tenth of the work; export's note beside the first."""
+    paths = []
+    for name, maps in (("large", 320), ("small", 32)):
+        kernel = Kernel("conv", (64, 32, 32), (maps, 32, 32), (3, 3), (1, 1), (1, 1))
+        paths.append(tmp_path / f"{name}.onnx")
+        paths[-1].write_bytes(one_kernel_model(kernel).SerializeToString())
+    about = {"input_shape": [64, 32, 32], "predicted_ms": {"onnxruntime": {"host": 3.5}, "ncnn": {"x": 1}}}
+    (tmp_path / "large.json").write_text(json.dumps(about))
+    return paths
+
+
+def _check_timings(results: Path, models: list[Path]) -> None:
+    machine, timings = bench.read(results)
+    assert "onnxruntime" in machine
+    assert [t.model for t in timings] == 2 * [str(model) for model in models]
+    assert timings[0].threads == 1
+    for t in timings:
+        assert t.low <= t.ratio <= t.high
+        assert t.median_ms > 0
+        assert t.peak_bytes > 0
+    assert timings[0].ratio == 1
+    assert timings[1].ratio > 1.5
+
+
+def test_finished_models_are_timed_here_over_ssh_and_by_a_kit(
+    server: Ssh, models: list[Path], tmp_path: Path
+) -> None:
+    for name, place in (("here", None), ("there", server)):
+        folder = tmp_path / name
+        bench.write(folder, models, rounds=5)
+        seen: list[tuple[int, int]] = []
+        remote.measure_on(place or bench.Here(folder), folder, lambda *done, seen=seen: seen.append(done))  # type: ignore[misc]
+        assert seen[-1] == (12, 12), "two numbers of threads, five rounds each, and two peaks"
+        _check_timings(folder / board.RESULTS, models)
+    bench.write(tmp_path / "kit", models, rounds=5)
+    subprocess.run([sys.executable, "-I", kit.PROGRAM, "."], cwd=tmp_path / "kit", check=True)
+    _check_timings(tmp_path / "kit" / board.RESULTS, models)
+    assert bench.predicted_ms(models[0]) == {"host": 3.5}
+    assert bench.predicted_ms(models[1]) == {}
+
+
+MACHINE = '{"machine": {"cpu": "c", "runtime": "r", "load": 0}}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("", "StopIteration"),
+        (MACHINE + '\n{"threads": 1, "samples_us": {"a": [1, -2]}}', "times"),
+        (MACHINE + '\n{"threads": 1, "samples_us": {}}', ""),
+    ],
+)
+def test_other_files_are_no_timings(lines: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text(lines)
+    with pytest.raises(kit.AnswerError, match=f"holds no timings.*{reason}"):
+        bench.read(tmp_path / "r.jsonl")
+
+
+def test_what_is_no_model_is_named(models: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "a.param").write_text("7767517\n1 1\nInput in0 0 1 in0\n")
+    (tmp_path / "b.param").write_text("other")
+    for files, words in (
+        ([models[0], tmp_path / "a.param"], "one runtime"),
+        ([tmp_path / "a.pt"], "no model"),
+        ([tmp_path / "none.onnx"], "does not exist"),
+        ([tmp_path / "a.param"], "input_size"),
+        ([tmp_path / "b.param"], "not one of ncnn's"),
+    ):
+        with pytest.raises(bench.ModelError, match=words):
+            bench.write(tmp_path / "k", files)
 
 
 def test_a_lost_connection_goes_on_where_it_broke(

@@ -136,3 +136,32 @@ def test_activations_outside_of_convolutions_stay_in_blocks_only_where_the_runti
         ]
         made = Counter(layer.kernel.op for layer in blocked(layers, 8, {"relu"}))
         assert made["reorder_in"] + made["reorder_out"] - 2 == copies, op  # two at the ends
+
+
+class Branches(nn.Module):
+    """A stage of blocks that sum a norm of their input with convolutions, as MobileOne has them."""
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 32, 3, 2, 1), nn.Linear(32, 10)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(32) for _ in range(blocks))
+        self.ones = nn.ModuleList(nn.Conv2d(32, 32, 1) for _ in range(2 * blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        for number, norm in enumerate(self.norms):
+            x = torch.relu(norm(x) + self.ones[2 * number](x) + self.ones[2 * number + 1](x))
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.mark.slow
+def test_plans_are_scored_as_a_whole_where_what_blocks_change_does_not_add_up(tmp_path: Path) -> None:
+    network = read(Branches(4))
+    assert len(network.blocks) >= 4
+    latencies = Latencies(network, Device.named("host", tmp_path))
+    plan = {site.id: site.names[-1] for site in network.sites}
+    score = latencies.score(plan)
+    predictor = latencies.device.predictor
+    whole = sum(predictor.latency(layer.kernel).us for layer in latencies.layers(plan))
+    assert score.latency_ms == pytest.approx(whole / 1000)
+    assert score.latency_ms > 0
