@@ -36,8 +36,8 @@ def take_threads(threads: int | None) -> None:
 
     chosen = threads or cores.unused()
     cores.take(chosen)
-    how = "" if threads else " unused; --threads changes it"
-    note(f"computing with {chosen} of {cores.available()} cores{how}")
+    how = "" if threads else "; as many as are unused now, --threads changes it"
+    note(f"computing with {chosen} thread{'s' if chosen > 1 else ''} of {cores.available()} cores{how}")
 
 
 @contextmanager
