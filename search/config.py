@@ -12,7 +12,7 @@ from search.proxy import Proxy
 from search.samplers import DEFAULT, names
 from search.scoring.objectives import ALWAYS, wanted
 from search.space.limits import Limits
-from search.titles import KEPT
+from search.titles import KEPT, METRICS, TITLES, Metric
 from training.config import ModelConfig, is_onnx
 from training.data.loading import NO_DATA
 from training.errors import BadInputError, first_fault
@@ -72,7 +72,7 @@ class SearchConfig:
         target: str | Sequence[str] = "arm-a57",
         budget: int = 100,
         sampler: str = DEFAULT,
-        metric: str = Proxy.metric,
+        metric: Metric = Proxy.metric,
         objectives: str = ",".join(ALWAYS),
         proxy_steps: int = Proxy.finetune_steps,
         max_latency: str | None = None,
@@ -93,6 +93,8 @@ class SearchConfig:
         proxy, own = _split(rest, ("bank_images", "bank_steps", "relearn_steps"))
         if sampler not in names():
             raise BadInputError(f"unknown sampler {sampler!r}; expected one of {', '.join(names())}")
+        if metric not in TITLES:
+            raise BadInputError(f"unknown metric {metric!r}; expected one of {', '.join(METRICS)}")
         unknown = own.keys() - {"name", "resume", "workers", "scheduler", "proxy_seconds", "bank"}
         if unknown:
             raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'search --help'")

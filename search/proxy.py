@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from search.titles import Metric
+
 
 @dataclass(frozen=True)
 class Proxy:
@@ -21,7 +23,7 @@ class Proxy:
     finetune_steps: int = 4
     batch: int = 32
     rate: float = 1e-4
-    metric: str = "expected"
+    metric: Metric = "expected"
 
     def describe(self) -> str:
         """The proxy in one sentence."""

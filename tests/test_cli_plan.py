@@ -108,3 +108,22 @@ def test_a_plan_is_shown_as_text_and_an_edited_one_is_scored_anew(plans: Path) -
     assert edited.returncode == 0, edited.stderr
     assert plan["plan_id"] not in edited.stdout
     assert f"{plan['speedup']:.2f}x" not in edited.stdout
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("metric", "../../x"),
+        ("input_shape", [3, 10**30, 24]),
+        ("input_shape", [3, -1, 24]),
+        ("setup", {"input_size": -1}),
+        ("setup", {"input_size": []}),
+        ("classes", -3),
+    ],
+)
+def test_odd_values_in_a_plan_are_named(field: str, value: object, plans: Path) -> None:
+    plan = json.loads((plans / "both.json").read_text()) | {field: value}
+    (plans / "odd.json").write_text(json.dumps(plan))
+    shown = run("plan", "show", plans / "odd.json", home=plans)
+    assert shown.returncode == 2
+    assert f"is not a plan: {field}" in shown.stderr

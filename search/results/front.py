@@ -8,7 +8,7 @@ from search.pareto import hypervolume_area, no_more
 from search.space.limits import latency_in_ms
 from search.study.recorded import Finished, Recorded
 from search.study.records import StudyRecord
-from search.titles import PARAMETERS
+from search.titles import PARAMETERS, Metric
 from training.errors import BadInputError
 
 
@@ -66,7 +66,7 @@ class Front:
     study: str
     network: str
     target: str
-    metric: str
+    metric: Metric
     zero_shot: bool
     latency_source: str
     latency_basis: str

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from search.results.front import Point
 from search.study.recorded import Recorded
+from search.titles import Metric
 from training.config import ModelConfig
 from training.errors import BadInputError, first_fault
 from training.files import replacing
@@ -48,7 +49,7 @@ class PlanFile(BaseModel):
     choices: dict[str, str]
     study: str | None = None
     trial: int | None = None
-    metric: Literal["expected", "top1", "top5", "kept"] | None = None
+    metric: Metric | None = None
     accuracy: float | None = None
     drop: float | None = None
     setup: ModelConfig | None = None
@@ -73,7 +74,7 @@ class PlanFile(BaseModel):
             choices=found.plan,
             study=study.name,
             trial=point.trial,
-            metric=made.proxy.metric,  # type: ignore[arg-type]
+            metric=made.proxy.metric,
             accuracy=point.accuracy,
             drop=point.drop,
             setup=made.model,

@@ -7,10 +7,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search.study import recorded
 from search.study import study as studies
 from search.study.records import StudyRecord
 from search.study.storage import storage_of
-from tests.recorded import cost, study_record
+from tests.recorded import cost, record, study_record
 from training.errors import BadInputError
 
 RECORD = study_record(cost(1.0), 90.0)
@@ -68,3 +69,13 @@ def test_a_study_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="was not made by this program"):
         studies.start("s", url, RECORD, PLANS)
     assert len(other.trials) == 1
+
+
+def test_a_study_of_an_unknown_metric_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    made = optuna.create_study(study_name="s", storage=storage_of(url), directions=["minimize", "maximize"])
+    record(made, cost(1.0), 90.0)
+    document = dict(made.user_attrs["rebirth"])
+    made.set_user_attr("rebirth", document | {"proxy": document["proxy"] | {"metric": "sqlite://"}})
+    with pytest.raises(BadInputError, match=r"proxy\.metric"):
+        recorded.read("s", url)
