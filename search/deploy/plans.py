@@ -60,7 +60,8 @@ def rescored(plan_file: PlanFile, found: Latencies) -> PlanFile:
     if plan.plan_id == plan_file.plan_id:
         return plan_file
     anew = PlanFile.of_plan(found.network, plan, plan_file.target, found.score(plan))
-    return anew.model_copy(update={"setup": plan_file.setup})
+    # The choices stay as they were written: a run of the plan is known by them.
+    return anew.model_copy(update={"setup": plan_file.setup, "choices": plan_file.choices})
 
 
 def scored(plan_file: PlanFile, home: Path, trust: bool = False) -> tuple[Latencies, PlanFile]:

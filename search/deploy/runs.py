@@ -23,7 +23,11 @@ def claim(out: Path, plan_file: PlanFile, setup: ModelConfig) -> None:
             ) from error
         return
     earlier = PlanFile.load(out / PLAN)
-    if (earlier.plan_id, earlier.setup) != (plan_file.plan_id, setup):
+    if (earlier.fingerprint, earlier.choices, earlier.setup) != (
+        plan_file.fingerprint,
+        plan_file.choices,
+        setup,
+    ):
         raise BadInputError(
             f"{out} holds a run of plan {earlier.plan_id} with other settings or data; choose another `out`"
         )

@@ -132,7 +132,6 @@ def _check_timings(results: Path, models: list[Path]) -> None:
         assert t.median_ms > 0
         assert t.peak_bytes > 0
     assert timings[0].ratio == 1
-    assert timings[1].ratio > 1.5
 
 
 def test_finished_models_are_timed_here_over_ssh_and_by_a_kit(

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from latency_models.kernel import Kernel
 from latency_models.predict import UnknownKernelError
+from latency_models.runtimes import ncnn
 from merges.network import Network
 from search.scoring.availability import priced
 from search.scoring.latency import Device
@@ -18,7 +21,17 @@ def whole() -> Network:
     return structure("googlenet", 64)
 
 
-def test_what_a_target_cannot_price_is_left_out_with_the_reason(whole: Network, tmp_path: Path) -> None:
+def test_what_a_target_cannot_price_is_left_out_with_the_reason(
+    whole: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = ncnn.work_of
+
+    def without_splits(kernel: Kernel) -> np.ndarray:
+        if kernel.op == "split":
+            raise LookupError(kernel.op)
+        return known(kernel)
+
+    monkeypatch.setattr(ncnn, "work_of", without_splits)
     devices = [Device.named(name, tmp_path) for name in ("arm-a57", BOARD)]
     for latencies in priced(whole, devices):
         offered = latencies.network.sites
