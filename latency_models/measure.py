@@ -1,13 +1,13 @@
 """Time kernels on this machine: the same program that a board runs, in this process."""
 
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from latency_models import board, kit
 from latency_models.board.rounds import quartiles
+from latency_models.board.whole import in_turn
 from latency_models.kernel import Kernel
 from latency_models.kit import NotMeasurableError
 from latency_models.runtime import Runtime
@@ -58,16 +58,5 @@ def measure(
 
 
 def side_by_side(runs: Sequence[Run], rounds: int = 15) -> list[tuple[float, float]]:
-    """Median and spread in microseconds of some calls, timed in turn so that drift hits all alike.
-
-    Each is called twice in its turn and timed once: it then meets its own traces in the caches, not those
-    of the others.
-    """
-    samples: list[list[float]] = [[] for _ in runs]
-    for _ in range(rounds):
-        for run, times in zip(runs, samples, strict=True):
-            run()
-            start = time.perf_counter()
-            run()
-            times.append((time.perf_counter() - start) * 1e6)
-    return [quartiles(times) for times in samples]
+    """Median and spread in microseconds of some calls, timed in turn: see ``in_turn``."""
+    return [quartiles(times) for times in in_turn(runs, rounds)]

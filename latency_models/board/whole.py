@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any, Callable
+from functools import partial
+from typing import Any, Callable, Sequence
 
 from .machine import machine
 from .timed import Timed
@@ -19,29 +20,19 @@ _WARM_UPS = 3
 def bench(
     folder: str, kind: type[Timed], manifest: dict, path: str, progress: Callable[[int, int], None]
 ) -> None:
-    """Write the results: for each number of threads the samples of every model, and its peak memory.
-
-    In its turn every model runs twice and is timed once: it then meets its own traces in the caches, not
-    those of the others.
-    """
+    """Write the results: for each number of threads the samples of every model, and its peak memory."""
     models, rounds = manifest["models"], manifest["rounds"]
     total = len(manifest["threads"]) * rounds + len(models)
     lines: list[dict[str, Any]] = [{"machine": machine(manifest["runtime"], kind.version())}]
     done = 0
     for threads in manifest["threads"]:
         ready = [kind(folder, model, threads or os.cpu_count() or 1) for model in models]
-        samples: list[list[float]] = [[] for _ in ready]
         for _ in range(_WARM_UPS):
             for model in ready:
                 model.run()
-        for _ in range(rounds):
-            for model, times in zip(ready, samples):
-                model.run()
-                start = time.perf_counter()
-                model.run()
-                times.append((time.perf_counter() - start) * 1e6)
-            done += 1
-            progress(done, total)
+        runs = [model.run for model in ready]
+        samples = in_turn(runs, rounds, partial(_told, progress, done, total))
+        done += rounds
         named = {model["id"]: times for model, times in zip(models, samples)}
         lines.append({"threads": threads or os.cpu_count(), "samples_us": named})
     for model in models:
@@ -50,6 +41,29 @@ def bench(
         progress(done, total)
     with open(path, "w") as out:
         out.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def _told(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    progress(before + done, total)
+
+
+def in_turn(
+    runs: Sequence[Callable[[], object]], rounds: int, told: Callable[[int], object] = lambda done: None
+) -> list[list[float]]:
+    """Microseconds of some calls, timed in turn so that drift hits all alike; `told` hears of every round.
+
+    In its turn each is called twice and timed once: it then meets its own traces in the caches, not those
+    of the others.
+    """
+    samples: list[list[float]] = [[] for _ in runs]
+    for done in range(rounds):
+        for run, times in zip(runs, samples):
+            run()
+            start = time.perf_counter()
+            run()
+            times.append((time.perf_counter() - start) * 1e6)
+        told(done + 1)
+    return samples
 
 
 def _peak_elsewhere(folder: str, model: str) -> int:

@@ -38,6 +38,19 @@ class Board(Protocol):
         ...
 
 
+def reached(ssh: str | None, adb: str | None) -> Board | None:
+    """The board behind an SSH address or an Android serial number; None if neither is given."""
+    if ssh:
+        from latency_models.remote.ssh import Ssh
+
+        return Ssh(ssh)
+    if adb:
+        from latency_models.remote.adb import Adb
+
+        return Adb(adb)
+    return None
+
+
 def measure_on(place: Board, folder: Path, progress: Progress) -> None:
     """Run a kit on a board and put its ``results.jsonl`` into the kit's folder.
 

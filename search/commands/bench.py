@@ -63,13 +63,11 @@ def _timed(
     models: tuple[Path, ...], shape: tuple[int, ...] | None, rounds: int, ssh: str | None, adb: str | None
 ) -> tuple[str, list[Any]]:
     from latency_models import bench, board
-    from latency_models.remote import Board, measure_on
-    from latency_models.remote.adb import Adb
-    from latency_models.remote.ssh import Ssh
+    from latency_models.remote import measure_on, reached
 
     with tempfile.TemporaryDirectory(prefix="bench-") as name, terminal.bars() as watch:
         folder = Path(name)
         bench.write(folder, models, shape, rounds)
-        place: Board = Ssh(ssh) if ssh else Adb(adb) if adb else bench.Here(folder)
+        place = reached(ssh, adb) or bench.Here(folder)
         measure_on(place, folder, watch(f"timing on {place.name}"))
         return bench.read(folder / board.RESULTS)

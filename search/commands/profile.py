@@ -74,7 +74,7 @@ def command(
             options.say({"target": target, "kernels": count}, as_json)
             return
         given |= {"model": about["model"], "input_size": tuple(about["input_shape"])}
-    _show(by_layer, target, home, as_json, given)
+    _show(device, by_layer, home, as_json, given)
 
 
 def _device(target: str, ways: list[str], given: dict[str, Any], home: Path) -> Device:
@@ -90,15 +90,14 @@ def _device(target: str, ways: list[str], given: dict[str, Any], home: Path) -> 
     return device
 
 
-def _show(by_layer: bool, target: str, home: Path, as_json: bool, given: dict[str, Any]) -> None:
+def _show(device: Device, by_layer: bool, home: Path, as_json: bool, given: dict[str, Any]) -> None:
     """Measure what is to be measured now, and show the network's layers."""
     from search.deploy import boards
     from search.results import network_tables
     from search.scoring.latency import Device, Latencies
     from training.workbench import structure
 
-    network = structure(given["model"], given["input_size"], given["classes"])
-    device = _device(target, [way for way in ("ssh", "adb", "kit") if given[way]], given, home)
+    network, target = structure(given["model"], given["input_size"], given["classes"]), device.spec.name
     with terminal.bars() as watch:
         if given["kit"]:
             count = boards.write_kit(network, device, given["kit"], home, watch)
@@ -125,13 +124,12 @@ def _import(target: str, kit: Path) -> str:
 def _measured(
     given: dict[str, Any], network: Network, device: Device, home: Path, by_layer: bool, watch: Watch
 ) -> int:
-    if given["ssh"] or given["adb"]:
-        from latency_models.remote import Board
-        from latency_models.remote.adb import Adb
-        from latency_models.remote.ssh import Ssh
+    from latency_models.remote import reached
+
+    place = reached(given["ssh"], given["adb"])
+    if place:
         from search.deploy import boards
 
-        place: Board = Ssh(given["ssh"]) if given["ssh"] else Adb(given["adb"])
         with tempfile.TemporaryDirectory(prefix="kit-") as folder:
             session = Session(home, watch, terminal.note)
             return boards.measure_there(network, device, place, Path(folder), session)
