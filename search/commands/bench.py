@@ -17,11 +17,26 @@ _EXAMPLES = example("bench original.onnx model.onnx", "bench original.param mode
 
 @click.command("bench", epilog=_EXAMPLES)
 @click.argument("models", nargs=-1, type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--ssh", metavar="USER@HOST", help="Time on a board behind SSH (its host key must be known).")
-@click.option("--adb", metavar="SERIAL", help="Time on an Android device with python3.")
-@options.folder("--kit", text="Write a folder to copy to a board by hand, then stop.")
-@options.file("--import", "answer", text="Show a kit's results.jsonl.")
-@options.number("--rounds", 2, "Times that every model is timed.", default=31)
+@click.option(
+    "--ssh",
+    metavar="USER@HOST",
+    help="Time on a board behind SSH, e.g. pi@raspberrypi (its host key must be known).",
+)
+@click.option(
+    "--adb",
+    metavar="SERIAL",
+    help="Time on an Android device with python3, named as by 'adb devices', e.g. emulator-5554.",
+)
+@options.folder(
+    "--kit", text="Write a folder to copy to a board by hand, then stop; --import shows its answer."
+)
+@options.file("--import", "answer", text="Show the results.jsonl that a kit wrote on the board.")
+@options.number(
+    "--rounds",
+    2,
+    "Times that every model is timed; more make the interval of the ratio narrower.",
+    default=31,
+)
 @options.input_size
 @options.as_json
 def command(

@@ -13,11 +13,11 @@ from training.progress import Session
 
 
 @click.command("export", epilog=example("export --run runs/merged --out model.onnx --original original.onnx"))
-@options.folder("--run", text="Folder of a finished run, made by 'train --out'.")
+@options.folder("--run", text="Run to export: a folder made by 'train --out'.")
 @options.file("--plan", text="Instead of a run, a plan that needs no training (exact, or of --zero-shot).")
 @options.file("--out", required=True, text="ONNX file to write; for ncnn targets .param and .bin beside it.")
 @options.file("--original", text="Write the untouched network too, to be compared by 'bench'.")
-@options.number("--threads", 1, "Threads to time with.", default=1)
+@options.number("--threads", 1, "Threads to compute and to time with.", default=1)
 @options.own_model
 @options.trust
 @options.learning

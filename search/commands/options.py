@@ -75,13 +75,16 @@ def _input_size() -> str:
 def _model() -> str:
     from training.builtins import builtins
 
-    return f"{', '.join(builtins())}, a torchvision.models name, a .onnx file, or package.module:factory."
+    return (
+        f"Network to make fast: {', '.join(builtins())}, a torchvision.models name, a .onnx file, or "
+        "package.module:factory."
+    )
 
 
 def _data() -> str:
     from training.source import forms
 
-    return f"{forms()}.  [default: {DEFAULT_DATA}]"
+    return f"Images to learn and judge on: {forms()}.  [default: {DEFAULT_DATA}]"
 
 
 class _Size(click.ParamType):
@@ -96,7 +99,10 @@ class _Size(click.ParamType):
 
 model = late("--model", default="googlenet", show_default=True, text=_model)
 target = click.option(
-    "--target", default="arm-a57", show_default=True, help="CPU to be fast on; see 'targets'."
+    "--target",
+    default="arm-a57",
+    show_default=True,
+    help="CPU to be fast on, e.g. raspberry-pi-4; 'targets' lists them.",
 )
 targets = click.option(
     "--target",
@@ -104,7 +110,8 @@ targets = click.option(
     multiple=True,
     default=("arm-a57",),
     show_default=True,
-    help="CPU to be fast on; repeat it to add the latencies on other CPUs as objectives.",
+    help="CPU to be fast on, e.g. raspberry-pi-4 ('targets' lists them); repeat it to add the latencies on "
+    "other CPUs as objectives.",
 )
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, and nothing else, to standard output."
@@ -115,20 +122,25 @@ home = folder(
     envvar="REBIRTH_HOME",
     show_envvar=True,
     show_default=True,
-    text="Folder of studies, teachers, learned layers and measured tables.",
+    text="Folder that studies, teachers, learned layers and measured tables are kept in.",
 )
 input_size = late("--input-size", type=_Size(), text=_input_size)
 structure = combine(
     model,
     input_size,
-    number("--classes", 1, "Number of outputs.  [default: the model's own]"),
+    number(
+        "--classes",
+        1,
+        "Number of outputs to build a torchvision or built-in network with.  [default: the model's own]",
+    ),
     target,
     home,
     as_json,
 )
 learning = combine(
     click.option(
-        "--weights", help="Trained weights: .safetensors or a state dict.  [default: train a teacher]"
+        "--weights",
+        help="Trained weights: .safetensors or a state dict, e.g. resnet18.pth.  [default: train a teacher]",
     ),
     click.option(
         "--preprocess",
@@ -138,14 +150,27 @@ learning = combine(
     late("--data", text=_data),
     click.option(
         "--eval-data",
-        help="imagefolder:DIR to judge plans on; all of --data, labelled or not, is then used for training.",
+        help="Images to judge plans on, e.g. imagefolder:val; all of --data, labelled or not, is then "
+        "learned on.",
     ),
-    click.option("--labels", help="Text file with one class per line, in the order of the outputs."),
+    click.option(
+        "--labels",
+        help="Text file with one class per line, in the order of the outputs: says which folder is which "
+        "output.",
+    ),
 )
 sites = combine(
-    click.option("--only", multiple=True, metavar="PATTERN", help="Merge only at these sites; repeatable."),
     click.option(
-        "--skip", multiple=True, metavar="PATTERN", help="Never merge at these sites, e.g. 'branch:*5b'."
+        "--only",
+        multiple=True,
+        metavar="PATTERN",
+        help="Merge only at these sites, e.g. 'streamline:conv1*' ('sites' lists them); repeatable.",
+    ),
+    click.option(
+        "--skip",
+        multiple=True,
+        metavar="PATTERN",
+        help="Never merge at these sites, e.g. 'branch:*5b'; repeatable.",
     ),
     click.option("--low-rank", is_flag=True, help="Also factorise layers (Tucker-2, SVD): many more sites."),
 )
@@ -156,7 +181,8 @@ own_model = click.option("--model", help="The plan's own factory: to name it is 
 threads = number(
     "--threads",
     1,
-    "Threads to compute with.  [default: as many as there are unused cores]",
+    "Threads to compute with; results may differ in the last digits.  [default: as many as there are "
+    "unused cores]",
     envvar=["REBIRTH_THREADS", "OMP_NUM_THREADS"],
     show_envvar=True,
 )
@@ -165,7 +191,8 @@ storage = combine(
         "--storage",
         envvar="OPTUNA_STORAGE",
         show_envvar=True,
-        help="Study database URL, such as postgresql+psycopg://user@host/db.  [default: SQLite under --home]",
+        help="Database to keep the study in, such as postgresql+psycopg://user@host/db.  "
+        "[default: SQLite under --home]",
     ),
     home,
 )

@@ -32,17 +32,19 @@ _file = click.Path(exists=False, dir_okay=False, path_type=Path)
     epilog=example("plan --study googlenet-arm-a57-digits-64 --max-drop 0.5 --out plan.json"),
 )
 @click.option("--study", "name", help="Take a plan from this study:")
-@click.option("--trial", type=int, help="this trial, or")
+@click.option("--trial", type=int, help="this trial ('front' shows their numbers), or")
 @click.option(
     "--max-drop",
     type=float,
-    help="the fastest plan that loses at most this many points before training, or",
+    help="the fastest plan that loses at most this many points before training, e.g. 0.5, or",
 )
 @click.option(
     "--max-latency",
     help="the most accurate plan that takes at most this long: 40ms, or 50% of the untouched network, or",
 )
-@click.option("--speedup", type=float, help="the most accurate plan that is at least this many times faster.")
+@click.option(
+    "--speedup", type=float, help="the most accurate plan that is at least this many times as fast, e.g. 1.7."
+)
 @options.late(
     "--preset",
     text=lambda: f"Instead of a study: {', '.join(_presets())}; paper:3 is the first 3 steps of paper.",
@@ -52,7 +54,8 @@ _file = click.Path(exists=False, dir_okay=False, path_type=Path)
     "--storage",
     envvar="OPTUNA_STORAGE",
     show_envvar=True,
-    help="Study database URL.  [default: SQLite under --home]",
+    help="Database that the study is in, such as postgresql+psycopg://user@host/db.  [default: SQLite under "
+    "--home]",
 )
 @options.structure
 @click.pass_context

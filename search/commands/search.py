@@ -25,15 +25,25 @@ from training.progress import Session
     "--objectives",
     default=",".join(ALWAYS),
     show_default=True,
-    help=f"latency,accuracy, then any of {','.join(MORE)} to minimise as well, as latency,accuracy,memory.",
+    help=f"What the front trades off: latency and accuracy, and any of {', '.join(MORE)} to be small as "
+    "well, e.g. latency,accuracy,memory.",
 )
-@click.option("--study", "name", help="Name of the study.  [default: model-target-data-size]")
+@click.option(
+    "--study", "name", help="Name to keep and find the study by.  [default: model-target-data-size]"
+)
 @click.option(
     "--resume/--no-resume",
     default=True,
     help="Continue an existing study of that name, or refuse.  [default: --resume]",
 )
-@click.option("--sampler", type=click.Choice(samplers.names()), default=samplers.DEFAULT, show_default=True)
+@click.option(
+    "--sampler",
+    type=click.Choice(samplers.names()),
+    default=samplers.DEFAULT,
+    show_default=True,
+    help="What chooses the next plan; auto found the best fronts in the fewest trials "
+    "(docs/how-it-decides.md).",
+)
 @click.option(
     "--metric",
     type=click.Choice(list(METRICS)),
@@ -47,30 +57,54 @@ from training.progress import Session
     help="No training: exact merges, then low-rank factors of the existing weights. Needs no data; "
     "with --eval-data, plans are judged on it.",
 )
-@options.number("--bank-images", 10, "Images that each block is learned on.", default=Proxy.bank_images)
-@options.number("--bank-steps", 0, "Steps to learn a block, once for all trials.", default=Proxy.bank_steps)
+@options.number(
+    "--bank-images",
+    10,
+    "Images that each block is learned on: more take longer and overfit less.",
+    default=Proxy.bank_images,
+)
+@options.number(
+    "--bank-steps",
+    0,
+    "Steps to learn a block, once for all trials: more take longer and lose less.",
+    default=Proxy.bank_steps,
+)
 @options.number(
     "--relearn-steps",
     0,
-    "Steps per block when a trial relearns its blocks from bottom to top.",
+    "Steps per block when a trial relearns its blocks from bottom to top: more rank plans better, and make "
+    "every trial longer.",
     default=Proxy.relearn_steps,
 )
 @options.number(
-    "--proxy-steps", 0, "Steps of a trial's fine-tune of the whole network.", default=Proxy.finetune_steps
+    "--proxy-steps",
+    0,
+    "Steps of a trial's fine-tune of the whole network, after which it is judged.",
+    default=Proxy.finetune_steps,
 )
 @click.option(
     "--proxy-seconds",
     type=click.FloatRange(0, min_open=True),
     help="Seconds a trial may take on this machine: measured once, then turned into --proxy-steps.",
 )
-@options.number("--teacher-epochs", 0, "Passes over the data to train a teacher that comes without weights.")
-@options.number("--max-images", 10, "Use at most this many images of a folder.", default=20000)
-@click.option("--max-latency", help="Latency limit for plans: 40ms, or 50% of the untouched network.")
+@options.number(
+    "--teacher-epochs",
+    0,
+    "Passes over the data to train the teacher for.  [default: 0 with weights, else by the data]",
+)
+@options.number(
+    "--max-images", 10, "Use at most this many images of a folder, drawn by --seed.", default=20000
+)
+@click.option(
+    "--max-latency", help="Look for plans that take at most this long: 40ms, or 50% of the untouched network."
+)
 @click.option(
     "--max-drop", type=float, help="Look for plans that lose at most this many points before training."
 )
-@click.option("--max-memory", type=float, help="Limit on a plan's peak memory for feature maps, in MiB.")
-@click.option("--max-params", type=float, help="Limit on a plan's parameters, in millions.")
+@click.option(
+    "--max-memory", type=float, help="Limit on a plan's peak memory for feature maps, in MiB, e.g. 6.5."
+)
+@click.option("--max-params", type=float, help="Limit on a plan's parameters, in millions, e.g. 4.")
 @click.option(
     "--bank",
     envvar="REBIRTH_BANK",
@@ -84,7 +118,9 @@ from training.progress import Session
     metavar="ADDRESS",
     help="Instead, use the workers of this Dask scheduler: tcp://127.0.0.1:8786 or tls://HOST:8786.",
 )
-@options.number("--seed", 0, "Seed of data splits, training and sampling.", default=0)
+@options.number(
+    "--seed", 0, "Seed of data splits, training and sampling: the same seed gives the same plans.", default=0
+)
 @options.threads
 @options.storage
 @options.as_json

@@ -18,9 +18,9 @@ from training.source import Habits, unusual
     "path",
     type=click.Path(path_type=Path),
     required=True,
-    help="Plan file, written by 'plan --out'.",
+    help="Plan to train: a file written by 'plan --out'.",
 )
-@options.number("--epochs", 0, "Passes over the training images.", default=10)
+@options.number("--epochs", 0, "Passes over the training images; more bring back more accuracy.", default=10)
 @click.option(
     "--augment/--no-augment",
     default=None,
@@ -49,8 +49,8 @@ from training.source import Habits, unusual
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
-    help="ours: learning rate for the whole network, relative to the size of each weight.  "
-    "[default: by the number of images]",
+    help="ours: learning rate for the whole network, relative to the size of each weight, e.g. 0.012 for a "
+    "teacher trained from scratch.  [default: 0.001, from 4,000 images on 0.004]",
 )
 @options.number(
     "--relearn-steps",
@@ -61,7 +61,7 @@ from training.source import Habits, unusual
 @options.number(
     "--relearn-images",
     1,
-    "ours: images for those steps.",
+    "ours: images for those steps; more overfit less.",
     default=400,
 )
 @options.number(
@@ -77,7 +77,7 @@ from training.source import Habits, unusual
     "Stop after this many epochs without better accuracy on the proxy images; 0: never.",
     default=0,
 )
-@options.folder("--out", required=True, text="Folder for the run: checkpoints, weights, result.")
+@options.folder("--out", required=True, text="Folder to keep the run in: checkpoints, weights, result.")
 @options.own_model
 @options.trust
 @options.learning
