@@ -37,6 +37,7 @@ from search.study import study as studies  # noqa: E402
 from search.study.recording import cost_of, trial_record  # noqa: E402
 from search.study.records import Baseline, StudyRecord  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
+from training.judging import Judged  # noqa: E402
 from training.metrics import Accuracy  # noqa: E402
 from training.progress import quiet  # noqa: E402
 from training.workbench import structure  # noqa: E402
@@ -53,7 +54,8 @@ def made_up(space: PlanSpace, plan: Plan, dice: np.random.Generator) -> Evaluati
     """An accuracy that falls with the plan's estimated losses, with some noise."""
     loss = sum(space.estimates[s][o].loss for s, o in plan.items() if o in space.estimates.get(s, {}))
     percent = float(UNTOUCHED * np.exp(-0.3 * loss - 0.02 * abs(dice.normal())))
-    return Evaluation(percent, Accuracy(percent, min(100.0, percent + 8), 450, percent), 4.0)
+    accuracy = Accuracy(percent, min(100.0, percent + 8), 450, percent)
+    return Evaluation(Judged(percent, accuracy), 4.0)
 
 
 def make(space: PlanSpace, url: str, count: int) -> None:
@@ -97,7 +99,7 @@ def make(space: PlanSpace, url: str, count: int) -> None:
                 state=TrialState.COMPLETE,
                 params=params,
                 distributions=dict(space.parameters),
-                values=[score.latency_ms, found.percent],
+                values=[score.latency_ms, found.value],
                 user_attrs=trial_record(plan, score, space.latencies.peak_bytes(plan), found).attributes(),
             )
             study.add_trial(trial)

@@ -56,7 +56,7 @@ def main() -> None:
         study = search(config, storage, Session(home, watch, terminal.note))
         made = prepare(config, Session(home, watch, terminal.note))
         start = time.perf_counter()
-        model = AccuracyModel(made.space.estimates, made.evaluator.baseline.percent)
+        model = AccuracyModel(made.space.estimates, made.evaluator.baseline.value)
         process = model.fitted([(trial.params, trial.values[1]) for trial in finished(study)])
         plans = list(random_plans(made.space))
         predicted = [model.predict(process, plan) for plan in plans]
@@ -64,7 +64,7 @@ def main() -> None:
         start, progress = time.perf_counter(), watch("random plans")
         measured: list[float] = []
         for done, params in enumerate(plans):
-            measured.append(made.evaluator.evaluate(made.space.plan(params)).percent)
+            measured.append(made.evaluator.evaluate(made.space.plan(params)).value)
             progress(done + 1, _RANDOM)
         dear = (time.perf_counter() - start) / _RANDOM
         figure = f"Spearman {spearmanr(predicted, measured)[0]:.2f}"
@@ -80,7 +80,7 @@ def main() -> None:
             plan_file, out = PlanFile.of_trial(judged, point), home / str(point.trial)
             training = Training(epochs)
             trained = train(plan_file, config.setup, training, out, Session(home, note=terminal.note))
-            reached.append(trained.merged.expected)
+            reached.append(trained.merged.value)
             progress(done + 1, len(chosen))
         dear = (time.perf_counter() - start) / len(chosen)
         figure = f"Kendall {kendalltau([p.accuracy for p in chosen], reached)[0]:.2f}"

@@ -42,6 +42,7 @@ from search.study import study as studies  # noqa: E402
 from search.study.recording import study_record  # noqa: E402
 from search.study.records import StudyRecord, TrialRecord  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
+from training.judging import Judged  # noqa: E402
 from training.progress import Session  # noqa: E402
 from training.store import WeightStore  # noqa: E402
 
@@ -57,9 +58,9 @@ class Remembering(FineTuned):
     def evaluate(self, plan: Plan) -> Evaluation:
         if plan.plan_id not in self.known:
             made = super().evaluate(plan)
-            self.known[plan.plan_id] = made.percent, made.seconds
+            self.known[plan.plan_id] = made.value, made.seconds
         percent, seconds = self.known[plan.plan_id]
-        return Evaluation(percent, None, seconds)
+        return Evaluation(Judged(percent), seconds)
 
 
 def known(storage: str) -> dict[str, tuple[float, float]]:
@@ -129,7 +130,7 @@ def main() -> None:
         made = prepare(config, Session(home, watch, terminal.note))
         evaluator = Remembering(made.bench, config.proxy, WeightStore(home / "bank"))
         untouched = evaluator.baseline
-        problem = made.space.problem(untouched.percent, Limits())
+        problem = made.space.problem(untouched.value, Limits())
         record = study_record(made.bench, made.space, untouched, config.proxy, config.arguments())
         for sampler in given.samplers.split(","):
             curves[sampler] = []
@@ -138,7 +139,7 @@ def main() -> None:
                 first = [(preset, made.space.params(plan)) for preset, plan in made.space.first_plans()]
                 study = studies.start(name, storage, record, first)
                 study.sampler = make_sampler(sampler, seed, problem)
-                driver = Driver(study, made.space, Here(evaluator), untouched.percent, Limits())
+                driver = Driver(study, made.space, Here(evaluator), untouched.value, Limits())
                 driver.run(given.trials, watch(name))
                 curves[sampler].append(curve(study))
     Console().print(tabled(curves, "trials", [n for n in _TRIALS if n <= given.trials], after_trials))

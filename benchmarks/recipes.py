@@ -104,7 +104,8 @@ def main() -> None:
                 out = Path(scratch) / f"{recipe}-{seed}"
                 reached = train(file, setup, training, out, Session(home, watch, terminal.note))
                 merged, seconds = reached.merged, time.perf_counter() - start
-                cells = [f"{p:.2f}" for p in (reached.teacher.top1, merged.top1, merged.expected)]
+                accuracies = [one.accuracy for one in (reached.teacher, merged) if one.accuracy]
+                cells = [f"{one.top1:.2f}" for one in accuracies] + [f"{accuracies[-1].expected:.2f}"]
                 terminal.note(f"seed {seed}, {recipe}, teacher, top-1, expected: {cells}, {seconds:.0f} s")
                 table.add_row(str(seed), recipe, f"{score.speedup:.2f}x", *cells, f"{seconds:.0f}")
     Console().print(table)

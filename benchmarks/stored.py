@@ -25,7 +25,7 @@ def main() -> None:
     name, *arguments = sys.argv[1:]
     command = ["python", f"benchmarks/{name}.py", *(Path(argument).name for argument in arguments)]
     wide = os.environ | {"COLUMNS": "160"}
-    script = [sys.executable, ROOT / f"benchmarks/{name}.py", *arguments]
+    script = [sys.executable, str(ROOT / f"benchmarks/{name}.py"), *arguments]
     output = subprocess.run(script, env=wide, stdout=subprocess.PIPE, text=True, check=True).stdout
     versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     head = f"# {' '.join(command)}\n# {platform.machine()}, {os.cpu_count()} cores, {versions}\n\n"

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import networkx
 import torch
 from torch import fx, nn
+from torch.utils import _pytree as pytree
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6)
 
@@ -26,6 +27,19 @@ class TraceError(ValueError):
 def layer(graph_module: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     """The layer that a node calls, or None for inputs, functions and the output."""
     return graph_module.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def named_outputs(graph_module: fx.GraphModule) -> dict[str, fx.Node]:
+    """What the network answers with, in order, by key or as ``output_0``; alone, ``scores`` or ``output``."""
+    (returned,) = next(node for node in graph_module.graph.nodes if node.op == "output").args
+    if isinstance(returned, fx.Node):
+        return {"scores" if len(returned.meta.get("shape", ())) == 2 else "output": returned}
+    found = {}
+    for path, node in pytree.tree_flatten_with_path(returned)[0]:
+        if isinstance(node, fx.Node):
+            name = ".".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in path)
+            found[name if name[:1].isalpha() else f"output_{name}"] = node
+    return found
 
 
 def label(node: fx.Node) -> str:

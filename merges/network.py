@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from merges import fingerprints
 from merges.blocks import Block, group_sites
 from merges.folding import fold
-from merges.graph import bypass, extract, layer, propagate_shapes, splice, tidy
+from merges.graph import bypass, extract, layer, named_outputs, propagate_shapes, splice, tidy
 from merges.outlines import Outlines
 from merges.reading.check import TOLERANCE, TOLERANCE_DOUBLE, answers_of, example_images, worst
 from merges.reading.read import Reading
@@ -101,22 +101,22 @@ class Network:
         return replace(self, sites=tuple(kept), refused=tuple(refused))
 
     @property
-    def classes(self) -> int:
-        """How many class scores the network gives."""
-        return self.outputs[0][1]
+    def classes(self) -> int | None:
+        """How many class scores the network gives; None if it does not answer with one vector."""
+        shapes = list(self.outputs.values())
+        return shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 2 else None
 
     @property
-    def outputs(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of all tensors that the network gives for one image (batch 1 first)."""
-        result = next(node for node in self.teacher.graph.nodes if node.op == "output")
-        return tuple(node.meta["shape"] for node in result.all_input_nodes)
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of all tensors that the network gives for one image (batch 1 first), by name."""
+        return {name: node.meta["shape"] for name, node in named_outputs(self.teacher).items()}
 
     def without_softmax(self) -> "Network":
         """The same network without a softmax over its class scores, which changes no answer's rank."""
         teacher = copy.deepcopy(self.teacher)
-        (last, *others) = next(n for n in teacher.graph.nodes if n.op == "output").all_input_nodes
+        (last, *_) = named_outputs(teacher).values()
         module = layer(teacher, last)
-        if others or not isinstance(module, (nn.Softmax, nn.LogSoftmax)) or len(self.outputs[0]) != 2:
+        if self.classes is None or not isinstance(module, (nn.Softmax, nn.LogSoftmax)):
             return self
         bypass(teacher, last)
         tidy(teacher)

@@ -13,7 +13,7 @@ from search import run
 from search.config import SearchConfig
 from search.deploy import export as exporting
 from search.deploy import train as training
-from search.deploy.export import Exported, Wanted
+from search.deploy.export import NOT_JUDGED, Exported, Wanted
 from search.deploy.train import Trained, Training
 from search.evaluation.fine_tuned import FineTuned
 from search.results import front as fronts
@@ -128,8 +128,9 @@ def merged(
         The plan was made for another network, or the study names code and there is no `trust` in it.
     """
     record = recorded.read(study.name, study.url).record
-    require_trusted(record.model, (), trust)
-    bench = workbench(record.model, Session(study.home, watch, note), plan.fitted)
+    setup = record.model.model_copy(update=NOT_JUDGED)
+    require_trusted(setup, (), trust)
+    bench = workbench(setup, Session(study.home, watch, note), plan.fitted)
     fitted = plan.fitted(bench.network)
     if record.model.zero_shot:
         return bench.network.merged(fitted)

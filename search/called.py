@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from training.config import is_factory
+from training.metric import is_own
 
 
 def called() -> str:
@@ -37,9 +38,10 @@ def database_flags() -> str:
     return _flag("home") + _flag("storage")
 
 
-def trusting(model: str) -> str:
-    """The flag that a command needs to run a model's own code; empty if it has none."""
-    return " --trust" if is_factory(model) else ""
+def trusting(model: str, metric: str | None = None) -> str:
+    """The flags that a command needs to run code of the user's own: a model's, or a metric's by its name."""
+    trust = " --trust" if is_factory(model) else ""
+    return trust + (f" --metric {quote(metric)}" if metric and is_own(metric) else "")
 
 
 def example(*commands: str) -> str:

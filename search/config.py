@@ -12,10 +12,10 @@ from search.proxy import Proxy
 from search.samplers import DEFAULT, names
 from search.scoring.objectives import ALWAYS, wanted
 from search.space.limits import Limits
-from search.titles import KEPT, METRICS, TITLES, Metric
 from training.config import ModelConfig, is_onnx
 from training.data.loading import NO_DATA
 from training.errors import BadInputError, first_fault
+from training.metric import WEIGHTS
 from training.sizes import Shape, written
 from training.source import from_anywhere
 
@@ -72,7 +72,6 @@ class SearchConfig:
         target: str | Sequence[str] = "arm-a57",
         budget: int = 100,
         sampler: str = DEFAULT,
-        metric: Metric = Proxy.metric,
         objectives: str = ",".join(ALWAYS),
         proxy_steps: int = Proxy.finetune_steps,
         max_latency: str | None = None,
@@ -93,8 +92,6 @@ class SearchConfig:
         proxy, own = _split(rest, ("bank_images", "bank_steps", "relearn_steps"))
         if sampler not in names():
             raise BadInputError(f"unknown sampler {sampler!r}; expected one of {', '.join(names())}")
-        if metric not in TITLES:
-            raise BadInputError(f"unknown metric {metric!r}; expected one of {', '.join(METRICS)}")
         unknown = own.keys() - {"name", "resume", "workers", "scheduler", "proxy_seconds", "bank"}
         if unknown:
             raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'search --help'")
@@ -105,10 +102,11 @@ class SearchConfig:
             )
         if setup.get("zero_shot") and "data" not in setup:
             setup["data"] = NO_DATA
-            metric = metric if setup.get("eval_data") else KEPT
+            if not setup.get("eval_data"):
+                setup["metric"] = WEIGHTS
         return cls(
             setup=_model_config(setup),
-            proxy=Proxy(finetune_steps=proxy_steps, metric=metric, **proxy),
+            proxy=Proxy(finetune_steps=proxy_steps, **proxy),
             target=targets[0],
             also_targets=tuple(targets[1:]),
             goals=wanted(objectives),
@@ -131,6 +129,7 @@ class SearchConfig:
         kind, _, folder = data.partition(":")
         model = self.setup.model.replace(":", ".")
         model = Path(model).stem if is_onnx(model) else model
+        model += f"-{self.setup.within}" if self.setup.within else ""
         targets = "+".join((self.target, *self.also_targets))
         return f"{model}-{targets}-{Path(folder).name or kind}-{written(shape)}"
 

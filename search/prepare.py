@@ -10,12 +10,13 @@ from search.config import SearchConfig
 from search.evaluation import zero_shot
 from search.evaluation.evaluator import Evaluator
 from search.evaluation.fine_tuned import FineTuned
+from search.proxy import Proxy
 from search.scoring.availability import priced
 from search.scoring.latency import Device, Latencies
 from search.scoring.objectives import goals
 from search.space.plan_space import PlanSpace
-from search.titles import KEPT
 from training.files import sweep
+from training.metric import WEIGHTS
 from training.progress import Session
 from training.store import WeightStore
 from training.workbench import Workbench, workbench
@@ -28,6 +29,7 @@ class Prepared:
     bench: Workbench
     space: PlanSpace
     evaluator: Evaluator
+    proxy: Proxy
 
 
 def prepare(config: SearchConfig, session: Session, trained: Mapping[str, Tensor] | None = None) -> Prepared:
@@ -65,8 +67,9 @@ def prepare(config: SearchConfig, session: Session, trained: Mapping[str, Tensor
         goals(config.goals, latencies, others),
         zero_shot.that_add_up(losses),
     )
-    evaluator: Evaluator = FineTuned(bench, config.proxy, store)
+    proxy = replace(config.proxy, metric=bench.metric)
+    evaluator: Evaluator = FineTuned(bench, proxy, store)
     if config.setup.zero_shot:
-        kept = config.proxy.metric == KEPT
-        evaluator = zero_shot.KeptWeights(losses) if kept else zero_shot.Inherited(bench, config.proxy.metric)
-    return Prepared(bench, space, evaluator)
+        no_images = bench.metric == WEIGHTS
+        evaluator = zero_shot.KeptWeights(losses) if no_images else zero_shot.Inherited(bench)
+    return Prepared(bench, space, evaluator, proxy)

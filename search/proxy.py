@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from search.titles import Metric
+from training.metric import DEFAULT, Metric
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Proxy:
     bank_images, bank_steps : images and steps for learning each block once
     relearn_steps : steps per block in a trial's pass from bottom to top
     finetune_steps, batch, rate : of fine-tuning the whole network towards the teacher's answers
-    metric : the accuracy to maximise, an attribute of ``Accuracy``
+    metric : what plans are judged by, to be maximised
     """
 
     bank_images: int = 96
@@ -23,7 +23,7 @@ class Proxy:
     finetune_steps: int = 4
     batch: int = 32
     rate: float = 1e-4
-    metric: Metric = "expected"
+    metric: Metric = DEFAULT
 
     def describe(self) -> str:
         """The proxy in one sentence."""

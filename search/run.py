@@ -50,14 +50,14 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
     if begun and not config.resume:
         raise BadInputError(f"study {name!r} exists in {storage}; choose another `study`, or `resume` it")
     if isinstance(made.evaluator, FineTuned) and config.proxy_seconds is not None:
-        config = replace(
-            config, proxy=_proxy(config.proxy_seconds, made.evaluator, made, begun, session.note)
-        )
-        made = replace(made, evaluator=FineTuned(made.bench, config.proxy, made.evaluator.store))
+        proxy = _proxy(config.proxy_seconds, made.evaluator, made, begun, session.note)
+        made = replace(made, proxy=proxy, evaluator=FineTuned(made.bench, proxy, made.evaluator.store))
+        config = replace(config, proxy=proxy)  # workers prepare anew
     session.note(made.space.reachable(config.limits, session.watch("finding what can be reached")))
     untouched = made.evaluator.baseline
+    require_positive(made.proxy.metric, untouched.value)
     arguments = config.arguments() | {"threads": torch.get_num_threads()}
-    record = study_record(made.bench, made.space, untouched, config.proxy, arguments)
+    record = study_record(made.bench, made.space, untouched, made.proxy, arguments)
     with OnlyDriver(name, storage) as lock, study.kept(storage):
         plans = [] if begun and not config.setup.zero_shot else _first_plans(config, made)
         running = study.start(name, storage, record, plans)
@@ -77,7 +77,7 @@ def _driver(
     running: optuna.Study, made: Prepared, pool: Pool, config: SearchConfig, lock: OnlyDriver
 ) -> Driver:
     """The driver; its sampler gets a new seed each time the study is continued, so as not to repeat plans."""
-    untouched = made.evaluator.baseline.percent
+    untouched = made.evaluator.baseline.value
     problem = made.space.problem(untouched, config.limits)
     running.sampler = make_sampler(config.sampler, config.setup.seed + len(running.trials), problem)
     only_waiting = config.setup.zero_shot
@@ -142,15 +142,30 @@ def _record_accuracy_model(running: optuna.Study, made: Prepared) -> None:
     """Record how well the accuracy model ranks plans that it has not seen, given enough trials."""
     tried = [(trial.params, trial.values[1]) for trial in study.finished(running)[-MOST_PLANS:]]
     if len(tried) >= ENOUGH_PLANS:
-        predicted = AccuracyModel(made.space.estimates, made.evaluator.baseline.percent).left_out(tried)
+        predicted = AccuracyModel(made.space.estimates, made.evaluator.baseline.value).left_out(tried)
         spearman = float(spearmanr(predicted, [reached for _, reached in tried])[0])
         write_accuracy_model(running, spearman, len(tried))
+
+
+def require_positive(metric: str, untouched: float) -> None:
+    """Refuse a metric that gives the untouched network nothing to lose.
+
+    Raises
+    ------
+    BadInputError
+        Its value is zero or below.
+    """
+    if untouched <= 0:
+        raise BadInputError(
+            f"`metric` {metric} gives {untouched:g} for the untouched network; expected more than 0, the "
+            "larger the better (best in percent: figures are shown with two decimals)"
+        )
 
 
 def warn_of_guessing(record: StudyRecord, note: Note) -> None:
     """Warn if the untouched network is no better than chance: accuracies of plans then mean nothing."""
     right = record.baseline.accuracies.top1 if record.baseline.accuracies else 100.0
-    if right <= _GUESSING * 100 / record.classes:
+    if record.classes and right <= _GUESSING * 100 / record.classes:
         note(
             f"warning: the untouched network gets {right:.1f} % right, no better than guessing; "
             "do `weights`, `labels` and `preprocess` belong to it?"

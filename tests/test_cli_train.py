@@ -66,7 +66,7 @@ def test_images_without_labels_are_learned_on(tmp_path: Path) -> None:
         assert refused.returncode == 2
         assert "have no labels" in refused.stderr
     done = answer(*train, "--rate", 0.001, "--out", tmp_path / "run", home=tmp_path)
-    assert done["merged"]["images"] == 20
+    assert done["images"] == 20
     assert len(done["losses"]) == 2
 
 

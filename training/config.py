@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from training.metric import Metric
 from training.sizes import Size, possible
 
 DEFAULT_DATA = "digits"  # needs no files
@@ -22,6 +23,8 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = "googlenet"
+    within: str | None = None  # the part of the model that is the network
+    metric: Metric | None = None  # None: by the network and its images
     weights: str | None = None
     preprocess: str | None = None
     data: str = DEFAULT_DATA

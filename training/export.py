@@ -24,27 +24,49 @@ from training.metrics import BATCH
 OPSET = 18
 TOLERANCE = 1e-3  # of the answers' own scale
 _SMALL = 1e-3  # the least scale: a sigmoid's own rounding is much of an output that is nearly 0 everywhere
+_NOT_IN_NAMES = re.compile(r"[^\w.]")
 _AXES = {0: "batch", 2: "height", 3: "width"}
 _FURTHER = 32  # added to free sides for a second look; most networks take multiples of it
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far one output is from the network's: the largest difference, and the largest value."""
+
+    error: float
+    scale: float
+
+    @property
+    def floor(self) -> float:
+        """The scale that the error is seen against."""
+        return max(self.scale, _SMALL)
 
 
 @dataclass(frozen=True)
 class Agreement:
     """How far a file's answers are from its network's.
 
-    Error and scale are those of the output that differs most; the best class is the first output's.
-
     Attributes
     ----------
-    max_abs_error : largest difference of any answer (logit)
-    scale : largest answer of the network
-    top1_agreement : percent of images with the same best class
+    outputs : by name
+    images : on how many
+    top1_agreement : percent of images with the same best class; None where there is no vector of scores
     """
 
-    max_abs_error: float
-    scale: float
-    top1_agreement: float
+    outputs: dict[str, Gap]
     images: int
+    top1_agreement: float | None = None
+
+    @property
+    def worst(self) -> Gap:
+        """Of the output that differs most, as a share of its scale."""
+        # An error that is no number is the worst of all.
+        return max(self.outputs.values(), key=lambda gap: (not gap.error <= np.inf, gap.error / gap.floor))
+
+    @property
+    def max_abs_error(self) -> float:
+        """The largest difference of any value of that output."""
+        return self.worst.error
 
 
 class _OneOperator(nn.Module):
@@ -77,13 +99,18 @@ def _for_export(model: nn.Module) -> nn.Module:
 
 
 def to_onnx(
-    model: nn.Module, input_shape: tuple[int, int, int], path: Path, free: frozenset[str] = frozenset()
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
+    path: Path,
+    free: frozenset[str] = frozenset(),
+    outputs: Sequence[str] = (),
 ) -> frozenset[str]:
     """Write a network atomically; for one image of one size, except for free sizes.
 
     Parameters
     ----------
     free : which of ``batch``, ``height`` and ``width`` the file should leave free
+    outputs : names of the outputs; empty: PyTorch's
 
     Returns
     -------
@@ -101,7 +128,7 @@ def to_onnx(
     with replacing(path) as temporary:
         for attempt in attempts:
             try:
-                _write(ready, input_shape, temporary, attempt)
+                _write(ready, input_shape, temporary, attempt, outputs)
                 if attempt and not _holds_elsewhere(model, input_shape, temporary, attempt):
                     continue
             except Exception as error:
@@ -127,7 +154,13 @@ def _baked(model: nn.Module, input_shape: tuple[int, int, int], free: frozenset[
     return baked
 
 
-def _write(model: nn.Module, input_shape: tuple[int, int, int], path: Path, free: frozenset[str]) -> None:
+def _write(
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
+    path: Path,
+    free: frozenset[str],
+    outputs: Sequence[str],
+) -> None:
     # PyTorch takes sides of 0 and 1 for constants: two images stand for any number of them.
     image = torch.zeros(2 if "batch" in free else 1, *input_shape)
     sides = {axis: name for axis, name in _AXES.items() if name in free}
@@ -141,7 +174,7 @@ def _write(model: nn.Module, input_shape: tuple[int, int, int], path: Path, free
             dynamo=True,
             opset_version=OPSET,
             input_names=["image"],
-            output_names=["scores"] if len(answers_of(model, image)) == 1 else None,
+            output_names=[_NOT_IN_NAMES.sub("_", name) for name in outputs] or None,
             dynamic_shapes=(sides,) if sides else None,
             external_data=False,
             verbose=False,
@@ -186,18 +219,22 @@ def compare(model: nn.Module, path: Path, images: Tensor) -> Agreement:
     singles = [session.run(None, {name: image[None].numpy()}) for image in images]
     answers = [np.concatenate(parts) for parts in zip(*singles, strict=True)]
     batches = [answers_of(model, images[i : i + BATCH].float()) for i in range(0, len(images), BATCH)]
-    return agreement_of(answers, [torch.cat(parts).numpy() for parts in zip(*batches, strict=True)])
+    wanted = [torch.cat(parts).numpy() for parts in zip(*batches, strict=True)]
+    return agreement_of(answers, wanted, [output.name for output in session.get_outputs()])
 
 
-def agreement_of(answers: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Agreement:
+def agreement_of(
+    answers: Sequence[np.ndarray], wanted: Sequence[np.ndarray], outputs: Sequence[str]
+) -> Agreement:
     """How far answers are from those of the network: an array an output, images first."""
-    images = len(wanted[0])
-    pairs = list(zip(answers, wanted, strict=True))
-    errors = [(float(np.abs(found - right).max()), float(np.abs(right).max())) for found, right in pairs]
-    # An error that is no number is the worst of all.
-    worst = max(errors, key=lambda pair: (not pair[0] <= np.inf, pair[0] / max(pair[1], _SMALL)))
-    first, right = (part.reshape(images, -1).argmax(axis=1) for part in pairs[0])
-    return Agreement(*worst, 100 * float((first == right).mean()), images)
+    gaps = {
+        name: Gap(float(np.abs(found - right).max()), float(np.abs(right).max()))
+        for name, found, right in zip(outputs, answers, wanted, strict=True)
+    }
+    if len(gaps) > 1 or wanted[0].ndim != 2:
+        return Agreement(gaps, len(wanted[0]))
+    same = answers[0].argmax(axis=1) == wanted[0].argmax(axis=1)
+    return Agreement(gaps, len(wanted[0]), 100 * float(same.mean()))
 
 
 def check(agreement: Agreement, kind: str = "ONNX") -> None:
@@ -208,7 +245,7 @@ def check(agreement: Agreement, kind: str = "ONNX") -> None:
     ExportError
         The error is above the tolerance.
     """
-    limit = TOLERANCE * max(agreement.scale, _SMALL)
+    limit = TOLERANCE * agreement.worst.floor
     if not agreement.max_abs_error <= limit:
         raise ExportError(
             f"the {kind} file answers differently from the trained network: "

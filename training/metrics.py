@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from training.finite import require_finite
 
@@ -77,4 +79,10 @@ def evaluate(model: nn.Module, images: Callable[[Tensor], Tensor], labels: Tenso
 @torch.no_grad()
 def outputs_of(model: nn.Module, inputs: Tensor, batch: int = BATCH) -> Tensor:
     """A module's outputs for all inputs, batch by batch."""
-    return torch.cat([model(inputs[i : i + batch].float()) for i in range(0, len(inputs), batch)])
+    return torch.cat([scores_of(model(inputs[i : i + batch].float())) for i in range(0, len(inputs), batch)])
+
+
+def scores_of(answers: Any) -> Tensor:
+    """The first tensor that a network returns, alone or in a tuple, list or dict."""
+    first: Tensor = pytree.tree_leaves(answers)[0]
+    return first

@@ -17,6 +17,7 @@ from training.data.dataset import Data
 from training.errors import BadInputError
 from training.files import digest
 from training.finite import require_finite
+from training.metrics import scores_of
 from training.models.loading import LoadedModel
 from training.optim import batches, cosine, half_pays, relative_adam
 from training.progress import Note, Session
@@ -75,10 +76,8 @@ def _train(loaded: LoadedModel, data: Data, how: Lessons, checkpoint: Path, sess
             step = epoch * a_pass + number
             images = loaded.preprocess(how.change(data.train.pixels[index]))
             with torch.autocast("cpu", torch.bfloat16, enabled=half_pays()):
-                answers = model(images)
-            loss = nn.functional.cross_entropy(
-                answers.float(), data.train.labels[index], label_smoothing=0.05
-            )
+                scores = scores_of(model(images))
+            loss = nn.functional.cross_entropy(scores.float(), data.train.labels[index], label_smoothing=0.05)
             require_finite(loss, f"training diverged: the teacher's loss after {step} of {steps} steps")
             optimiser.zero_grad(set_to_none=True)
             loss.backward()

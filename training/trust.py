@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from training.config import ModelConfig, is_factory
 from training.errors import BadInputError
+from training.metric import is_own
 from training.source import named
 
 
@@ -13,10 +14,11 @@ def require_trusted(setup: ModelConfig, given: Collection[object], trust: bool) 
     Raises
     ------
     BadInputError
-        A factory of the model or the images is not among what is `given`.
+        A factory of the model or the images, or a metric, is not among what is `given`.
     """
     code = [setup.model] if is_factory(setup.model) else []
     code += [spec for spec in (setup.data, setup.eval_data) if spec and ":" in spec and named(spec).runs_code]
+    code += [setup.metric] if setup.metric and is_own(setup.metric) else []
     unnamed = [name for name in code if name not in given]
     if unnamed and not trust:
         raise BadInputError(

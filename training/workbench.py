@@ -1,7 +1,7 @@
 """The workbench: the network to merge, with its images, from the user's settings."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,8 @@ from training.data.loading import load as load_images
 from training.data.preprocess import Preprocess
 from training.errors import BadInputError
 from training.images.augment import changed
-from training.metrics import Accuracy, evaluate
+from training.judged_by import judged_by, require_metric
+from training.judging import Judge
 from training.progress import Note, Progress, Session
 from training.sizes import Shape, Size, plane
 from training.source import Habits, habits_of
@@ -44,15 +45,15 @@ def _loaded(setup: ModelConfig, habits: Habits, classes: int | None = None) -> m
     """Load the network; one without weights gets this many classes."""
     usual = None if is_onnx(setup.model) else habits.input_size
     size = setup.input_size or usual
-    return models.load(setup.model, setup.weights, classes, setup.seed, setup.preprocess, size)
+    return models.load(setup.model, setup.weights, classes, setup.seed, setup.preprocess, size, setup.within)
 
 
 @dataclass(frozen=True)
 class Workbench:
     """A teacher with its images, ready for merging and judging.
 
-    `model` is the teacher as the user wrote it. `free` are the sizes that the network's file leaves free, of
-    "batch", "height" and "width".
+    `model` is the teacher as the user wrote it. `metric` is what networks are judged by. `free` are the
+    sizes that the network's file leaves free, of "batch", "height" and "width".
     """
 
     setup: ModelConfig
@@ -60,7 +61,13 @@ class Workbench:
     data: Data
     preprocess: Preprocess
     model: nn.Module
+    metric: str
     free: frozenset[str] = frozenset()
+
+    @property
+    def judge(self) -> Judge:
+        """Judges networks by the metric."""
+        return Judge(self.metric, self.network.teacher, tuple(self.network.outputs), self.inputs)
 
     def inputs(self, images: Images) -> Callable[[Tensor], Tensor]:
         """Preprocessed images by index."""
@@ -83,10 +90,6 @@ class Workbench:
                 progress(number, recipe.views - 1)
         return made.flatten(0, 1)
 
-    def judge(self, images: Images) -> tuple[Accuracy, Tensor]:
-        """Accuracy and answers of the teacher."""
-        return evaluate(self.network.teacher, self.inputs(images), images.labels)
-
 
 def structure(
     model: str,
@@ -96,6 +99,7 @@ def structure(
     only: Collection[str] = (),
     skip: Collection[str] = (),
     low_rank: bool = False,
+    within: str | None = None,
 ) -> Network:
     """A network without data: enough for its sites and its latency.
 
@@ -104,7 +108,7 @@ def structure(
     BadInputError
         The model is unknown, cannot be read, or refuses the input size.
     """
-    loaded = models.load(model, weights, classes, input_size=input_size)
+    loaded = models.load(model, weights, classes, input_size=input_size, within=within)
     setup = ModelConfig(only=tuple(only), skip=tuple(skip), low_rank=low_rank)
     return _found(_read(loaded), setup, None)
 
@@ -125,6 +129,7 @@ def workbench(
     BadInputError
         The model, the weights or the data are not usable, or do not fit each other.
     """
+    require_metric(setup.metric)
     habits = habits_of(setup.data)
     loaded = _loaded(setup, habits)
     if setup.data == NO_DATA and not loaded.trained:
@@ -142,14 +147,14 @@ def workbench(
     untrained = _found(reading, setup, photo)
     for remark in untrained.remarks:
         session.note(remark)
-    _check_outputs(untrained, images, setup.labels)
+    metric = judged_by(untrained, images, setup, session.note)
     check(untrained)
     epochs = 0 if trained is not None else _teacher_epochs(setup, habits, loaded, images)
+    made = Workbench(setup, untrained, images, loaded.preprocess, loaded.model, metric, loaded.free)
     if not epochs:
-        return Workbench(setup, untrained, images, loaded.preprocess, loaded.model, loaded.free)
+        return made
     teacher.train_teacher(loaded, images, teacher.Lessons(epochs, habits.change, setup.seed), session)
-    network = _found(reading, setup, photo)
-    return Workbench(setup, network, images, loaded.preprocess, loaded.model, loaded.free)
+    return replace(made, network=_found(reading, setup, photo))
 
 
 def _images(setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, note: Note) -> Data:
@@ -160,8 +165,9 @@ def _images(setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, 
     for remark in images.remarks():
         note(remark)
     if not loaded.trained and len(images.classes) < 2:
+        classes = f"one class, {images.classes[0]!r}," if images.classes else "no classes"
         raise BadInputError(
-            f"{images.spec} has one class, {images.classes[0]!r}, and {setup.model} has no weights: there is "
+            f"{images.spec} has {classes} and {setup.model} has no weights: there is "
             "nothing to learn; give a folder with one sub-folder of images per class, or `weights` FILE"
         )
     return images
@@ -199,20 +205,3 @@ def _found(reading: Reading, setup: ModelConfig, photo: Tensor | None) -> Networ
         return network.restricted(setup.only, setup.skip, _left_out(setup))
     except (TraceError, PatternError) as error:
         raise BadInputError(str(error)) from error
-
-
-def _check_outputs(network: Network, images: Data, labels: str | None) -> None:
-    """Refuse a network that does not classify the data's classes."""
-    returned = " and ".join("x".join(map(str, shape)) for shape in network.outputs)
-    if len(network.outputs) != 1 or len(network.outputs[0]) != 2:
-        raise BadInputError(
-            f"{network.name} does not return one vector of class scores an image (it returns {returned}); "
-            "only classifiers can be judged"
-        )
-    outputs = network.outputs[0][1]
-    if images.classes and outputs != len(images.classes):
-        named = f"{labels} names" if labels else f"{images.spec} has"
-        raise BadInputError(
-            f"{network.name} has {outputs} outputs but {named} {len(images.classes)} classes; "
-            "give the data that it was trained for, or `labels` FILE, one class per line in their order"
-        )

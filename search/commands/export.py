@@ -63,7 +63,7 @@ def command(
             loaded = PlanFile.load(plan)
             if loaded.setup is None and given["data"] is None:
                 given["data"] = NO_DATA
-            setup = loaded.setup_with(given | {"model": model}, trust)
+            setup = loaded.setup_with(given | {"model": model} | export.NOT_JUDGED, trust)
             exported = export.export_plan(loaded, setup, wanted, session)
     parts: list[Any] = [exported_table(exported), timings_table(exported)]
     if original:

@@ -125,8 +125,22 @@ home = folder(
     text="Folder that studies, teachers, learned layers and measured tables are kept in.",
 )
 input_size = late("--input-size", type=_Size(), text=_input_size)
+within = click.option(
+    "--within",
+    metavar="NAME",
+    help="Part of the model that is the network, e.g. backbone.body: it takes the images itself, and is "
+    "judged by its own outputs.",
+)
+metric = click.option(
+    "--metric",
+    help="What networks are judged by: expected (mean probability of the correct class, finer than top-1), "
+    "top1, top5, answers (how much of the untouched network's outputs is kept, in percent, without labels), "
+    "or a function of yours, package.module:function, of a network and preprocessed images: the larger the "
+    "better.  [default: expected where the network classifies labelled images, else answers]",
+)
 structure = combine(
     model,
+    within,
     input_size,
     number(
         "--classes",

@@ -84,22 +84,23 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
         terminal.note(f"plan written to {out}")
     path = quote(str(out or "plan.json"))
     command = f"train --plan {path} --epochs 10 --out runs/merged"
+    trust = trusting(found.network, found.metric)
     if found.setup is None:
         command += " --data imagefolder:DIR --weights FILE"
     if found.setup and found.setup.zero_shot:
-        command = f"export --plan {path} --out model.onnx"
+        command, trust = f"export --plan {path} --out model.onnx", trusting(found.network)
     options.say(
         found.model_dump(mode="json"),
         as_json,
         plan_table(found),
-        next_steps(command + home_flag() + trusting(found.network)),
+        next_steps(command + home_flag() + trust),
     )
 
 
 def _of_preset(preset: str, given: dict[str, Any]) -> PlanFile:
     from search.deploy.plans import of_preset  # with torch
 
-    fields = ("model", "input_size", "classes", "target", "home")
+    fields = ("model", "within", "input_size", "classes", "target", "home")
     return of_preset(preset, **{field: given[field] for field in fields})
 
 

@@ -83,7 +83,8 @@ def command(
         if "model" not in about:  # a table is of no network
             options.say({"target": target, "kernels": count}, as_json)
             return
-        given |= {"model": about["model"], "input_size": tuple(about["input_shape"])}
+        given |= {name: about.get(name) for name in ("model", "within")}
+        given["input_size"] = tuple(about["input_shape"])
     _show(device, by_layer, home, as_json, given)
 
 
@@ -107,10 +108,13 @@ def _show(device: Device, by_layer: bool, home: Path, as_json: bool, given: dict
     from search.scoring.latency import Device, Latencies
     from training.workbench import structure
 
-    network, target = structure(given["model"], given["input_size"], given["classes"]), device.spec.name
+    network, target = (
+        structure(given["model"], given["input_size"], given["classes"], within=given["within"]),
+        device.spec.name,
+    )
     with terminal.bars() as watch:
         if given["kit"]:
-            count = boards.write_kit(network, device, given["kit"], home, watch)
+            count = boards.write_kit(network, device, given["kit"], home, watch, given["within"])
             terminal.note(f"{count} kernels in {given['kit']}: run 'python3 board.pyz .' there on the board")
             options.say({"kit": str(given["kit"]), "kernels": count}, as_json, _import(target, given["kit"]))
             return

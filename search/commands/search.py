@@ -10,13 +10,13 @@ from search.called import example
 from search.commands import options, terminal
 from search.proxy import Proxy
 from search.scoring.objectives import ALWAYS, MORE
-from search.titles import METRICS
 from training.progress import Session
 
 
 @click.command("search", epilog=example("search --target arm-a57 --budget 100"))
 @options.number("--budget", 1, "Stop when the study has this many finished trials.", default=100)
 @options.model
+@options.within
 @options.learning
 @options.input_size
 @options.targets
@@ -44,13 +44,7 @@ from training.progress import Session
     help="What chooses the next plan; auto found the best fronts in the fewest trials "
     "(docs/how-it-decides.md).",
 )
-@click.option(
-    "--metric",
-    type=click.Choice(list(METRICS)),
-    default=Proxy.metric,
-    show_default=True,
-    help="Accuracy to maximise; expected: mean probability of the correct class, finer than top-1.",
-)
+@options.metric
 @click.option(
     "--zero-shot",
     is_flag=True,

@@ -79,6 +79,7 @@ from training.source import Habits, unusual
 )
 @options.folder("--out", required=True, text="Folder to keep the run in: checkpoints, weights, result.")
 @options.own_model
+@options.metric
 @options.trust
 @options.learning
 @options.threads

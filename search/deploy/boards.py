@@ -57,8 +57,13 @@ def find_or_make(name: str, new: NewTarget, home: Path) -> Device:
     return Device(spec, home)
 
 
-def write_kit(network: Network, device: Device, folder: Path, home: Path, watch: Watch) -> int:
-    """Write a kit with every kernel that a plan of the network may need, and return their number."""
+def write_kit(
+    network: Network, device: Device, folder: Path, home: Path, watch: Watch, within: str | None = None
+) -> int:
+    """Write a kit with every kernel that a plan of the network may need, and return their number.
+
+    `within` is the part of its model that the network is.
+    """
     kernels: dict[Kernel, None] = {}
     for there in map(device.seen_as, device.runtime.may_be(device.spec)):
         kernels |= dict.fromkeys(Latencies(network, there).reachable(watch))
@@ -66,7 +71,7 @@ def write_kit(network: Network, device: Device, folder: Path, home: Path, watch:
     if not waiting:
         return 0
     touched = Latencies(network, device).touched_bytes
-    about = {"model": network.name, "input_shape": network.input_shape}
+    about = {"model": network.name, "within": within, "input_shape": network.input_shape}
     count = kit.write(folder, device.spec, device.runtime, waiting, touched, about)
     _keep_target(device.spec, home)
     return count

@@ -12,7 +12,7 @@ from torch import fx
 from latency_models import runtime
 from merges.plan import Plan
 from search.deploy.runs import load_trained, plan_of
-from search.deploy.timings import Timing, measured, predictions
+from search.deploy.timings import HERE, Timing, measured, predictions
 from search.deploy.to_ncnn import compare as compare_ncnn
 from search.deploy.to_ncnn import to_ncnn
 from search.results.planfile import PlanFile
@@ -21,11 +21,13 @@ from training.config import ModelConfig
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx
 from training.files import replacing
+from training.metric import ANSWERS
 from training.progress import Session
 from training.trust import require_trusted
 from training.workbench import Workbench, workbench
 
 _CHECK_IMAGES, _CHECK_IMAGES_NCNN = 64, 16
+NOT_JUDGED = {"metric": ANSWERS}  # no metric of the user's own is run
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Exported:
 
     @property
     def measured(self) -> Timing:
-        """The last row: the files that were written, on this machine."""
+        """The last row: the files for the target's runtime, on this machine."""
         return self.timings[-1]
 
     def answer(self) -> dict[str, Any]:
@@ -62,6 +64,7 @@ class Exported:
             "target": self.target,
             "input_shape": self.input_shape,
             "max_abs_error": self.agreement.max_abs_error,
+            "outputs": {name: gap.error for name, gap in self.agreement.outputs.items()},
             "top1_agreement": self.agreement.top1_agreement,
             "images": self.agreement.images,
             "ncnn_max_abs_error": self.agreement_ncnn.max_abs_error if self.agreement_ncnn else None,
@@ -97,8 +100,9 @@ def export_run(
     """
     plan_file = plan_of(run)
     assert plan_file.setup is not None
-    require_trusted(plan_file.setup, (model,), trust)
-    bench = workbench(plan_file.setup, session, plan_file.fitted)
+    setup = plan_file.setup.model_copy(update=NOT_JUDGED)
+    require_trusted(setup, (model,), trust)
+    bench = workbench(setup, session, plan_file.fitted)
     plan = plan_file.fitted(bench.network)
     merged = bench.network.merged(plan)
     load_trained(run, merged)
@@ -141,23 +145,24 @@ class _Export:
         images = self._images()
         with tempfile.TemporaryDirectory() as folder:
             original = Path(folder) / "original.onnx"
-            to_onnx(network.teacher, shape, original, self.bench.free)
+            outputs = tuple(network.outputs)
+            to_onnx(network.teacher, shape, original, self.bench.free, outputs)
             check(compare(network.teacher, original, images))
             with replacing(out) as temporary:
-                free = to_onnx(self.merged, shape, temporary, self.bench.free)
+                free = to_onnx(self.merged, shape, temporary, self.bench.free, outputs)
                 agreement = compare(self.merged, temporary, images)
                 check(agreement)
             device = Device.named(self.target, self.session.home)
-            files, agreement_ncnn = [original, out], None
+            written, agreement_ncnn = {"onnxruntime": [original, out]}, None
             if device.runtime.model_suffix == ".param":
-                files, agreement_ncnn = self._to_ncnn(files, images)
-            timings = predictions(network, self.plan, device, wanted.threads, self.session)
-            timings.append(measured(files, shape, wanted.threads))
+                written["ncnn"], agreement_ncnn = self._to_ncnn([original, out], images)
+            timings = predictions(network, self.plan, device, written, wanted.threads, self.session)
+            timings += [measured(files, shape, wanted.threads) for files in written.values()]
             if wanted.original:
-                for suffix in {".onnx", files[0].suffix} | ({".bin"} if agreement_ncnn else set()):
+                for suffix in (".onnx", *((".param", ".bin") if agreement_ncnn else ())):
                     with replacing(wanted.original.with_suffix(suffix)) as temporary:
                         temporary.write_bytes(original.with_suffix(suffix).read_bytes())
-        ncnn = str(files[1]) if agreement_ncnn else None
+        ncnn = str(written["ncnn"][1]) if agreement_ncnn else None
         fixed = sorted(self.bench.free - free)
         exported = Exported(
             onnx=str(out),
@@ -197,17 +202,16 @@ class _Export:
 
     def _describe(self, exported: Exported, path: Path, merged: bool) -> None:
         """Write what ``bench`` shows beside a file: the size of its image, and its predicted latencies."""
-        predicted = {
-            timing.machine: timing.merged_ms if merged else timing.original_ms
-            for timing in exported.timings[:-1]
-            if timing.runtime == exported.measured.runtime
-        }
+        predicted: dict[str, dict[str, float]] = {}
+        for timing in exported.timings:
+            if timing.machine != HERE:
+                known = predicted.setdefault(timing.runtime, {})
+                known[timing.machine] = timing.merged_ms if merged else timing.original_ms
         about = {
             "input_shape": exported.input_shape,
-            "predicted_ms": {exported.measured.runtime: predicted},
-            "plan": dict(self.plan),
+            "predicted_ms": predicted,
+            "plan": dict(self.plan) if merged else {},
         }
-        about = about if merged else about | {"plan": {}}
         with replacing(path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(about, indent=2) + "\n")
 

@@ -16,7 +16,13 @@ from training.workbench import structure
 
 
 def of_preset(
-    preset: str, model: str, input_size: Size | None, classes: int | None, target: str, home: Path
+    preset: str,
+    model: str,
+    input_size: Size | None,
+    classes: int | None,
+    target: str,
+    home: Path,
+    within: str | None = None,
 ) -> PlanFile:
     """A preset's plan of a network, or the exact merges that save time on the target.
 
@@ -26,11 +32,12 @@ def of_preset(
         There is no such preset or network, or the one is not made for the other.
     """
     device = Device.named(target, home)
-    network = structure(model, input_size, classes, low_rank=True)
+    network = structure(model, input_size, classes, low_rank=True, within=within)
     exact = preset == presets.EXACT
     choices = lossless(*priced(network, [device])) if exact else presets.preset(preset, network)
     plan = Plan.make(network, choices)
-    return PlanFile.of_plan(network, plan, target, Latencies(network, device).score(plan))
+    made = PlanFile.of_plan(network, plan, target, Latencies(network, device).score(plan))
+    return made.model_copy(update={"within": within})
 
 
 def latencies(plan: PlanFile, home: Path, trust: bool = False) -> Latencies:
@@ -43,7 +50,7 @@ def latencies(plan: PlanFile, home: Path, trust: bool = False) -> Latencies:
     """
     name = plan.setup.model if plan.setup else plan.network
     require_trusted(ModelConfig(model=name), (), trust)
-    network = structure(name, plan.input_shape, plan.classes, low_rank=True)
+    network = structure(name, plan.input_shape, plan.classes, low_rank=True, within=plan.within)
     plan.fitted(network)
     return Latencies(network, Device.named(plan.target, home))
 
@@ -61,7 +68,8 @@ def rescored(plan_file: PlanFile, found: Latencies) -> PlanFile:
         return plan_file
     anew = PlanFile.of_plan(found.network, plan, plan_file.target, found.score(plan))
     # The choices stay as they were written: a run of the plan is known by them.
-    return anew.model_copy(update={"setup": plan_file.setup, "choices": plan_file.choices})
+    kept = {name: getattr(plan_file, name) for name in ("setup", "choices", "within")}
+    return anew.model_copy(update=kept)
 
 
 def scored(plan_file: PlanFile, home: Path, trust: bool = False) -> tuple[Latencies, PlanFile]:
@@ -84,7 +92,7 @@ def merged(first: PlanFile, second: PlanFile, home: Path, trust: bool = False) -
     BadInputError
         They are of different networks or targets, disagree about a site, or name code that is not trusted.
     """
-    for field in ("network", "fingerprint", "target"):
+    for field in ("network", "within", "fingerprint", "target"):
         ours, theirs = getattr(first, field), getattr(second, field)
         if ours != theirs:
             raise BadInputError(f"the plans differ in {field}: {ours}, {theirs}; merge plans of one network")
@@ -97,4 +105,4 @@ def merged(first: PlanFile, second: PlanFile, home: Path, trust: bool = False) -
     scored = latencies(first, home, trust)
     plan = Plan.make(scored.network, {**first.choices, **second.choices})
     found = PlanFile.of_plan(scored.network, plan, first.target, scored.score(plan))
-    return found.model_copy(update={"setup": first.setup or second.setup})
+    return found.model_copy(update={"setup": first.setup or second.setup, "within": first.within})

@@ -7,28 +7,44 @@ from rich.table import Table
 
 from latency_models import bench
 from search.deploy.export import Exported
+from search.deploy.timings import HERE
 from search.deploy.train import Trained
-from training.export import Agreement
+from training.metric import title, unit
 from training.metrics import Accuracy
 
 _LOSERS = 5
 
 
 def trained_table(trained: Trained) -> Table:
-    """Test accuracy of teacher and merged network, and the classes that lose most."""
+    """Teacher and merged network on the test images; where labels judge, the classes that lose most too."""
     where = "the evaluation images that also chose the plan" if trained.test_is_proxy else "the test split"
+    if trained.agreement is None:
+        return _judged_table(trained, f"{title(trained.metric)} on {where} ({trained.images} images)")
     table = Table(
-        title=f"accuracy on {where} ({trained.merged.images} images)", caption="in brackets: 95 % confidence"
+        title=f"accuracy on {where} ({trained.images} images)", caption="in brackets: 95 % confidence"
     )
     for heading in ("network", "top-1 %", "top-5 %"):
         table.add_column(heading, justify="left" if heading == "network" else "right")
-    for name, reached in (("teacher", trained.teacher), ("merged", trained.merged)):
-        table.add_row(name, *(_with_interval(reached, share) for share in (reached.top1, reached.top5)))
+    for name, judged in (("teacher", trained.teacher), ("merged", trained.merged)):
+        assert judged.accuracy is not None
+        shares = judged.accuracy.top1, judged.accuracy.top5
+        table.add_row(name, *(_with_interval(judged.accuracy, share) for share in shares))
     table.add_row("same answer", f"{trained.agreement:.2f}", "", end_section=True)
     losers = sorted(trained.classes.items(), key=lambda item: item[1][2] - item[1][1])
     for name, (count, teacher, merged) in losers[:_LOSERS]:
         if merged < teacher:
             table.add_row(f"{name} ({count} images)", f"{teacher:.1f} -> {merged:.1f}", "", style="dim")
+    return table
+
+
+def _judged_table(trained: Trained, heading: str) -> Table:
+    """By another metric than labels; where answers judge, the share of each output that is kept."""
+    table = Table(title=heading)
+    outputs = list(trained.merged.kept) if len(trained.merged.kept) > 1 else []
+    for column in ("network", f"{title(trained.metric)}{unit(trained.metric)}", *outputs):
+        table.add_column(column, justify="left" if column == "network" else "right", overflow="fold")
+    for name, judged in (("teacher", trained.teacher), ("merged", trained.merged)):
+        table.add_row(name, *(f"{value:.2f}" for value in (judged.value, *(judged.kept[o] for o in outputs))))
     return table
 
 
@@ -42,10 +58,13 @@ def exported_table(exported: Exported) -> Table:
     table = Table(title=f"{exported.onnx}: checked on {exported.agreement.images} images")
     table.add_column("what")
     table.add_column("value", justify="right")
-    table.add_row("max abs error", _error(exported.agreement))
-    table.add_row("same top-1", f"{exported.agreement.top1_agreement:.2f} %")
-    if exported.ncnn and exported.agreement_ncnn:
-        table.add_row(f"max abs error of {exported.ncnn}", _error(exported.agreement_ncnn))
+    for agreement, file in ((exported.agreement, ""), (exported.agreement_ncnn, f" in {exported.ncnn}")):
+        for name, gap in agreement.outputs.items() if agreement else ():
+            table.add_row(
+                f"max abs error of {name}{file}", f"{gap.error:.2e} (answers up to {gap.scale:.3g})"
+            )
+    if exported.agreement.top1_agreement is not None:
+        table.add_row("same top-1", f"{exported.agreement.top1_agreement:.2f} %")
     if exported.free:
         table.add_row("sizes left free", ", ".join(exported.free))
     if exported.fixed:
@@ -53,21 +72,17 @@ def exported_table(exported: Exported) -> Table:
     return table
 
 
-def _error(agreement: Agreement) -> str:
-    return f"{agreement.max_abs_error:.2e} (answers up to {agreement.scale:.1f})"
-
-
 def timings_table(exported: Exported) -> Table:
     """Predicted beside measured latencies."""
-    here = exported.measured
     where = "" if exported.is_here else f"; this machine is not {exported.target}"
     table = Table(title="latency of one image", caption=f"measured in turn{where}")
     for heading in ("where", "runtime", "threads", "latency is", "original ms", "merged ms", "speed-up"):
         table.add_column(heading, justify="right" if heading[-2:] in ("ms", "up", "ds") else "left")
     for t in exported.timings:
         numbers = (f"{t.original_ms:.3f}", f"{t.merged_ms:.3f}", f"{t.speedup:.2f}x")
-        kind = t.kind if t is here else f"predicted (kernels {t.kind})"
-        table.add_row(t.machine, t.runtime, str(t.threads), kind, *numbers, style="bold" if t is here else "")
+        here = t.machine == HERE
+        kind = t.kind if here else f"predicted (kernels {t.kind})"
+        table.add_row(t.machine, t.runtime, str(t.threads), kind, *numbers, style="bold" if here else "")
     return table
 
 

@@ -1,6 +1,6 @@
 """Latencies of an exported network beside its original: predicted for targets, measured here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from merges.plan import Plan
 from search.scoring.latency import Device, Latencies
 from training.progress import Session
 
-HERE = "this machine"
+HERE = "this machine"  # where files are timed whole
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,14 @@ class Timing:
         return self.original_ms / self.merged_ms
 
 
-def predictions(network: Network, plan: Plan, device: Device, threads: int, session: Session) -> list[Timing]:
-    """What is predicted for the target, and for this machine with the runtime that the files are timed with.
+def predictions(
+    network: Network, plan: Plan, device: Device, runtimes: Collection[str], threads: int, session: Session
+) -> list[Timing]:
+    """What is predicted for the target, and for this machine with the runtimes that files are timed with.
 
     Kernels that this machine's tables lack are measured now. What cannot be predicted is said.
     """
-    runtime = device.runtime.name if device.runtime.model_suffix else "onnxruntime"
-    here = [name for name in target.names() if _is_here(target.load(name), runtime)]
+    here = [name for name in target.names() if _is_here(target.load(name), runtimes)]
     found = []
     for name in dict.fromkeys([device.spec.name, *here]):
         one = device if name == device.spec.name else Device.named(name, session.home)
@@ -51,8 +52,8 @@ def predictions(network: Network, plan: Plan, device: Device, threads: int, sess
     return found
 
 
-def _is_here(spec: target.Target, runtime: str) -> bool:
-    return spec.measurable and spec.runtime == runtime
+def _is_here(spec: target.Target, runtimes: Collection[str]) -> bool:
+    return spec.measurable and spec.runtime in runtimes
 
 
 def _predicted(network: Network, plan: Plan, device: Device, session: Session) -> Timing:

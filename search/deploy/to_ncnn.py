@@ -56,4 +56,5 @@ def compare(model: nn.Module, param: Path, images: Tensor) -> Agreement:
             answers.append(np.array(extractor.extract(name)[1]))
     if len(found) != len(wanted) or any(a[0].size != w[0].size for a, w in zip(found, wanted, strict=True)):
         raise ExportError(f"ncnn answers with other shapes than the network: {param} cannot be used")
-    return agreement_of([np.stack(a).reshape(w.shape) for a, w in zip(found, wanted, strict=True)], wanted)
+    answers = [np.stack(a).reshape(w.shape) for a, w in zip(found, wanted, strict=True)]
+    return agreement_of(answers, wanted, outputs)

@@ -1,8 +1,9 @@
 """Trains a plan's network: a resumable run in a folder of its own."""
 
+import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from training.files import replacing, sweep
 from training.finetune.deep_rebirth import train_as_deep_rebirth
 from training.finetune.fit import Fit, Inputs, Judge, Log, fit
 from training.finetune.objectives import Distillation, rate_for
-from training.metrics import Accuracy, by_class, evaluate
+from training.judging import Judged
+from training.metrics import by_class, evaluate
 from training.optim import half_pays
 from training.progress import Session
 from training.source import habits_of
@@ -36,24 +38,37 @@ _CLOSED_FORM_IMAGES = 64
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run: accuracies on the test split, and agreement with the teacher in percent.
+    """A finished run: how good teacher and merged network are on the test split, by the metric.
 
-    `classes` maps each class with test images to their number, the teacher's top-1 and the merged network's.
+    Where labels judge, `agreement` is the share of images with the same best class (percent), and `classes`
+    maps each class with test images to their number, the teacher's top-1 and the merged network's.
     """
 
-    teacher: Accuracy
-    merged: Accuracy
-    agreement: float
+    metric: str
+    images: int
+    teacher: Judged
+    merged: Judged
     losses: list[float]
     test_is_proxy: bool
-    classes: dict[str, tuple[int, float, float]]
+    agreement: float | None = None
+    classes: dict[str, tuple[int, float, float]] = field(default_factory=dict)
+
+    @property
+    def drop(self) -> float:
+        """What the merged network loses: of top-1 where labels judge, else by the metric."""
+        if self.teacher.accuracy and self.merged.accuracy:
+            return self.teacher.accuracy.top1 - self.merged.accuracy.top1
+        return self.teacher.value - self.merged.value
 
     def answer(self) -> dict[str, Any]:
         """The ``--json`` form."""
-        values = asdict(self) | {"drop": self.teacher.top1 - self.merged.top1}
-        for name, reached in (("teacher", self.teacher), ("merged", self.merged)):
-            for metric in ("top1", "top5"):
-                values[name][f"{metric}_interval"] = reached.interval(getattr(reached, metric))
+        values = asdict(self) | {"drop": self.drop}
+        for name, judged in (("teacher", self.teacher), ("merged", self.merged)):
+            values[name] |= values[name].pop("accuracy") or {}
+            if judged.accuracy:
+                for metric in ("top1", "top5"):
+                    share = getattr(judged.accuracy, metric)
+                    values[name][f"{metric}_interval"] = judged.accuracy.interval(share)
         return values
 
 
@@ -64,7 +79,7 @@ class Training:
     Attributes
     ----------
     recipe : ours (bank, bottom to top, distillation) or the paper's (labels, new layers start at random)
-    with_labels : also learn from labels (recipe ours)
+    with_labels : also learn from labels (recipe ours); None: where there are some and labels judge
     rate : learning rate of distillation, relative to the size of each tensor; None: by the number of images
     augment : train on random crops, half of them mirrored
     patience : stop after this many epochs without better accuracy on the proxy split; 0: never
@@ -75,7 +90,7 @@ class Training:
 
     epochs: int = 10
     recipe: str = "ours"
-    with_labels: bool = False
+    with_labels: bool | None = False
     rate: float | None = None
     augment: bool = False
     patience: int = 0
@@ -106,7 +121,7 @@ class Training:
             raise BadInputError("the plan names no images to learn on; give `data`")
         habits = habits_of(setup.data)
         defaults = {
-            "with_labels": setup.eval_data is None,
+            "with_labels": None if setup.eval_data is None else False,
             "augment": habits.augment,
             "relearn_steps": habits.relearn_steps,
         }
@@ -135,10 +150,8 @@ def train(
     runs.claim(out, plan_file, setup)
     sweep(out)
     bench = workbench(setup, session, plan_file.fitted)
-    if (training.with_labels or training.recipe == "paper") and not bench.data.train.labelled:
-        raise BadInputError(
-            f"the images of {setup.data} have no labels; learn with `recipe` ours without them"
-        )
+    if training.recipe == "paper" or training.with_labels:
+        _check_labels(bench, training.recipe)
     plan = plan_file.fitted(bench.network)
     if plan.plan_id != plan_file.plan_id:
         plan_file = rescored(
@@ -147,16 +160,25 @@ def train(
         session.note(f"the plan was edited: scored anew, {plan_file.speedup:.2f}x on {plan_file.target}")
     plan_file.model_copy(update={"setup": setup}).save(out / runs.PLAN)
     merged, losses = _trained(bench, plan, training, out, session)
-    teacher, wanted = bench.judge(bench.data.test)
-    reached, answers = evaluate(merged, bench.inputs(bench.data.test), bench.data.test.labels)
-    same = 100 * float((wanted.argmax(1) == answers.argmax(1)).float().mean())
-    found = by_class([wanted, answers], bench.data.test.labels)
-    classes = {bench.data.classes[n]: (count, *shares) for n, (count, shares) in found.items()}
-    trained = Trained(teacher, reached, same, losses, bench.data.test_is_proxy, classes)  # type: ignore[arg-type]
+    trained = _judged(bench, merged, losses)
     WeightStore(out).write(runs.WEIGHTS, weights_of(merged))
     with replacing(out / runs.RESULT) as temporary:
         temporary.write_text(json.dumps(trained.answer(), indent=2) + "\n")
     return trained
+
+
+def _judged(bench: Workbench, merged: fx.GraphModule, losses: list[float]) -> Trained:
+    """Teacher and merged network on the test images."""
+    test, judge, networks = bench.data.test, bench.judge, (bench.network.teacher, merged)
+    teacher, reached = (judge.judge(network, test) for network in networks)
+    trained = Trained(bench.metric, len(test), teacher, reached, losses, bench.data.test_is_proxy)
+    if not judge.by_labels:
+        return trained
+    answers = [evaluate(network, bench.inputs(test), test.labels)[1] for network in networks]
+    same = 100 * float((answers[0].argmax(1) == answers[1].argmax(1)).float().mean())
+    found = by_class(answers, test.labels)
+    classes = {bench.data.classes[n]: (count, *shares) for n, (count, shares) in found.items()}
+    return replace(trained, agreement=same, classes=classes)  # type: ignore[arg-type]
 
 
 def _trained(
@@ -173,22 +195,38 @@ def _trained(
     merged = bottom_up(bench, plan, training, out / "relearned", session)
     blocks = [block.name for block in network.blocks if block.choices(plan)]
     rate = rate_for(len(data)) if training.rate is None else training.rate
-    objective = Distillation(
-        network.skeleton(), blocks, rate, labels=data.labels if training.with_labels else None
-    )
+    by_labels = bench.judge.by_labels
+    with_labels = by_labels and data.labelled if training.with_labels is None else training.with_labels
+    labels = data.labels if with_labels else None
+    objective = Distillation(network.skeleton(), blocks, rate, by_labels or with_labels, labels=labels)
     return merged, fit(merged, objective, inputs, how, log, judge)
 
 
+def _check_labels(bench: Workbench, recipe: str) -> None:
+    """Refuse to learn from labels that there are not, or that the network does not give."""
+    if not bench.data.train.labelled:
+        raise BadInputError(
+            f"the images of {bench.setup.data} have no labels; learn with `recipe` ours without them"
+        )
+    if bench.network.classes != len(bench.data.classes):
+        raise BadInputError(
+            f"{bench.network.name} does not classify the images of {bench.setup.data}; learn with `recipe` "
+            f"ours without labels, not {recipe} with them"
+        )
+
+
 def _judge(bench: Workbench) -> Judge:
-    """Expected top-1 on the proxy split."""
+    """Expected top-1 on the proxy split, or the metric where it is not by labels."""
     if bench.data.test_is_proxy:
         raise BadInputError(
             "`patience` needs images to judge epochs on that are not the test images; "
             "give data with a split of its own instead of `eval_data`"
         )
-    images = bench.inputs(bench.data.proxy)
+    images, judging = bench.inputs(bench.data.proxy), bench.judge
 
     def judge(merged: nn.Module) -> float:
+        if not judging.by_labels:
+            return judging.judge(copy.deepcopy(merged).cpu(), bench.data.proxy).value
         device = next(merged.parameters()).device
         return evaluate(merged, lambda i: images(i).to(device), bench.data.proxy.labels)[0].expected
 

@@ -18,7 +18,7 @@ from distributed import Client, LocalCluster, Worker, WorkerPlugin, get_worker
 
 from merges.plan import Plan
 from search.config import SearchConfig
-from search.engine.pool import Judged
+from search.engine.pool import Outcome
 from search.evaluation.evaluator import Evaluation, Evaluator
 from search.prepare import prepare
 from training import threads
@@ -96,7 +96,7 @@ class Workers:
     def submit(self, number: int, plan: Plan) -> None:
         self.trials[self.client.submit(judge, plan, key=f"trial-{number}", pure=False)] = number
 
-    def wait(self) -> list[tuple[int, Judged]]:
+    def wait(self) -> list[tuple[int, Outcome]]:
         """Wait for results: see ``Pool``.
 
         Raises
@@ -127,7 +127,7 @@ def _next(futures: list[distributed.Future]) -> None:
         return
 
 
-def _result(future: distributed.Future) -> Judged:
+def _result(future: distributed.Future) -> Outcome:
     error = future.exception()
     return error if isinstance(error, Exception) else future.result()
 

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from merges.plan import Plan
-from search.engine.pool import Judged, Pool
+from search.engine.pool import Outcome, Pool
 from search.evaluation.evaluator import Evaluation
 from search.evaluation.pruning import prune_reason
 from search.results.dashboard import describe_plan
@@ -187,7 +187,7 @@ class Driver:
         self.dropped = self.dropped + 1 if reason else 0
         return reason
 
-    def _end(self, number: int, judged: Judged) -> None:
+    def _end(self, number: int, judged: Outcome) -> None:
         """Record a plan's result.
 
         Raises
@@ -196,8 +196,8 @@ class Driver:
             Several trials in a row failed.
         """
         job = self.at_work.pop(number)
-        if isinstance(judged, Evaluation) and not math.isfinite(judged.percent):
-            judged = DivergedError(f"the accuracy is {judged.percent}")
+        if isinstance(judged, Evaluation) and not math.isfinite(judged.value):
+            judged = DivergedError(f"the accuracy is {judged.value}")
         if isinstance(judged, Exception):
             self.trial_of.pop(job.plan.plan_id)
             self._failed(job.trial, judged)
@@ -211,7 +211,7 @@ class Driver:
         latency_ms, *goals = self.space.costs(job.plan)
         patiently(lambda: record.write(job.trial))
         patiently(lambda: describe_plan(job.trial, job.plan, job.score, found))
-        values = [latency_ms, found.percent, *goals]
+        values = [latency_ms, found.value, *goals]
         patiently(lambda: self.study.tell(job.trial, values, skip_if_finished=True))
         del self.open[job.trial.number]
 

@@ -5,7 +5,7 @@ from typing import Protocol
 from merges.plan import Plan
 from search.evaluation.evaluator import Evaluation, Evaluator
 
-Judged = Evaluation | Exception
+Outcome = Evaluation | Exception
 
 
 class Pool(Protocol):
@@ -18,7 +18,7 @@ class Pool(Protocol):
     def submit(self, number: int, plan: Plan) -> None:
         """Queue the plan of a trial."""
 
-    def wait(self) -> list[tuple[int, Judged]]:
+    def wait(self) -> list[tuple[int, Outcome]]:
         """Wait for results: trial numbers with an evaluation, or the error if judging failed."""
 
 
@@ -34,7 +34,7 @@ class Here:
     def submit(self, number: int, plan: Plan) -> None:
         self.waiting.append((number, plan))
 
-    def wait(self) -> list[tuple[int, Judged]]:
+    def wait(self) -> list[tuple[int, Outcome]]:
         number, plan = self.waiting.pop(0)
         try:
             return [(number, self.evaluator.evaluate(plan))]

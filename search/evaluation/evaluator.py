@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from merges.plan import Plan
-from training.metrics import Accuracy
+from training.judging import Judged
 
 
 @dataclass(frozen=True)
@@ -13,14 +13,17 @@ class Evaluation:
 
     Attributes
     ----------
-    percent : accuracy by the study's metric
-    accuracy : all accuracies on the proxy split; None if plans are judged without images
+    judged : how good its network is
     seconds : time taken
     """
 
-    percent: float
-    accuracy: Accuracy | None
-    seconds: float
+    judged: Judged
+    seconds: float = 0.0
+
+    @property
+    def value(self) -> float:
+        """By the study's metric."""
+        return self.judged.value
 
 
 class Evaluator(Protocol):

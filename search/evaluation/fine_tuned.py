@@ -2,26 +2,30 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
+import torch
 from torch import Tensor, fx
 
 from merges.plan import Plan
+from merges.reading.check import answers_of
 from search.evaluation.on_images import OnImages
 from search.proxy import Proxy
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble
 from training.blocks.task import Recipe
-from training.finetune.short import finetune
+from training.finetune.short import distance, finetune
+from training.metrics import BATCH
 from training.optim import Descent
 from training.store import WeightStore
 from training.workbench import Workbench
 
 
 class FineTuned(OnImages):
-    """Judges a plan by the accuracy of its learned blocks after a short fine-tune."""
+    """Judges a plan's learned blocks after a short fine-tune."""
 
     def __init__(self, bench: Workbench, proxy: Proxy, store: WeightStore) -> None:
-        super().__init__(bench, proxy.metric)
+        super().__init__(bench)
         self.proxy = proxy
         self.store = store
 
@@ -39,11 +43,13 @@ class FineTuned(OnImages):
         )
 
     @cached_property
-    def teacher_logits(self) -> Tensor:
-        """The teacher's answers to the images used for fine-tuning, computed once."""
-        train = self.bench.data.train
+    def answers(self) -> list[Tensor]:
+        """The teacher's answers to the images used for fine-tuning, computed once: one tensor an output."""
+        images = self.bench.inputs(self.bench.data.train)
         most_seen = max(self.proxy.finetune_steps, 1) * self.proxy.batch
-        return self.bench.judge(train.take(range(min(len(train), most_seen))))[1]
+        parts = torch.arange(min(len(self.bench.data.train), most_seen)).split(BATCH)
+        answers = (answers_of(self.bench.network.teacher, images(part)) for part in parts)
+        return [torch.cat(batches) for batches in zip(*answers, strict=True)]
 
     def describe(self) -> str:
         return self.proxy.describe()
@@ -61,4 +67,8 @@ class FineTuned(OnImages):
         """Fine-tune the whole network towards the teacher's answers, in place."""
         images, proxy = self.bench.inputs(self.bench.data.train), self.proxy
         how = Descent(steps, proxy.batch, proxy.rate)
-        finetune(merged, images, self.teacher_logits, how, self.bench.setup.seed)
+
+        def error(made: Any, index: Tensor) -> Tensor:
+            return distance(made, [part[index] for part in self.answers], self.bench.judge.by_labels)
+
+        finetune(merged, images, error, len(self.answers[0]), how, self.bench.setup.seed)

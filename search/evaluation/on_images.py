@@ -1,4 +1,4 @@
-"""Judges plans on images: the accuracy of a plan's network on the proxy split."""
+"""Judges plans on images: how good a plan's network is on the proxy split."""
 
 import time
 from abc import ABC, abstractmethod
@@ -8,16 +8,15 @@ from torch import fx
 
 from merges.plan import Plan
 from search.evaluation.evaluator import Evaluation
-from training.metrics import Accuracy, evaluate
+from training.judging import Judged
 from training.workbench import Workbench
 
 
 class OnImages(ABC):
-    """Judges plans on the proxy split; `metric` is the accuracy to report, an attribute of ``Accuracy``."""
+    """Judges plans on the proxy split, by the workbench's metric."""
 
-    def __init__(self, bench: Workbench, metric: str) -> None:
+    def __init__(self, bench: Workbench) -> None:
         self.bench = bench
-        self.metric = metric
 
     @abstractmethod
     def network_of(self, plan: Plan) -> fx.GraphModule:
@@ -28,19 +27,15 @@ class OnImages(ABC):
 
     @cached_property
     def baseline(self) -> Evaluation:
-        return self._judged(self.bench.judge(self.bench.data.proxy)[0], 0.0)
+        return Evaluation(self.judged(self.bench.network.teacher))
 
     def evaluate(self, plan: Plan) -> Evaluation:
         start = time.perf_counter()
-        accuracy = self.baseline.accuracy
-        if accuracy is None or not all(block.keeps_outputs(plan) for block in self.bench.network.blocks):
-            accuracy = self.accuracy_of(self.network_of(plan))
-        return self._judged(accuracy, time.perf_counter() - start)
+        judged = self.baseline.judged
+        if not all(block.keeps_outputs(plan) for block in self.bench.network.blocks):
+            judged = self.judged(self.network_of(plan))
+        return Evaluation(judged, time.perf_counter() - start)
 
-    def accuracy_of(self, merged: fx.GraphModule) -> Accuracy:
-        """Accuracy on the proxy split."""
-        images = self.bench.data.proxy
-        return evaluate(merged, self.bench.inputs(images), images.labels)[0]
-
-    def _judged(self, accuracy: Accuracy, seconds: float) -> Evaluation:
-        return Evaluation(float(getattr(accuracy, self.metric)), accuracy, seconds)
+    def judged(self, network: fx.GraphModule) -> Judged:
+        """How good a network is on the proxy split."""
+        return self.bench.judge.judge(network, self.bench.data.proxy)

@@ -46,7 +46,7 @@ def paced(evaluator: FineTuned, estimates: Estimates, seconds: float, note: Note
     most = next(ladder(estimates, 1))
     evaluator.assembled(most)  # learns its blocks, once for all trials
     start = time.perf_counter()
-    evaluator.accuracy_of(evaluator.assembled(most))
+    evaluator.judged(evaluator.assembled(most))
     fixed = time.perf_counter() - start
     if fixed > seconds:
         raise BadInputError(

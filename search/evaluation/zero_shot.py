@@ -16,6 +16,7 @@ from search.evaluation.evaluator import Evaluation
 from search.evaluation.on_images import OnImages
 from search.space.additive import Estimates
 from search.space.warm_start import ladder
+from training.judging import Judged
 
 _MOST = 1 - 1e-9
 _TRIES = 8
@@ -40,14 +41,14 @@ class KeptWeights:
     In percent, averaged over the layers that can be factored.
     """
 
-    baseline = Evaluation(100.0, None, 0.0)
+    baseline = Evaluation(Judged(100.0))
 
     def __init__(self, losses: Losses) -> None:
         self.losses = losses
 
     def evaluate(self, plan: Plan) -> Evaluation:
         loss = sum(self.losses[site].get(option, 0.0) for site, option in plan.items() if site in self.losses)
-        return Evaluation(100 * (1 - loss / max(len(self.losses), 1)), None, 0.0)
+        return Evaluation(Judged(100 * (1 - loss / max(len(self.losses), 1))))
 
     def describe(self) -> str:
         return _HOW

@@ -9,19 +9,19 @@ from search.called import called
 from search.evaluation.evaluator import Evaluation
 from search.scoring.latency import Score
 from search.study.records import StudyRecord
-from search.titles import TITLES
+from training.metric import title, unit
 
 
 def describe_study(study: optuna.Study, how: str) -> None:
     """Note what is searched, the untouched network, and `how` plans are judged."""
     made = StudyRecord.read(study)
-    base = made.baseline
+    base, metric = made.baseline, made.proxy.metric
     _save(
         study,
         f"""
 # {made.network} on {made.target}
 
-Untouched: **{base.cost.latency_ms:.2f} ms**, {TITLES[made.proxy.metric]} **{base.accuracy:.2f} %**
+Untouched: **{base.cost.latency_ms:.2f} ms**, {title(metric)} **{base.accuracy:.2f}{unit(metric)}**
 
 Latencies: {base.cost.basis} - {made.latency_source}
 
@@ -41,7 +41,7 @@ def describe_plan(trial: optuna.Trial, plan: Plan, score: Score, found: Evaluati
     _save(
         trial,
         f"""
-**{latency}, {TITLES[metric]} {found.percent:.2f} %**
+**{latency}, {title(metric)} {found.value:.2f}{unit(metric)}**
 
 | site | option |
 |---|---|

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, create_trial
 from search.pareto import hypervolume_area, pareto_front
 from search.results.front import Front, Point
 from search.study.recorded import Finished, Recorded
-from search.titles import TITLES
+from training.metric import title, unit
 
 _ENOUGH_TRIALS = 20
 _KEEP = "keep"  # as merges.rule has it, which takes torch along
@@ -53,7 +53,9 @@ def front_figure(front: Front, trials: Sequence[Finished]) -> plotly.Figure:
     figure.add_scatter(
         x=[base["latency_ms"]], y=[base["accuracy"]], mode="markers", name="untouched", marker=star
     )
-    return figure.update_layout(xaxis_title="latency (ms)", yaxis_title=f"{TITLES[front.metric]} (%)")
+    return figure.update_layout(
+        xaxis_title="latency (ms)", yaxis_title=f"{title(front.metric)}{unit(front.metric)}"
+    )
 
 
 def _hover(point: Point, trial: Finished) -> str:

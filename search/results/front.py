@@ -8,8 +8,9 @@ from search.pareto import hypervolume_area, no_more
 from search.space.limits import latency_in_ms
 from search.study.recorded import Finished, Recorded
 from search.study.records import StudyRecord
-from search.titles import PARAMETERS, Metric
+from search.titles import PARAMETERS
 from training.errors import BadInputError
+from training.metric import Metric
 
 
 def change(drop: float) -> str:
@@ -26,7 +27,8 @@ class Point:
 
     `accuracy` and `drop` are by the study's metric; `top1` is None if plans were judged without images.
     `kind` is the weakest evidence that the latency is based on, `latency_error` its expected relative error.
-    `goals` are the study's further goals, by title with unit. `merged` says whether the plan merges anything.
+    `goals` are the study's further goals, by title with unit; `kept` is the share of each output that is kept
+    (percent), where answers judge. `merged` says whether the plan merges anything.
     """
 
     trial: int
@@ -42,6 +44,7 @@ class Point:
     kind: str
     latency_error: float
     merged: bool
+    kept: dict[str, float] = field(default_factory=dict)
     goals: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -160,6 +163,7 @@ def _point(trial: Finished, made: StudyRecord) -> Point:
         kind=found.cost.kind,
         latency_error=found.cost.error,
         merged=bool(found.plan),
+        kept=found.kept,
         goals=dict(zip(made.goals, reached, strict=True)),
     )
 

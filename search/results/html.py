@@ -12,8 +12,9 @@ from search.results import figures
 from search.results.front import Front, Point, hypervolume
 from search.results.tables import next_commands
 from search.study.recorded import Recorded
-from search.titles import TITLES, readable
+from search.titles import readable
 from training.files import replacing
+from training.metric import title, unit
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -39,7 +40,7 @@ def write_page(study: Recorded, front: Front, path: Path) -> None:
         rows=[(point is front.knee, _row(point, front)) for point in front.points],
         change="points" if front.zero_shot else "before training",
         steps=next_commands(front),
-        metric=TITLES[front.metric],
+        metric=title(front.metric) + unit(front.metric),
         goals=front.columns,
         script=_packed(f"{get_plotlyjs()}\nconst figures = {shown};"),
     )
@@ -61,7 +62,7 @@ def _knee(front: Front) -> str:
     return (
         f"The plan at the front's knee, trial {knee.trial}, takes {knee.latency_ms:.2f} ms: it is "
         f"{knee.speedup:.2f} times as fast as the untouched network ({base['latency_ms']:.2f} ms) and "
-        f"{knee.change} points of {TITLES[front.metric]}{when}."
+        f"{knee.change} points of {title(front.metric)}{when}."
     )
 
 

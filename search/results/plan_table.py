@@ -4,7 +4,7 @@ from rich.table import Table
 
 from search.results.front import change
 from search.results.planfile import PlanFile
-from search.titles import TITLES
+from training.metric import title, unit
 
 
 def plan_table(plan: PlanFile) -> Table:
@@ -12,7 +12,8 @@ def plan_table(plan: PlanFile) -> Table:
     accuracy = ""
     if plan.metric and plan.accuracy is not None:
         when = "" if plan.setup and plan.setup.zero_shot else " before training"
-        accuracy = f", {TITLES[plan.metric]} {plan.accuracy:.2f} %{when} ({change(plan.drop or 0.0)})"
+        reached = f"{plan.accuracy:.2f}{unit(plan.metric)}"
+        accuracy = f", {title(plan.metric)} {reached}{when} ({change(plan.drop or 0.0)})"
     table = Table(
         title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "
         f"{plan.speedup:.2f}x the untouched {plan.baseline_latency_ms:.2f} ms{accuracy}",

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from search.results.front import Point
 from search.study.recorded import Recorded
-from search.titles import Metric
 from training.config import ModelConfig
 from training.errors import BadInputError, first_fault
 from training.files import replacing
+from training.metric import Metric
 from training.sizes import short
 
 if TYPE_CHECKING:  # to read a plan, nobody shall wait for torch
@@ -29,7 +29,8 @@ class PlanFile(BaseModel):
     """The plan that ``plan --out`` writes and ``train --plan`` reads.
 
     Latencies in milliseconds; accuracy and drop in percent, by the study's `metric`; `kind` and `basis`
-    say what the latency is based on; `choices` maps sites to options, without kept sites.
+    say what the latency is based on; `choices` maps sites to options, without kept sites; `within` names the
+    part of the model that is the network.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,6 +48,7 @@ class PlanFile(BaseModel):
     kind: str
     basis: str
     choices: dict[str, str]
+    within: str | None = None
     study: str | None = None
     trial: int | None = None
     metric: Metric | None = None
@@ -72,6 +74,7 @@ class PlanFile(BaseModel):
             kind=found.cost.kind,
             basis=found.cost.basis,
             choices=found.plan,
+            within=made.model.within,
             study=study.name,
             trial=point.trial,
             metric=made.proxy.metric,
@@ -150,7 +153,9 @@ class PlanFile(BaseModel):
             raise BadInputError(
                 f"plan {self.plan_id} names no data; give `data`, and `weights` for a trained network"
             )
-        own = self.setup or ModelConfig(model=self.network, input_size=short(self.input_shape))
+        own = self.setup or ModelConfig(
+            model=self.network, within=self.within, input_size=short(self.input_shape)
+        )
         changed = {key: value for key, value in given.items() if value is not None}
         made = own.model_copy(update=changed | {"low_rank": self.on_request, "zero_shot": False})
         require_trusted(made, changed.values(), trust)

@@ -7,8 +7,9 @@ from rich.table import Table
 
 from search.called import database_flags, home_flag, next_steps, trusting
 from search.results.front import Front
-from search.titles import KEPT, PARAMETERS, TITLES, readable
+from search.titles import PARAMETERS, readable
 from training.files import replacing
+from training.metric import WEIGHTS, title, unit
 
 _JUDGED = (
     " on the proxy split",
@@ -20,12 +21,12 @@ _WHEN = (" before training", "")
 
 def front_table(front: Front) -> Table:
     """The front, slowest plan first."""
-    metric = TITLES[front.metric]
+    metric = title(front.metric)
     table = Table(
         title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
         f"(study {front.study})",
         caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric}"
-        + _JUDGED[front.metric == KEPT]
+        + _JUDGED[front.metric == WEIGHTS]
         + ("" if front.zero_shot else "; accuracies are before training"),
     )
     for heading in (
@@ -33,7 +34,7 @@ def front_table(front: Front) -> Table:
         "plan",
         "latency ms",
         "speed-up",
-        f"{metric} %",
+        f"{metric}{unit(front.metric)}",
         "points" if front.zero_shot else "before training",
         "top-1 %",
         "MACs M",
@@ -75,9 +76,10 @@ def next_commands(front: Front) -> str:
     trust = home_flag() + trusting(front.network)
     if front.zero_shot:
         return next_steps(select, "export --plan plan.json --out model.onnx" + trust, title=title)
-    train = "train --plan plan.json --epochs 10 --out runs/merged"
+    train = "train --plan plan.json --epochs 10 --out runs/merged" + home_flag()
+    train += trusting(front.network, front.metric)
     export = "export --run runs/merged --out model.onnx --original original.onnx"
-    return next_steps(select, train + trust, export + trust, title=title)
+    return next_steps(select, train, export + trust, title=title)
 
 
 def write_csv(front: Front, path: Path) -> None:

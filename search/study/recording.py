@@ -47,8 +47,8 @@ def study_record(
         },
         baseline=Baseline(
             cost=cost_of(space.score({})),
-            accuracy=untouched.percent,
-            accuracies=_accuracies(untouched.accuracy),
+            accuracy=untouched.value,
+            accuracies=_accuracies(untouched.judged.accuracy),
             goals={title: goal({}) for title, goal in space.goals.items()},
         ),
         arguments=dict(arguments),
@@ -63,7 +63,8 @@ def trial_record(plan: Plan, score: Score, peak_bytes: int, found: Evaluation) -
         plan=dict(plan),
         plan_id=plan.plan_id,
         cost=cost_of(score),
-        accuracies=_accuracies(found.accuracy),
+        accuracies=_accuracies(found.judged.accuracy),
+        kept=dict(found.judged.kept),
         seconds=found.seconds,
         peak_activation_bytes=peak_bytes,
     )

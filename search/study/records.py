@@ -70,7 +70,7 @@ class StudyRecord(_Record):
     fingerprint: str
     weights_fingerprint: str
     input_shape: tuple[int, int, int]
-    classes: int
+    classes: int | None
     target: str
     latency_source: str
     data_fingerprint: str
@@ -99,7 +99,7 @@ class StudyRecord(_Record):
 
     def _identity(self) -> dict[str, Any]:
         names = ("network", "fingerprint", "weights_fingerprint", "target", "data_fingerprint", "proxy")
-        of_model = ("only", "skip", "low_rank", "zero_shot")
+        of_model = ("within", "only", "skip", "low_rank", "zero_shot")
         own = {name: getattr(self, name) for name in (*names, "goals")}
         return own | {name: getattr(self.model, name) for name in of_model}
 
@@ -120,13 +120,17 @@ class StudyRecord(_Record):
 
 
 class TrialRecord(_Record):
-    """The result of a finished trial; `plan` maps sites to options, without kept sites."""
+    """The result of a finished trial; `plan` maps sites to options, without kept sites.
+
+    `kept` is the share of each output that is kept, in percent, where answers judge.
+    """
 
     version: int = VERSION
     plan: dict[str, str]
     plan_id: str
     cost: Cost
     accuracies: Accuracies | None
+    kept: dict[str, float] = {}
     seconds: float
     peak_activation_bytes: int
 

@@ -291,7 +291,7 @@ def test_images_of_any_number_of_channels_and_any_sides(channels: int) -> None:
     net = Net(lambda s, x: F.relu(s.stem(x)), stem=conv(channels, 8))
     network = analyse("odd", net, (channels, 17, 40))
     assert network.input_shape == (channels, 17, 40)
-    assert network.outputs == ((1, 5),)
+    assert network.outputs == {"scores": (1, 5)}
 
 
 def test_a_softmax_at_the_end_can_be_left_off() -> None:

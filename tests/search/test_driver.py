@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from merges.network import analyse
 from merges.plan import Plan
 from search.engine.driver import Driver
-from search.engine.pool import Judged
+from search.engine.pool import Outcome
 from search.evaluation.evaluator import Evaluation
 from search.scoring.latency import Device, Latencies
 from search.space.limits import Limits
@@ -19,6 +19,7 @@ from search.study.storage import storage_of
 from tests.networks import mixed
 from tests.recorded import cost, record
 from training.errors import SearchFailedError
+from training.judging import Judged
 from training.progress import quiet
 
 
@@ -35,26 +36,26 @@ class Judges:
         self.plans[number] = plan
         self.most = max(self.most, len(self.plans))
 
-    def wait(self) -> list[tuple[int, Judged]]:
+    def wait(self) -> list[tuple[int, Outcome]]:
         number = max(self.plans)
         return [(number, self.judged(self.plans.pop(number)))]
 
-    def judged(self, plan: Plan) -> Judged:
-        return Evaluation(90.0 - len(plan), None, 0.1)
+    def judged(self, plan: Plan) -> Outcome:
+        return Evaluation(Judged(90.0 - len(plan)), 0.1)
 
 
 class Failing(Judges):
-    def judged(self, plan: Plan) -> Judged:
+    def judged(self, plan: Plan) -> Outcome:
         return ValueError("no sense")
 
 
 class NotFinite(Judges):
-    def judged(self, plan: Plan) -> Judged:
-        return Evaluation(float("nan"), None, 0.1)
+    def judged(self, plan: Plan) -> Outcome:
+        return Evaluation(Judged(float("nan")), 0.1)
 
 
 class Interrupted(Judges):
-    def wait(self) -> list[tuple[int, Judged]]:
+    def wait(self) -> list[tuple[int, Outcome]]:
         if len(self.plans) == self.size:
             raise KeyboardInterrupt
         return super().wait()
@@ -77,8 +78,8 @@ def study(tmp_path: Path) -> optuna.Study:
 class Better(Judges):
     """The more is merged, the more accurate."""
 
-    def judged(self, plan: Plan) -> Judged:
-        return Evaluation(90.0 + len(plan), None, 0.1)
+    def judged(self, plan: Plan) -> Outcome:
+        return Evaluation(Judged(90.0 + len(plan)), 0.1)
 
 
 def drive(study: optuna.Study, space: PlanSpace, pool: Judges, budget: int) -> None:

@@ -104,16 +104,23 @@ def test_images_that_are_learned_on_do_not_judge(tmp_path: Path) -> None:
 
 def test_images_without_labels_are_learned_on_where_others_judge(tmp_path: Path) -> None:
     judge = photos(tmp_path / "judge", 5)
-    photos(tmp_path / "loose", 8, (".",))
+    photos(tmp_path / "loose", 12, (".",))
     data = load(DataSpec(f"imagefolder:{tmp_path / 'loose'}", f"imagefolder:{judge}", input_size=16))
-    assert (len(data.train), len(data.test)) == (8, 10)
+    assert (len(data.train), len(data.test)) == (12, 10)
     assert data.classes == ("cat", "dog")
     assert not data.train.labelled
     assert data.test.labelled
-    with pytest.raises(BadInputError, match=r"has no label.*`eval_data`"):
-        load(DataSpec(f"imagefolder:{tmp_path / 'loose'}", input_size=16))
-    with pytest.raises(BadInputError, match="has no label"):
-        load(DataSpec(f"imagefolder:{judge}", f"imagefolder:{tmp_path / 'loose'}", input_size=16))
+
+
+def test_images_without_labels_are_split_and_judge_as_well(tmp_path: Path) -> None:
+    judge = photos(tmp_path / "judge", 5)
+    photos(tmp_path / "loose", 20, (".",))
+    data = load(DataSpec(f"imagefolder:{tmp_path / 'loose'}", input_size=16))
+    assert (len(data.train), len(data.proxy), len(data.test)) == (14, 3, 3)
+    assert data.classes == ()
+    assert "no labels; 14 images to learn on" in data.summary()
+    other = load(DataSpec(f"imagefolder:{judge}", f"imagefolder:{tmp_path / 'loose'}", input_size=16))
+    assert (len(other.train), len(other.test), other.test.labelled) == (10, 20, False)
 
 
 class Noise:

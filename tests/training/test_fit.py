@@ -16,7 +16,7 @@ from training.errors import BadInputError, DivergedError
 from training.finetune.deep_rebirth import stages, train_as_deep_rebirth
 from training.finetune.fit import Fit, Inputs, Log, fit
 from training.finetune.objectives import Distillation, LabelTraining
-from training.finetune.short import finetune
+from training.finetune.short import distance, finetune
 from training.metrics import evaluate, outputs_of
 from training.optim import Descent
 from training.workbench import structure
@@ -195,9 +195,13 @@ def test_layers_named_together_are_learned_at_once() -> None:
 def test_a_training_that_diverges_is_named(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
     inputs, targets = torch.randn(40, 3, 2, 2), torch.randn(40, 3)
-    finetune(network, inputs.__getitem__, targets, Descent(4, 8, 1e-4), 0)
+
+    def error(scores: Tensor, index: Tensor) -> Tensor:
+        return distance(scores, targets[index], True)
+
+    finetune(network, inputs.__getitem__, error, 40, Descent(4, 8, 1e-4), 0)
     inputs[:] = torch.nan
     with pytest.raises(DivergedError, match="training diverged: the loss after 0 of 9 steps is not finite"):
-        finetune(network, inputs.__getitem__, targets, Descent(9, 8, 1e-4), 0)
+        finetune(network, inputs.__getitem__, error, 40, Descent(9, 8, 1e-4), 0)
     with pytest.raises(DivergedError, match="an answer of the network is not finite"):
         evaluate(network, inputs.__getitem__, torch.zeros(40, dtype=torch.int64))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 from search.results.planfile import PlanFile
 from tests.photos import photos
@@ -20,11 +20,42 @@ def maps() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
 
 
-def test_a_network_that_is_no_classifier_has_a_structure_but_is_not_judged(tmp_path: Path) -> None:
+def test_a_network_that_is_no_classifier_is_judged_by_its_answers(tmp_path: Path) -> None:
     name = "tests.training.test_workbench:maps"
     assert structure(name, (24, 40)).input_shape == (3, 24, 40)
-    with pytest.raises(BadInputError, match=r"maps .*it returns 1x4x62x62.*only classifiers"):
-        workbench(ModelConfig(model=name), Session(tmp_path))
+    said: list[str] = []
+    made = workbench(ModelConfig(model=name), Session(tmp_path, note=said.append))
+    assert made.metric == "answers"
+    assert any("by how much of the answers they keep" in line and "output 1x4x62x62" in line for line in said)
+    with pytest.raises(BadInputError, match=r"`metric` top1 needs one vector.*or `metric` answers"):
+        workbench(ModelConfig(model=name, metric="top1"), Session(tmp_path))
+
+
+def test_a_classifier_of_images_without_labels_is_judged_by_its_answers(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "p", 12, (".",))
+    setup = ModelConfig(model=TEN, data=f"imagefolder:{folder}", input_size=24)
+    said: list[str] = []
+    assert workbench(setup, Session(tmp_path, note=said.append)).metric == "answers"
+    assert any("have no labels" in line for line in said)
+    with pytest.raises(BadInputError, match=r"have no labels, and `metric` expected needs them"):
+        workbench(setup.model_copy(update={"metric": "expected"}), Session(tmp_path))
+
+
+class Places(nn.Module):
+    """Answers with the place of the largest value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.conv(image).argmax(1)
+
+
+def test_whole_numbers_cannot_be_learned_from(tmp_path: Path) -> None:
+    setup = ModelConfig(model="tests.training.test_workbench:Places")
+    with pytest.raises(BadInputError, match=r"the output output of .*Places holds whole numbers \(int64\)"):
+        workbench(setup, Session(tmp_path))
 
 
 @pytest.mark.parametrize("count", [2, 12])

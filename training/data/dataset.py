@@ -67,9 +67,11 @@ class Data:
 
     def summary(self) -> str:
         """The numbers of classes and images, in one line."""
-        classes = _count(len(self.classes), "class", "classes")
+        classes = _count(len(self.classes), "class", "classes") if self.classes else "no labels"
         learned = _count(len(self.train), "image") if len(self.train) else "no image"
-        unlabelled = " without labels" if len(self.train) and not self.train.labelled else ""
+        unlabelled = ""
+        if self.classes and len(self.train) and not self.train.labelled:
+            unlabelled = " without labels"
         judging = f"{len(self.proxy):,} to judge plans"
         last = " and" if self.test_is_proxy else f", {len(self.test):,}"
         where = f"{self.spec}, judged by {self.judge_spec}" if self.judge_spec else self.spec

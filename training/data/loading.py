@@ -46,7 +46,8 @@ def load(spec: DataSpec, progress: Progress = quiet) -> Data:
     says: ``val`` judges plans and ``test`` has the final word. Where there is only one of them it has the
     final word, and a tenth of ``train`` becomes the proxy split. Others are split by their source's habit,
     most of them 70 / 15 / 15. With ``eval_data``, all of ``data`` is learned on, which then needs no labels,
-    and the evaluation images judge plans and give the final accuracy.
+    and the evaluation images judge plans and give the final accuracy. Images without labels can be learned
+    on, and judge a network by its answers.
     ``none`` has no images to learn on (nor any, without ``eval_data``).
 
     Evaluation images that are also among those to learn on are left out.
@@ -71,7 +72,7 @@ def _load(spec: DataSpec, progress: Progress) -> Data:
     parts = source.parts(spec.data)
     if parts:
         return _split_already(spec, parts, progress)
-    found = _labelled(source.open(spec.data), spec, progress)
+    found = _read(source.open(spec.data), spec, progress)
     train, rest = _split(found.images, source.habits.held_out, spec.seed)
     proxy, test = _split(rest, 0.5, spec.seed)
     return Data(spec.data, train, proxy, test, found.classes, found.dropped, found.remarks)
@@ -96,7 +97,7 @@ def _check(spec: DataSpec) -> None:
 
 
 def _judged_by_others(spec: DataSpec, eval_data: str, progress: Progress) -> Data:
-    judged = _labelled(named(eval_data).open(eval_data), spec, progress)
+    judged = _read(named(eval_data).open(eval_data), spec, progress)
     test, classes, train = judged.images, judged.classes, _no_images(spec)
     dropped, remarks = judged.dropped, judged.remarks
     if spec.data != NO_DATA:
@@ -114,12 +115,12 @@ def _judged_by_others(spec: DataSpec, eval_data: str, progress: Progress) -> Dat
 
 
 def _split_already(spec: DataSpec, parts: Parts, progress: Progress) -> Data:
-    learned = _labelled(parts.train, spec, progress)
+    learned = _read(parts.train, spec, progress)
     dropped, remarks = learned.dropped, parts.remarks + learned.remarks
     judging: list[Images] = []
     for images in (parts.val, parts.test):
         if images:
-            judged = _labelled(images, spec, progress)
+            judged = _read(images, spec, progress)
             judging.append(judged.known_as(learned.classes))
             dropped, remarks = dropped + judged.dropped, remarks + judged.remarks
     train, proxy = learned.images, judging[0]
@@ -135,10 +136,9 @@ def _no_images(spec: DataSpec) -> Images:
 
 def _split(images: Images, share: float, seed: int) -> tuple[Images, Images]:
     """Split off a share, stratified by class if every class has two images or more."""
-    counts = torch.bincount(images.labels)
-    enough = int(counts[counts > 0].min()) >= 2 and len(images) * min(share, 1 - share) >= int(
-        (counts > 0).sum()
-    )
+    counts = images.labels.unique(return_counts=True)[1]
+    alike = not images.labelled or int(counts.min()) < 2
+    enough = not alike and len(images) * min(share, 1 - share) >= len(counts)
     try:
         first, second = train_test_split(
             np.arange(len(images)),
@@ -162,7 +162,9 @@ class _Found:
     remarks: tuple[str, ...]
 
     def known_as(self, classes: tuple[str, ...]) -> Images:
-        """The images, with class numbers of another list's classes."""
+        """The images, with class numbers of another list's classes, if they have labels."""
+        if not self.images.labelled:
+            return self.images
         unknown = [name for name in self.classes if name not in classes]
         if unknown:
             raise BadInputError(
@@ -171,17 +173,6 @@ class _Found:
             )
         number = torch.tensor([classes.index(name) for name in self.classes])
         return Images(self.images.pixels, number[self.images.labels])
-
-
-def _labelled(images: ImageList, spec: DataSpec, progress: Progress) -> _Found:
-    """Like `_read`, but refuses images without labels."""
-    found = _read(images, spec, progress)
-    if not found.images.labelled:
-        raise BadInputError(
-            f"{images.names[0]} has no label; expected one sub-folder of images per class "
-            "(images without labels can be learned on, as `data`, where others judge, as `eval_data`)"
-        )
-    return found
 
 
 def _read(images: ImageList, spec: DataSpec, progress: Progress) -> _Found:

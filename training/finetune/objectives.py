@@ -3,14 +3,15 @@
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from training.finetune.hooks import hooked_outputs
-from training.finetune.short import distillation
+from training.finetune.short import distance
+from training.metrics import scores_of
 from training.optim import cosine, relative_adam
 
 _RATE, _RATE_OF_MANY, _MANY_IMAGES = 1e-3, 4e-3, 4000
@@ -30,7 +31,7 @@ class Objective(Protocol):
     def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
         """Prepare to train `network` on `device`."""
 
-    def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
+    def loss(self, answers: Any, inputs: Tensor, index: Tensor) -> Tensor:
         """Loss of the network's latest answers to `inputs`, which are images `index`."""
 
 
@@ -52,8 +53,9 @@ def rate_for(images: int) -> float:
     return _RATE if images < _MANY_IMAGES else _RATE_OF_MANY
 
 
-def _label_error(answers: Tensor, labels: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(answers.float(), labels.to(answers.device))
+def _label_error(answers: Any, labels: Tensor) -> Tensor:
+    scores = scores_of(answers).float()
+    return nn.functional.cross_entropy(scores, labels.to(scores.device))
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Distillation:
 
     Attributes
     ----------
+    classifies : whether the answers are class scores
     rate : relative to each tensor's own size
     features : weight of the blocks' outputs beside the network's answers
     labels : class number of every image
@@ -70,6 +73,7 @@ class Distillation:
     teacher: nn.Module
     blocks: Collection[str]
     rate: float
+    classifies: bool = True
     features: float = 1.0
     labels: Tensor | None = None
     _made: dict[str, Tensor] = field(default_factory=dict, init=False)
@@ -95,10 +99,10 @@ class Distillation:
             yield
         self.teacher.to("cpu")
 
-    def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
+    def loss(self, answers: Any, inputs: Tensor, index: Tensor) -> Tensor:
         with torch.no_grad():
             wanted = self.teacher(inputs)
-        asked = distillation(answers.float(), wanted.float()) + self.features * self._feature_error()
+        asked = distance(answers, wanted, self.classifies) + self.features * self._feature_error()
         if self.labels is None:
             return asked
         return asked + _label_error(answers, self.labels[index])
@@ -152,5 +156,5 @@ class LabelTraining:
     def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
         yield
 
-    def loss(self, answers: Tensor, inputs: Tensor, index: Tensor) -> Tensor:
+    def loss(self, answers: Any, inputs: Tensor, index: Tensor) -> Tensor:
         return _label_error(answers, self.labels[index])

@@ -61,6 +61,7 @@ def load(
     seed: int = 0,
     preprocess: str | None = None,
     input_size: Size | None = None,
+    within: str | None = None,
 ) -> LoadedModel:
     """Build a network and load its weights.
 
@@ -70,11 +71,13 @@ def load(
     classes : outputs of a network without weights; with weights, their own number counts
     preprocess : ``imagenet`` or ``caffe``; None: by the network's name
     input_size : size of its images; None: the network's own
+    within : name of the part that is the network, as ``backbone.body``; it takes the images itself
 
     Raises
     ------
     BadInputError
-        The model is unknown or does not take such images, or the weights cannot be read or do not fit.
+        The model is unknown, lacks the part or does not take such images, or the weights cannot be read or do
+        not fit.
     """
     state = weights_file.read(weights) if weights else None
     given = None if input_size is None else plane(input_size)
@@ -90,9 +93,18 @@ def load(
         trained = state is not None
     if state is not None:
         weights_file.fill(name, model, state, str(weights))
+    model = model if within is None else _part(name, model, within)
     channels = _channels(name, model, channels_of(input_size))
     chosen = (implied if preprocess is None else BY_NAME[preprocess]).of_channels(channels, name)
     return LoadedModel(name, model.eval(), chosen, given or size, trained, channels, free)
+
+
+def _part(name: str, model: nn.Module, within: str) -> nn.Module:
+    parts = dict(model.named_modules())
+    if within not in parts:
+        close = difflib.get_close_matches(within, parts, n=3) or [part for part, _ in model.named_children()]
+        raise BadInputError(f"{name} has no part {within!r}; `within` may be {', '.join(close[:8])}")
+    return parts[within]
 
 
 def _channels(name: str, model: nn.Module, asked: int | None) -> int:
