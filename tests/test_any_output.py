@@ -159,10 +159,12 @@ def test_metrics_that_cannot_judge_are_refused(metric: str, why: str, photos: Pa
     assert "Traceback" not in done.stderr
 
 
-def test_a_zero_shot_search_of_a_detector_needs_no_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize("metric", ["kept", "answers"])
+def test_a_zero_shot_search_of_a_detector_needs_no_labels(metric: str, photos: Path, tmp_path: Path) -> None:
     search = ("search", "--zero-shot", "--model", "tests.any_output:detector", "--within", "network")
-    found = answer(*search, "--input-size", 32, "--target", "raspberry-pi-4", "--budget", 4, home=tmp_path)
-    assert found["metric"] == "kept"
+    search += ("--eval-data", f"imagefolder:{photos}") if metric == "answers" else ()
+    found = answer(*search, "--input-size", 128, "--target", "raspberry-pi-4", "--budget", 4, home=tmp_path)
+    assert found["metric"] == metric
     plan = tmp_path / "plan.json"
     done = run("plan", "--study", found["study"], "--trial", found["knee"], "--out", plan, home=tmp_path)
     assert done.returncode == 0, done.stderr
