@@ -2,7 +2,7 @@
 
 python benchmarks/pictures.py [--home HOME] [--study STUDY]
 
-Needs Chromium. Without a finished study it first runs the default search with 24 trials, some two minutes.
+Needs Chromium. Without a finished study it first runs the default search with 100 trials, some five minutes.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     home = ("--home", given.home)
     if given.study == STUDY:
-        program("search", "--budget", "24", *home)
+        program("search", "--budget", "100", *home)
     with tempfile.TemporaryDirectory() as folder:
         page, plan = Path(folder) / "front.html", Path(folder) / "plan.json"
         program("front", "--study", given.study, "--html", str(page), *home)

@@ -37,9 +37,10 @@ def main() -> None:
             eval_data=f"imagefolder:{folder}",
             labels=synsets,
             zero_shot=True,
+            metric="top5",
         )
         target = rest[0] if rest else "arm-a57"
-        wanted = run.SearchConfig(setup, Proxy(metric="top5"), target, _BUDGET, "auto")
+        wanted = run.SearchConfig(setup, Proxy(), target, _BUDGET, "auto")
         with tempfile.TemporaryDirectory() as home, terminal.bars() as watch:
             storage = f"sqlite:///{home}/studies.db"
             study = run.search(wanted, storage, Session(Path(home), watch, terminal.note))

@@ -14,7 +14,7 @@ INPUT_SIZE = 224
 CLASSES = 1000
 
 # Maps of each branch: 1x1, 3x3 reducer, 3x3, 5x5 reducer, 5x5, projection behind the pooling.
-_MODULES = {
+MODULES = {
     "3a": (64, 96, 128, 16, 32, 32),
     "3b": (128, 128, 192, 32, 96, 64),
     "4a": (192, 96, 208, 16, 48, 64),
@@ -40,7 +40,7 @@ class BvlcGoogLeNet(nn.Module):
         for name in ("pool1/norm1", "conv2/norm2"):
             self.add_module(name, nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0))
         channels = 192
-        for name, maps in _MODULES.items():
+        for name, maps in MODULES.items():
             channels = self._inception(f"inception_{name}", channels, *maps)
         self.add_module("pool5/7x7_s1", nn.AdaptiveAvgPool2d(1))
         self.add_module("pool5/drop_7x7_s1", nn.Dropout(0.4))
@@ -74,7 +74,7 @@ class BvlcGoogLeNet(nn.Module):
         """Class scores (batch, classes) of images (batch, 3, height, width), preprocessed."""
         x = self._run(x, "conv1/7x7_s2", "pool1/3x3_s2", "pool1/norm1")
         x = self._run(x, "conv2/3x3_reduce", "conv2/3x3", "conv2/norm2", "pool2/3x3_s2")
-        for name in _MODULES:
+        for name in MODULES:
             x = self._branches(x, f"inception_{name}")
             if name in ("3b", "4e"):
                 x = self._run(x, f"pool{name[0]}/3x3_s2")
