@@ -40,7 +40,7 @@ class Detector(BvlcGoogLeNet):
         answers = _ANCHORS * (5 + _CLASSES)
         return nn.Sequential(nn.Conv2d(channels, 256, 1), nn.LeakyReLU(0.1), nn.Conv2d(256, answers, 1))
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
         x = self._run(x, "conv1/7x7_s2", "pool1/3x3_s2", "pool1/norm1")
         x = self._run(x, "conv2/3x3_reduce", "conv2/3x3", "conv2/norm2", "pool2/3x3_s2")
         found = []

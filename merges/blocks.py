@@ -6,6 +6,7 @@ choices there.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from torch import fx
 
 from merges.graph import Flow, fresh_name, with_activation
 from merges.rule import KEEP, Refusal, Site, Stage
+
+_MOST, _FEW = 512, 3  # combinations of options; sites, where there are more
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,18 @@ class Block:
         return all(site.exact for site in self.sites if site.id in choices)
 
     def all_choices(self) -> Iterator[dict[str, str]]:
-        """Every combination of options in this block; those of the last stage one at a time."""
-        last = [site for site in self.sites if site.stage is Stage.LAST]
-        rest = [site for site in self.sites if site not in last]
-        for options in itertools.product(*(site.names for site in rest)):
-            yield self.choices({s.id: o for s, o in zip(rest, options, strict=True)})
-        yield from ({site.id: option} for site in last for option in site.names[1:])
+        """Every combination of options in this block, of up to three sites where there are very many.
+
+        Options of the first and the last stage are given one at a time: they change no other layer.
+        """
+        alone = [site for site in self.sites if site.stage in (Stage.SKIP, Stage.LAST)]
+        rest = [site for site in self.sites if site not in alone]
+        together = len(rest) if math.prod(len(site.names) for site in rest) <= _MOST else _FEW
+        for count in range(together + 1):
+            for sites in itertools.combinations(rest, count):
+                for options in itertools.product(*(site.names[1:] for site in sites)):
+                    yield {site.id: option for site, option in zip(sites, options, strict=True)}
+        yield from ({site.id: option} for site in alone for option in site.names[1:])
 
 
 def group_sites(

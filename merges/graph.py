@@ -6,7 +6,7 @@ Graph code only: nothing here computes a weight (see :mod:`merges.algebra`).
 import copy
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import networkx
@@ -15,6 +15,7 @@ from torch import fx, nn
 from torch.utils import _pytree as pytree
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6)
+TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # channels of maps
 
 
 _M = TypeVar("_M", bound=nn.Module)
@@ -132,6 +133,12 @@ def is_addition(node: fx.Node) -> bool:
     if node.op != "call_function" or node.target is not torch.add:
         return False
     return all(isinstance(part, fx.Node) and part.op != "get_attr" for part in node.args)
+
+
+def is_permutation(node: fx.Node, order: Sequence[int]) -> bool:
+    """Whether a node puts the dimensions of a tensor in this order."""
+    called = node.op == "call_function" and node.target is torch.permute
+    return called and list(node.args[1]) == list(order)  # type: ignore[arg-type]
 
 
 def with_activation(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node:

@@ -24,9 +24,10 @@ class Stage(IntEnum):
     """When a rule is applied: to every network (a deployer gets it for free), or in this order in a plan."""
 
     ALWAYS = 0
-    EXACT = 1
-    REBIRTH = 2
-    LAST = 3
+    SKIP = 1
+    EXACT = 2
+    REBIRTH = 3
+    LAST = 4
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
     if config.name:
         study.check_same(config.name, storage, network=config.setup.model, target=config.target)
     made = prepare(config, session)
+    require_choices(made)
     name = config.study_name(made.bench.network.input_shape)
     begun = study.recorded(name, storage)
     if begun and not config.resume:
@@ -145,6 +146,28 @@ def _record_accuracy_model(running: optuna.Study, made: Prepared) -> None:
         predicted = AccuracyModel(made.space.estimates, made.evaluator.baseline.value).left_out(tried)
         spearman = float(spearmanr(predicted, [reached for _, reached in tried])[0])
         write_accuracy_model(running, spearman, len(tried))
+
+
+def require_choices(made: Prepared) -> None:
+    """Refuse a network that offers nothing to search.
+
+    Raises
+    ------
+    BadInputError
+        It has no site, or only exact merges.
+    """
+    if made.space.parameters:
+        return
+    network, target = made.bench.network, made.space.latencies.device.spec.name
+    raise BadInputError(
+        f"{network.name} offers nothing to search on {target}: {len(network.refused)} places were refused "
+        "('sites' lists them and why), and "
+        + (
+            "its exact merges are a plan without a search: 'plan --preset exact'"
+            if made.space.exact
+            else "it has no exact merge that saves time either"
+        )
+    )
 
 
 def require_positive(metric: str, untouched: float) -> None:

@@ -13,7 +13,8 @@ from tests import networks
 from tests.program import search
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
-BUILDERS = {name: getattr(networks, name) for name in ("with_batch_norm", "with_lrn", "fire", "mixed")}
+_NETWORKS = ("with_batch_norm", "with_lrn", "fire", "mixed", "inverted", "convnext")
+BUILDERS = {name: getattr(networks, name) for name in _NETWORKS}
 
 SLOW = (  # files whose tests start the program, a server or a browser, or compute for long
     *("test_cli", "test_page", "test_wheel", "test_plugins", "test_boards", "test_random_networks"),

@@ -98,6 +98,52 @@ class Mixed(nn.Module):
         return self.head(self.pool(self.block(x)).mean((2, 3)))
 
 
+class Inverted(nn.Module):
+    """An inverted residual with a gate, as EfficientNet has it."""
+
+    def __init__(self, maps: int, inside: int) -> None:
+        super().__init__()
+        self.expand, self.bn1 = nn.Conv2d(maps, inside, 1, bias=False), nn.BatchNorm2d(inside)
+        self.depthwise = nn.Conv2d(inside, inside, 3, padding=1, groups=inside, bias=False)
+        self.squeeze, self.excite = nn.Conv2d(inside, 8, 1), nn.Conv2d(8, inside, 1)
+        self.project, self.bn2 = nn.Conv2d(inside, maps, 1, bias=False), nn.BatchNorm2d(maps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.silu(self.depthwise(F.silu(self.bn1(self.expand(x)))))
+        y = y * torch.sigmoid(self.excite(F.silu(self.squeeze(y.mean((2, 3), keepdim=True)))))
+        return x + self.bn2(self.project(y))
+
+
+class Next(nn.Module):
+    """ConvNeXt's block: layer norm and features with the channels last, a scale for every channel."""
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(maps, maps, 5, padding=2, groups=maps)
+        self.norm = nn.LayerNorm(maps)
+        self.fc1, self.fc2 = nn.Linear(maps, 3 * maps), nn.Linear(3 * maps, maps)
+        self.gamma = nn.Parameter(torch.linspace(0.5, 1, maps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        y = self.fc2(F.gelu(self.fc1(y))).permute(0, 3, 1, 2)
+        return x + y * self.gamma[:, None, None]
+
+
+class Modern(nn.Module):
+    """Stem, one or several blocks, a dense convolution, classifier."""
+
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, 2, 1)
+        self.blocks, self.last = nn.Sequential(*blocks), nn.Conv2d(16, 24, 3, padding=1)
+        self.head = nn.Linear(24, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.last(self.blocks(F.relu(self.stem(x)))))
+        return self.head(x.mean((2, 3)))
+
+
 class Dynamic(nn.Module):
     """Control flow on the values of a tensor."""
 
@@ -144,6 +190,16 @@ def mixed() -> nn.Module:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
     return model
+
+
+def inverted() -> nn.Module:
+    torch.manual_seed(0)
+    return _seeded(Modern, Inverted(16, 32), Inverted(16, 48))
+
+
+def convnext() -> nn.Module:
+    torch.manual_seed(0)
+    return _seeded(Modern, Next(16), Next(16))
 
 
 def shared() -> nn.Module:

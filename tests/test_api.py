@@ -50,7 +50,7 @@ def test_the_example_of_the_readme_runs(
         ({"epoch": 3}, "unknown field `epoch`"),
         ({"zero_shot": True, "proxy_seconds": 3}, "`zero_shot` trains nothing"),
         ({"sampler": "best"}, "unknown sampler 'best'"),
-        ({"metric": "f1"}, "unknown metric 'f1'"),
+        ({"metric": "f1"}, ".metric. is 'f1': no metric; expected expected"),
     ],
 )
 def test_errors_name_fields(fields: dict[str, object], said: str, tmp_path: Path) -> None:

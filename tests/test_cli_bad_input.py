@@ -25,7 +25,10 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
             "weights.npy",
         ),
         "no size": (["search", "--input-size", "2x4"], "'2x4'"),
-        "no classifier": ([*small[:1], "--model", "tests.training.test_workbench:maps"], "1x4x62x62"),
+        "no classifier": (
+            [*small[:1], "--model", "tests.training.test_workbench:maps", "--metric", "top1"],
+            "1x4x62x62",
+        ),
         "empty folder": ([*small, "--data", f"imagefolder:{tmp_path / 'empty'}"], "empty"),
         "unknown data": ([*small, "--data", "photos"], "'photos'"),
         "budget of 0": (["search", "--budget", "0"], "budget"),

@@ -22,4 +22,4 @@ class DivergedError(ArithmeticError):
 def first_fault(error: ValidationError) -> str:
     """The first fault that pydantic finds in a document, as ``field: reason``."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"

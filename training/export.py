@@ -68,6 +68,11 @@ class Agreement:
         """The largest difference of any value of that output."""
         return self.worst.error
 
+    @property
+    def scale(self) -> float:
+        """The largest value of that output."""
+        return self.worst.scale
+
 
 class _OneOperator(nn.Module):
     """A layer written as one ONNX operator, where PyTorch's exporter would write several.

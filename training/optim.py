@@ -80,7 +80,7 @@ def descend(
         The loss is not finite.
     """
     steps = how.steps
-    if steps == 0:
+    if steps == 0 or not any(weight.requires_grad for weight in model.parameters()):
         return
     with torch.enable_grad():
         optimiser = relative_adam(model, how.rate)

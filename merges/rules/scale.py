@@ -3,8 +3,9 @@
 Before      x -> Conv2d or Linear -> [times a constant | plus a constant | BatchNorm1d] -> y
             x -> BatchNorm2d -> Conv2d without padding -> y
 After       x -> Conv2d' or Linear' -> y
-Conditions  the constant is one number, or one a channel (layer scale); nothing else reads what lies between;
-            no layer on the way is called twice; the norm keeps running statistics
+Conditions  the constant is one number, or one a channel (layer scale); nothing else reads what lies between,
+            which may bring the channels to the front; no layer on the way is called twice; the norm keeps
+            running statistics
 Formula     g (W x + b) + c = (g W) x + (g b + c); W (g x + c) + b = (W g) x + (W c + b), without padding,
             since padded zeros would be shifted too
 """
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, fx, nn
 
-from merges.graph import bypass, find, layer, tidy
+from merges.graph import TO_FIRST, bypass, find, is_permutation, layer, tidy
 from merges.rule import MergeRule, Option, Place, Site, Stage
 
 _Affine = tuple[Tensor | float, Tensor | float]  # scale and shift, a number or one a channel
@@ -97,7 +98,9 @@ def _constant(
     if not isinstance(constant, fx.Node) or constant.op != "get_attr":
         return None
     values: Tensor = getattr(graph_module, str(constant.target)).detach()
-    channels = 1 if isinstance(layer(graph_module, _maker(graph_module, maps)), nn.Conv2d) else len(shape) - 1
+    maker = _maker(graph_module, maps)
+    first = isinstance(layer(graph_module, maker), nn.Conv2d) or is_permutation(maker, TO_FIRST)
+    channels = 1 if first else len(shape) - 1
     wanted = [1] * len(shape)
     wanted[channels] = shape[channels]
     given = [1] * (len(shape) - values.ndim) + list(values.shape)
@@ -124,11 +127,13 @@ def _norm(norm: nn.Module | None) -> _Affine:
 
 def _way_back(graph_module: fx.GraphModule, node: fx.Node) -> list[fx.Node] | None:
     """From what feeds a node back to the convolution or linear layer, through nodes folded before it."""
-    way = [node.all_input_nodes[0]]
+    way, makers = [node.all_input_nodes[0]], (nn.Conv2d, nn.Linear)
     while len(way[-1].users) == 1:
-        if isinstance(layer(graph_module, way[-1]), (nn.Conv2d, nn.Linear)):
+        if isinstance(layer(graph_module, way[-1]), makers):
             return way
-        if _affine(graph_module, way[-1]) is None:
+        if is_permutation(way[-1], TO_FIRST):
+            makers = (nn.Linear,)  # type: ignore[assignment]
+        elif _affine(graph_module, way[-1]) is None:
             return None
         way.append(way[-1].all_input_nodes[0])
     return None

@@ -15,7 +15,7 @@ from training.blocks.distill import error_of
 from training.blocks.runner import walk
 from training.blocks.task import Recipe
 from training.errors import ExportError
-from training.export import Agreement, check, compare, to_onnx
+from training.export import Agreement, Gap, check, compare, to_onnx
 from training.metrics import accuracy, outputs_of
 from training.progress import Progress, quiet
 from training.store import WeightStore
@@ -196,6 +196,6 @@ def test_exported_networks_answer_as_the_pytorch_ones(network: Network, tmp_path
         check(agreement)
         assert agreement.top1_agreement == 100
     with pytest.raises(ExportError, match="answers differently"):
-        check(Agreement(max_abs_error=0.5, scale=10, top1_agreement=90, images=16))
+        check(Agreement({"scores": Gap(0.5, 10)}, 16, 90))
     with pytest.raises(ExportError, match="answers differently"):
-        check(Agreement(max_abs_error=float("nan"), scale=10, top1_agreement=90, images=16))
+        check(Agreement({"scores": Gap(float("nan"), 10), "boxes": Gap(0, 1)}, 16))

@@ -20,7 +20,7 @@ from merges.network import analyse
 from tests.training import onnx_files
 from training import onnx_input
 from training.errors import ExportError
-from training.export import Agreement, check, compare, to_onnx
+from training.export import Agreement, Gap, check, compare, to_onnx
 
 SIZES = {
     "ch_ppocr_mobile_v2.0_cls_infer.onnx": (48, 192),
@@ -95,7 +95,7 @@ def test_all_outputs_are_written_and_compared(tmp_path: Path) -> None:
 def test_small_answers_must_agree_too(tmp_path: Path) -> None:
     """Probabilities of a thousand classes are all small; an error of 0.001 would be all of them."""
     with pytest.raises(ExportError, match="answers differently"):
-        check(Agreement(max_abs_error=9e-4, scale=0.01, top1_agreement=100, images=16))
+        check(Agreement({"boxes": Gap(1, 1e6), "scores": Gap(9e-4, 0.01)}, 16))
 
 
 def test_what_pytorch_cannot_export_is_said_in_one_sentence(tmp_path: Path) -> None:
