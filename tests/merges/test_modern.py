@@ -99,7 +99,7 @@ def test_no_layer_is_cut_by_two_sites() -> None:
 def test_channels_go_by_what_they_do_on_real_images() -> None:
     network = analyse("inverted", networks.inverted(), (3, 24, 24))
     graph = network.teacher
-    maker = find(graph, "blocks_0_expand")
+    maker = find(graph, "blocks_0_expand_conv")
     assert maker is not None
     group = group_from(graph, maker)
     assert isinstance(group, Channels)
@@ -108,9 +108,9 @@ def test_channels_go_by_what_they_do_on_real_images() -> None:
     energy[5:9] = 1
     group.reader.all_input_nodes[0].meta["energy"] = energy
     assert effects(graph, group).nonzero().flatten().tolist() == [5, 6, 7, 8]
-    wanted = graph.get_submodule("blocks_0_expand").weight[5:9].clone()  # type: ignore[index, union-attr, operator]
+    wanted = graph.get_submodule("blocks_0_expand_conv").weight[5:9].clone()  # type: ignore[index, union-attr, operator]
     cut(graph, group, 4)
-    assert torch.equal(graph.get_submodule("blocks_0_expand").weight, wanted)  # type: ignore[arg-type]
+    assert torch.equal(graph.get_submodule("blocks_0_expand_conv").weight, wanted)  # type: ignore[arg-type]
 
 
 def test_a_gate_that_is_constant_goes_without_a_trace() -> None:
