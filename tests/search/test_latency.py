@@ -55,9 +55,14 @@ def test_the_papers_plan_is_as_fast_as_the_paper_measured(bvlc: Latencies) -> No
     assert {rule: rules.count(rule) for rule in set(rules)} == {"streamline": 2, "branch": 9, "reducer": 9}
 
 
+def target_of(network: Network) -> str:
+    """A target that has a latency for every layer: Caffe's know no gates and no changes of layout."""
+    return "raspberry-pi-4" if network.name in ("inverted", "convnext") else "arm-a57"
+
+
 def test_a_plans_score_is_the_sum_over_its_whole_lowered_network(network: Network) -> None:
     """Block by block is the same as lowering the merged network in one piece."""
-    device = Device.named("arm-a57", Path("unused"))
+    device = Device.named(target_of(network), Path("unused"))
     device.table = LatencyTable(device.table.rows.values())
     latencies = Latencies(network, device)
     plan = Plan.make(network, {site.id: site.names[-1] for site in network.sites})
@@ -74,7 +79,7 @@ def test_a_plans_score_is_the_sum_over_its_whole_lowered_network(network: Networ
 
 
 def test_the_sites_answer_has_every_option_with_its_own_latency(network: Network) -> None:
-    answer = listing.list_sites(Latencies(network, Device.named("arm-a57", Path("unused")))).answer()
+    answer = listing.list_sites(Latencies(network, Device.named(target_of(network), Path("unused")))).answer()
     listed = {site["id"]: site for site in answer["sites"]}
     assert set(listed) == {site.id for site in (*network.sites, *network.folded)}
     for site in network.sites:

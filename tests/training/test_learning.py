@@ -38,8 +38,11 @@ def test_every_option_learns_and_beats_its_own_start(network: Network, tmp_path:
     for block in network.blocks:
         for site in block.sites:
             for option in site.names[1:]:
-                start, *_, end = bank.get(block, {site.id: option}).errors
+                entry = bank.get(block, {site.id: option})
+                start, *_, end = entry.errors
                 assert end <= start, (site.id, option)
+                if not entry.weights:  # nothing is left to learn
+                    continue
                 if start > 0.01:  # a start as good as exact has little to learn
                     assert end < start, (site.id, option)
                 assert end < 0.9, (site.id, option)
