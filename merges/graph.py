@@ -180,8 +180,8 @@ class Flow:
         return networkx.descendants(near, entry) & (networkx.ancestors(near, exit_) | {exit_})
 
     def is_closed(self, members: set[str], entry: str, exit_: str) -> bool:
-        """Whether nothing but `entry` enters the nodes and nothing but `exit_` leaves them."""
-        return all(
+        """Whether nothing but `entry` enters the nodes and nothing but `exit_`, one of them, leaves."""
+        return exit_ in members and all(
             set(self.ways.predecessors(name)) <= members | {entry}
             and (name == exit_ or set(self.ways.successors(name)) <= members)
             for name in members

@@ -107,7 +107,7 @@ def _pad_inside(made: fx.GraphModule, node: fx.Node) -> None:
 
 
 def _gates(made: fx.GraphModule, node: fx.Node) -> None:
-    """Activations written as arithmetic: ``relu6(x + 3) / 6``, and ``x`` times its own gate."""
+    """Activations written as arithmetic: ``relu6(x + 3) / 6``, ``x`` times its own gate, and both in one."""
     if not _is(node, torch.mul):
         return
     first, second = _args(node)
@@ -117,6 +117,12 @@ def _gates(made: fx.GraphModule, node: fx.Node) -> None:
         if _is(shifted, torch.add) and shifted.args[1] == 3:
             _becomes(made, node, nn.Hardsigmoid(), shifted.all_input_nodes[0])
         return
+    if sixth and _is(first, torch.mul):
+        for gate, source in (first.args, first.args[::-1]):
+            shifted = gate.all_input_nodes[0] if _called(made, gate, nn.ReLU6) else None
+            if shifted is not None and _is(shifted, torch.add) and shifted.args == (source, 3):
+                _becomes(made, node, nn.Hardswish(), source)
+                return
     for gate, source in ((first, second), (second, first)):
         for kind, whole in ((nn.Sigmoid, nn.SiLU), (nn.Hardsigmoid, nn.Hardswish)):
             if _called(made, gate, kind) and gate.all_input_nodes == [source]:

@@ -1,11 +1,11 @@
 """Fold constant scales and shifts into the convolution or linear layer beside them (exact).
 
 Before      x -> Conv2d or Linear -> [times a constant | plus a constant | BatchNorm1d] -> y
-            x -> BatchNorm2d -> Conv2d without padding -> y
+            x -> [BatchNorm2d | times a constant | plus a constant] -> Conv2d -> y
 After       x -> Conv2d' or Linear' -> y
 Conditions  the constant is one number, or one a channel (layer scale); nothing else reads what lies between,
             which may bring the channels to the front; no layer on the way is called twice; the norm keeps
-            running statistics
+            running statistics; a convolution behind a shift does not pad
 Formula     g (W x + b) + c = (g W) x + (g b + c); W (g x + c) + b = (W g) x + (W c + b), without padding,
             since padded zeros would be shifted too
 """
@@ -28,12 +28,13 @@ class Scale(MergeRule):
 
     def places(self, graph_module: fx.GraphModule) -> Iterator[Place]:
         for node in graph_module.graph.nodes:
-            backwards, forwards = _affine(graph_module, node), _into_next(graph_module, node)
-            if backwards is None and forwards is None:
-                continue
-            way = [forwards] if forwards else _way_back(graph_module, node)
+            way = None if _affine(graph_module, node) is None else _way_back(graph_module, node)
             if way is not None:
                 yield Place((node, *way), [Option("fold")], exit=node.name)
+                continue
+            reader = _into_next(graph_module, node)
+            if reader is not None:
+                yield Place((node, reader), [Option("fold")], exit=node.name)
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node, partner = find(block, site.nodes[0]), find(block, site.nodes[-1])
@@ -41,8 +42,8 @@ class Scale(MergeRule):
             return False
         module = layer(block, partner)
         assert isinstance(module, (nn.Conv2d, nn.Linear))
-        forwards = _into_next(block, node) is not None
-        scale, shift = _norm(layer(block, node)) if forwards else _affine(block, node) or (1.0, 0.0)
+        forwards = partner in node.users
+        scale, shift = (_before(block, node) if forwards else _affine(block, node)) or (1.0, 0.0)
         _fold(module, scale, shift, forwards)
         bypass(block, node)
         tidy(block)
@@ -140,16 +141,29 @@ def _way_back(graph_module: fx.GraphModule, node: fx.Node) -> list[fx.Node] | No
 
 
 def _into_next(graph_module: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    """The unpadded convolution that alone reads a norm which no convolution stands before."""
-    norm = layer(graph_module, node)
-    if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or len(node.users) != 1:
+    """The convolution that alone reads a norm, or a scale or shift, which no convolution stands before.
+
+    It does not pad where what it reads is shifted: zeros would not be.
+    """
+    affine = _before(graph_module, node) if len(node.users) == 1 else None
+    if affine is None:
         return None
     before, reader = node.all_input_nodes[0], next(iter(node.users))
     conv = layer(graph_module, reader)
     folds_back = isinstance(layer(graph_module, before), nn.Conv2d) and len(before.users) == 1
-    if folds_back or not isinstance(conv, nn.Conv2d) or conv.padding != (0, 0):
+    if folds_back or not isinstance(conv, nn.Conv2d) or conv.padding_mode != "zeros":
         return None
-    return reader
+    moved = isinstance(affine[1], Tensor) or affine[1] != 0.0
+    return None if moved and conv.padding != (0, 0) else reader
+
+
+def _before(graph_module: fx.GraphModule, node: fx.Node) -> _Affine | None:
+    """The scale and shift of a norm of maps, or of a product or sum with a number."""
+    norm = layer(graph_module, node)
+    if isinstance(norm, nn.BatchNorm2d):
+        return None if norm.running_mean is None else _norm(norm)
+    numbers = [arg for arg in node.args if isinstance(arg, (int, float))]
+    return _affine(graph_module, node) if len(numbers) == 1 and len(node.meta["shape"]) == 4 else None
 
 
 RULE = Scale()

@@ -14,7 +14,8 @@ from training.workbench import structure
 
 @pytest.fixture(scope="module")
 def latencies() -> Latencies:
-    return Latencies(structure("squeezenet1_1", 64, skip=("width:*",)), Device.named("arm-a57", Path("unused")))
+    network = structure("squeezenet1_1", 64, skip=("width:*",))
+    return Latencies(network, Device.named("arm-a57", Path("unused")))
 
 
 def said(latencies: Latencies, limits: Limits) -> str:
