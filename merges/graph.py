@@ -197,7 +197,7 @@ def between(graph: fx.Graph, entry: str, exit_: str) -> list[fx.Node]:
 def extract(graph_module: fx.GraphModule, entry: str, exit_: str) -> fx.GraphModule:
     """Copy the closed block between two nodes out as a network of its own (weights copied)."""
     graph = fx.Graph()
-    copies: dict[str, fx.Node] = {entry: graph.placeholder(entry)}
+    copies: dict[str, fx.Node] = {entry: graph.create_node("placeholder", entry, name=entry)}
     source = find(graph_module, entry)
     assert source is not None
     copies[entry].meta = {key: value for key, value in source.meta.items() if key != "label"}
