@@ -37,6 +37,7 @@ class Network:
     sites, refused : what the rules found
     folded : layers that an exact rule has taken away for every plan and for the baseline
     remarks : what the user should know about how it was read
+    ending : a softmax over the scores that was left off
     """
 
     name: str
@@ -46,6 +47,7 @@ class Network:
     refused: tuple[Refusal, ...]
     folded: tuple[Site, ...]
     remarks: tuple[str, ...] = ()
+    ending: nn.Module | None = None
     blocks: tuple[Block, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,7 +114,10 @@ class Network:
         return {name: node.meta["shape"] for name, node in named_outputs(self.teacher).items()}
 
     def without_softmax(self) -> "Network":
-        """The same network without a softmax over its class scores, which changes no answer's rank."""
+        """The same network without a softmax over its class scores, which changes no answer's rank.
+
+        It is kept as `ending`: see `ended`.
+        """
         teacher = copy.deepcopy(self.teacher)
         (last, *_) = named_outputs(teacher).values()
         module = layer(teacher, last)
@@ -120,8 +125,12 @@ class Network:
             return self
         bypass(teacher, last)
         tidy(teacher)
-        remark = f"the {type(module).__name__.lower()} at the end of {self.name} is left off"
-        return replace(self, teacher=teacher, remarks=(*self.remarks, remark))
+        remark = f"the {type(module).__name__.lower()} at the end of {self.name} is left off until the export"
+        return replace(self, teacher=teacher, remarks=(*self.remarks, remark), ending=module)
+
+    def ended(self, made: fx.GraphModule) -> nn.Module:
+        """The teacher, or what was made of it, with the softmax that was left off."""
+        return made if self.ending is None else nn.Sequential(made, self.ending).eval()
 
     def shape_of(self, node: str) -> tuple[int, ...]:
         """Output shape of a node, batch (1) first."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import fx
+from torch import nn
 
 from search import run
 from search.config import SearchConfig
@@ -115,7 +115,7 @@ def plan(
 
 def merged(
     study: Study, plan: PlanFile, watch: Watch = silent, note: Note = unsaid, trust: bool = False
-) -> fx.GraphModule:
+) -> nn.Module:
     """A plan's network with the weights that the study judged: learned layers after a short fine-tune.
 
     Returns
@@ -133,8 +133,9 @@ def merged(
     bench = workbench(setup, Session(study.home, watch, note), plan.fitted)
     fitted = plan.fitted(bench.network)
     if record.model.zero_shot:
-        return bench.network.merged(fitted)
-    return FineTuned(bench, record.proxy, WeightStore(study.home / "bank")).network_of(fitted)
+        return bench.network.ended(bench.network.merged(fitted))
+    judging = FineTuned(bench, record.proxy, WeightStore(study.home / "bank"))
+    return bench.network.ended(judging.network_of(fitted))
 
 
 def train(

@@ -158,8 +158,9 @@ learning = combine(
     ),
     click.option(
         "--preprocess",
-        type=click.Choice(["imagenet", "caffe"]),
-        help="imagenet: RGB, 0-1, standardised; caffe: BGR, 0-255, minus the mean.  [default: the model's]",
+        type=click.Choice(["imagenet", "caffe", "symmetric", "symmetric-bgr"]),
+        help="imagenet: RGB, 0-1, standardised; caffe: BGR, 0-255, minus the mean; symmetric: RGB or BGR, "
+        "-1 to 1.  [default: the model's]",
     ),
     late("--data", text=_data),
     click.option(

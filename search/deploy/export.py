@@ -146,11 +146,12 @@ class _Export:
         with tempfile.TemporaryDirectory() as folder:
             original = Path(folder) / "original.onnx"
             outputs = tuple(network.outputs)
-            to_onnx(network.teacher, shape, original, self.bench.free, outputs)
-            check(compare(network.teacher, original, images))
+            teacher, merged = network.ended(network.teacher), network.ended(self.merged)
+            to_onnx(teacher, shape, original, self.bench.free, outputs)
+            check(compare(teacher, original, images))
             with replacing(out) as temporary:
-                free = to_onnx(self.merged, shape, temporary, self.bench.free, outputs)
-                agreement = compare(self.merged, temporary, images)
+                free = to_onnx(merged, shape, temporary, self.bench.free, outputs)
+                agreement = compare(merged, temporary, images)
                 check(agreement)
             device = Device.named(self.target, self.session.home)
             written, agreement_ncnn = {"onnxruntime": [original, out]}, None
@@ -186,9 +187,8 @@ class _Export:
         shape, few = self.bench.network.input_shape, images[:_CHECK_IMAGES_NCNN]
         params = [path.with_suffix(runtime.named("ncnn").model_suffix) for path in files]
         agreements = []
-        for onnx, param, network in zip(
-            files, params, (self.bench.network.teacher, self.merged), strict=True
-        ):
+        networks = map(self.bench.network.ended, (self.bench.network.teacher, self.merged))
+        for onnx, param, network in zip(files, params, networks, strict=True):
             self.session.note(f"converting {onnx.name} for ncnn")
             to_ncnn(onnx, shape, param)
             agreements.append(compare_ncnn(network, param, few))

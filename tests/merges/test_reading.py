@@ -299,8 +299,12 @@ def test_a_softmax_at_the_end_can_be_left_off() -> None:
         conv(3, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5), nn.Softmax(1)
     ).eval()
     network = analyse("soft", net, SHAPE)
-    assert network.without_softmax().remarks == ("the softmax at the end of soft is left off",)
+    assert network.without_softmax().remarks == (
+        "the softmax at the end of soft is left off until the export",
+    )
     images = torch.randn(2, *SHAPE)
     with torch.no_grad():
         scores = network.without_softmax().teacher(images)
         assert torch.allclose(scores.softmax(1), net(images), atol=1e-6)
+        whole = network.without_softmax().ended(network.without_softmax().teacher)
+        assert torch.allclose(whole(images), net(images), atol=1e-6)

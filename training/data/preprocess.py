@@ -49,4 +49,10 @@ class Preprocess:
 
 IMAGENET = Preprocess()
 CAFFE = Preprocess(mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0), scale=255.0, bgr=True)
-BY_NAME = {"imagenet": IMAGENET, "caffe": CAFFE}
+SYMMETRIC = Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+BY_NAME = {
+    "imagenet": IMAGENET,
+    "caffe": CAFFE,
+    "symmetric": SYMMETRIC,
+    "symmetric-bgr": replace(SYMMETRIC, bgr=True),
+}

@@ -69,7 +69,7 @@ def load(
     ----------
     weights : a ``.safetensors`` file or a PyTorch state dict; None: random weights
     classes : outputs of a network without weights; with weights, their own number counts
-    preprocess : ``imagenet`` or ``caffe``; None: by the network's name
+    preprocess : a name in ``training.data.preprocess``; None: by the network's name
     input_size : size of its images; None: the network's own
     within : name of the part that is the network, as ``backbone.body``; it takes the images itself
 
@@ -79,6 +79,8 @@ def load(
         The model is unknown, lacks the part or does not take such images, or the weights cannot be read or do
         not fit.
     """
+    if preprocess not in (None, *BY_NAME):
+        raise BadInputError(f"unknown `preprocess` {preprocess!r}; expected {', '.join(BY_NAME)}")
     state = weights_file.read(weights) if weights else None
     given = None if input_size is None else plane(input_size)
     torch.manual_seed(seed)
