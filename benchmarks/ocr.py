@@ -3,7 +3,8 @@
 pip install rapidocr-onnxruntime; python benchmarks/ocr.py FOLDER [--target host] [--pages 200]
 
 Draws pages (no labels are used), searches, trains and exports both networks with the commands of the docs,
-puts the files back into RapidOCR, and compares character errors and times on pages that nothing has learned on.
+puts the files back into RapidOCR, and compares character errors and times on pages that nothing has learned
+on.
 Needs Noto's CJK fonts (fonts-noto-cjk). What stands in FOLDER already is not made again.
 """
 

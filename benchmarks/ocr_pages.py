@@ -10,81 +10,15 @@ LATIN = sorted(Path("/usr/share/fonts").rglob("DejaVu*.ttf")) + sorted(
     Path("/usr/share/fonts").rglob("Liberation*.ttf")
 )
 CJK = sorted(Path("/usr/share/fonts").rglob("Noto*CJK*.ttc"))
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "lazy",
-    "dog",
-    "invoice",
-    "total",
-    "amount",
-    "date",
-    "number",
-    "address",
-    "street",
-    "city",
-    "order",
-    "delivery",
-    "payment",
-    "account",
-    "customer",
-    "service",
-    "product",
-    "price",
-    "quantity",
-    "report",
-    "annual",
-    "summary",
-    "contract",
-    "page",
-    "section",
-    "table",
-    "figure",
-    "north",
-    "south",
-    "station",
-    "exit",
-    "platform",
-    "open",
-    "closed",
-    "daily",
-    "fresh",
-    "coffee",
-    "garden",
-    "museum",
-    "library",
-    "school",
-    "hospital",
-    "office",
-    "window",
-    "morning",
-    "evening",
-    "summer",
-    "winter",
-    "mountain",
-    "river",
-    "bridge",
-    "market",
-    "paper",
-    "letter",
-    "phone",
-    "email",
-    "water",
-    "bread",
-    "light",
-    "music",
-    "history",
-    "science",
-    "travel",
-    "winner",
-    "record",
-    "system",
-    "network",
-]
+_TEXT = (
+    "the quick brown fox jumps over lazy dog invoice total amount date number address street city "
+    "order delivery payment account customer service product price quantity report annual summary "
+    "contract page section table figure north south station exit platform open closed daily fresh "
+    "coffee garden museum library school hospital office window morning evening summer winter mountain "
+    "river bridge market paper letter phone email water bread light music history science travel "
+    "winner record system network"
+)
+WORDS = _TEXT.split()
 CHARACTERS = (
     "的一是不了人我在有他这中大来上国个到说们为子和你地出道也时年得就那要下以生会自着去之过家学对可她里后小么心多天"
     "而能好都然没日于起还发成事只作当想看文无开手十用主行方又如前所本见经头面公同三已老从动两长知民样现分将外但身些"
