@@ -69,7 +69,10 @@ def make(folder: Path, name: str, model: Path, data: str, size: str, target: str
 
 
 SELECT = {"det": ("--speedup", "1.3"), "cls": ("--speedup", "1.6")}
-TRAIN = {"det": ("--epochs", "12"), "cls": ("--epochs", "12")}
+TRAIN = {
+    "det": ("--epochs", "12", "--relearn-steps", "200"),
+    "cls": ("--epochs", "20", "--relearn-steps", "300"),
+}
 
 
 def distance(first: str, second: str) -> int:

@@ -1,20 +1,26 @@
 """Leave a residual branch out (learned).
 
 Before      x -> { branch | nothing } -> + -> y
-After       x -> y
+After       x -> y; a ReLU behind the sum goes too where x is a ReLU's
 Conditions  one side of the sum is what the branch starts from; nothing else reads inside the branch
 Formula     stochastic depth (Huang et al. 2016) says why a network bears it: residual branches refine what
             passes by, and stages get shallower
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from torch import fx
+from torch import fx, nn
 
-from merges.graph import Flow, find, is_addition, label, tidy
+from merges.graph import Flow, bypass, find, is_addition, label, layer, tidy, with_activation
 from merges.rule import MergeRule, Option, Place, Site, Stage
 
-_LEAVE_OUT = Option("identity")
+
+@dataclass(frozen=True)
+class _LeaveOut(Option):
+    """`positive` tells if what is left is never negative."""
+
+    positive: bool
 
 
 class Skip(MergeRule):
@@ -30,13 +36,19 @@ class Skip(MergeRule):
             names = flow.between(fork.name, node.name)
             branch = [member for member in graph_module.graph.nodes if member.name in names]
             first = label(branch[0])
-            yield Place(branch, [_LEAVE_OUT], name=first, entry=fork.name, exit=node.name)
+            positive = isinstance(layer(graph_module, fork), nn.ReLU)
+            options = [_LeaveOut("identity", positive)]
+            yield Place(branch, options, name=first, entry=fork.name, exit=node.name)
 
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
         node = find(block, site.exit)
         fork = None if node is None else _fork(Flow(block.graph), node)
         if node is None or fork is None or fork.name != site.entry:
             return False
+        assert isinstance(option, _LeaveOut)
+        reader = with_activation(block, node)
+        if option.positive and isinstance(layer(block, reader), nn.ReLU):
+            bypass(block, reader)
         node.replace_all_uses_with(fork)
         tidy(block)
         return True
