@@ -18,6 +18,7 @@ def plan_table(plan: PlanFile) -> Table:
         title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "
         f"{plan.speedup:.2f}x the untouched {plan.baseline_latency_ms:.2f} ms{accuracy}",
         caption=f"latency: {plan.basis}; sites that are not listed are kept",
+        min_width=76,  # the title is wrapped to the table
     )
     for heading in ("rule", "where", "option"):
         table.add_column(heading)
