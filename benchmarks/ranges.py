@@ -1,4 +1,4 @@
-"""What plans of the best-known networks can reach at 224 pixels, against the untouched network (five minutes).
+"""What plans of the best-known networks can reach at 224 pixels, beside the untouched network (minutes).
 
 python benchmarks/ranges.py [--targets host,raspberry-pi-4] [--home studies] [NETWORK ...]
 
