@@ -74,6 +74,8 @@ def group_from(graph_module: fx.GraphModule, maker: fx.Node) -> Channels | str:
     """The group of channels that a layer makes; or why they cannot be cut, empty where there is none."""
     walk = _Walk(graph_module, maker)
     for node in _after(graph_module, maker) if walk.count else ():
+        if node > walk.last:
+            break
         if not walk.takes(node):
             return f"{label(node)} reads its channels too" if walk.readers else ""
     if not any(isinstance(layer(graph_module, node), CHANNELWISE) for node in walk.between):
@@ -102,10 +104,17 @@ class _Walk:
         self.keepers: list[fx.Node] = []
         self.readers: list[fx.Node] = []
         self.gates: list[tuple[fx.Node, fx.Node]] = []
+        self.last = max(maker.users, default=maker)  # of what reads the channels, or vectors made of them
         self._squeezed: dict[fx.Node, fx.Node] = {}  # vectors made of the channels, and what read them
 
     def takes(self, node: fx.Node) -> bool:
         """Follow the channels through a node; False where they leave the group there."""
+        taken = self._takes(node)
+        if node in self.between or node in self._squeezed:
+            self.last = max(self.last, *node.users)
+        return taken
+
+    def _takes(self, node: fx.Node) -> bool:
         module, inputs = layer(self.graph_module, node), node.all_input_nodes
         inside = [source for source in inputs if source is self.maker or source in self.between]
         squeezed = [source for source in inputs if source in self._squeezed]
@@ -115,7 +124,8 @@ class _Walk:
             return True
         if len(inputs) == 1 and _read_by(module) == self.count:
             self.readers.append(node)
-            self._squeezed[node] = node
+            if len(node.meta["shape"]) == 2 or node.meta["shape"][2:] == (1, 1):
+                self._squeezed[node] = node
             return True
         if is_product(node) and len(inside) == len(squeezed) == 1:
             return self._closes(node, squeezed[0])
@@ -148,7 +158,8 @@ def effects(graph_module: fx.GraphModule, group: Channels) -> Tensor:
     assert isinstance(reader, (nn.Conv2d, nn.Linear))
     energy = group.reader.all_input_nodes[0].meta.get("energy")
     made = maker.weight.detach().flatten(1).norm(dim=1)
-    if energy is not None and isinstance(reader, nn.Conv2d):  # energies are by the second dimension
+    # Energies are by the second dimension, of the layers as the teacher has them.
+    if energy is not None and isinstance(reader, nn.Conv2d) and len(energy) == len(made):
         made = energy.sqrt()
     return made * reader.weight.detach().transpose(0, 1).flatten(1).norm(dim=1)
 
