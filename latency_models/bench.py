@@ -85,7 +85,8 @@ def predicted_ms(model: Path) -> dict[str, float]:
     return {plain(name): float(ms) for name, ms in values if isinstance(ms, (int, float))}
 
 
-def _shape(model: Path) -> tuple[int, ...] | None:
+def image_shape(model: Path) -> tuple[int, ...] | None:
+    """Channels, height and width of the image that ``export`` predicted for; None if unknown."""
     try:
         channels, height, width = (int(side) for side in described(model)["input_shape"])
     except (KeyError, TypeError, ValueError):
@@ -112,7 +113,7 @@ def write(
     entries = []
     for number, model in enumerate(models):
         try:
-            job = runtime.whole_job(model, input_shape or _shape(model))
+            job = runtime.whole_job(model, input_shape or image_shape(model))
         except (NotImplementedError, OSError, ValueError) as error:
             raise ModelError(f"{model} cannot be timed: {error}") from error
         files = {f"model-{number}{suffix}": content for suffix, content in job.files.items()}

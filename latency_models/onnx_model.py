@@ -10,6 +10,7 @@ to take is what looking costs (see ``runtimes/onnxruntime.py``).
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from onnx import ModelProto, NodeProto, TensorProto, helper, load_model_from_string, numpy_helper
 
 from latency_models.kernel import Kernel, Shape
@@ -209,3 +210,23 @@ def alone(content: bytes) -> ModelProto:
     graph.input.append(helper.make_tensor_value_info("one", TensorProto.FLOAT, [1]))
     graph.output.append(helper.make_tensor_value_info("empty", TensorProto.FLOAT, None))
     return model
+
+
+def inputs_of(content: bytes) -> dict[str, list[int | None]]:
+    """The sides of a model's inputs by name, None where the file leaves one free.
+
+    Raises
+    ------
+    ValueError
+        It is no ONNX file.
+    """
+    try:
+        graph = load_model_from_string(content).graph
+    except DecodeError as error:
+        raise ValueError("it is no ONNX file") from error
+    weights = {weight.name for weight in graph.initializer}
+    return {
+        value.name: [dim.dim_value if dim.dim_value > 0 else None for dim in value.type.tensor_type.shape.dim]
+        for value in graph.input
+        if value.name not in weights
+    }

@@ -111,7 +111,7 @@ class _Timed(Timed):
 
 
 class _Whole(Timed):
-    """A finished model, timed by the clock; sides that it leaves free are 1, or as its manifest says."""
+    """A finished model, timed by the clock, for inputs as its manifest says."""
 
     def __init__(self, folder: str, entry: dict, threads: int) -> None:
         from pathlib import Path
@@ -130,8 +130,7 @@ class _Whole(Timed):
         generator = numpy.random.default_rng(0)
         self.feeds = {}
         for value in self.session.get_inputs():
-            known = entry.get("inputs", {}).get(value.name)
-            shape = known or [side if isinstance(side, int) else 1 for side in value.shape]
+            shape = entry["inputs"][value.name]
             self.feeds[value.name] = generator.standard_normal(shape, dtype=numpy.float32)
 
     def run(self) -> None:
@@ -142,6 +141,21 @@ class _Whole(Timed):
         import onnxruntime
 
         return str(onnxruntime.__version__)
+
+
+def _sized(name: str, dims: list[int | None], image: tuple[int, ...] | None) -> list[int]:
+    """The shape of an input for one image: sides that its file leaves free are the image's."""
+    asked = [1, *image] if image and len(dims) == len(image) + 1 else [1, *(None for _ in dims[1:])]
+    clash = any(
+        None not in (own, wanted) and own != wanted for own, wanted in zip(dims[1:], asked[1:], strict=True)
+    )
+    sides = [own or wanted for own, wanted in zip(dims, asked, strict=True)]
+    shown = "x".join(str(own or "?") for own in dims[1:])
+    if clash:
+        raise ValueError(f"its input {name} takes {shown}, not {'x'.join(map(str, asked[1:]))}")
+    if None in sides:
+        raise ValueError(f"its input {name} leaves sides free ({shown}); give `input_size`, such as 224")
+    return [side for side in sides if side is not None]
 
 
 class OnnxRuntime(Runtime):
@@ -155,6 +169,13 @@ class OnnxRuntime(Runtime):
 
     def on(self, target: Target) -> Runtime:
         return self if target.block is None else OnnxRuntime(target.block)
+
+    def whole_job(self, model: Path, input_shape: tuple[int, ...] | None) -> Job:
+        from latency_models.onnx_model import inputs_of
+
+        content = model.read_bytes()
+        inputs = {name: _sized(name, dims, input_shape) for name, dims in inputs_of(content).items()}
+        return Job({self.model_suffix: content}, {"inputs": inputs})
 
     def may_be(self, target: Target) -> tuple[Target, ...]:
         blocks = (0, *BLOCKS) if target.block is None else (target.block,)

@@ -86,15 +86,16 @@ def timings_table(exported: Exported) -> Table:
     return table
 
 
-def bench_table(machine: str, timings: Sequence[bench.Timing]) -> Table:
-    """Models side by side, with what was predicted for them."""
+def bench_table(machine: str, timings: Sequence[bench.Timing], shape: tuple[int, ...] | None = None) -> Table:
+    """Models side by side, with what was predicted for them, unless it was for images of another `shape`."""
     table = Table(title=machine, caption="in brackets: 95 % confidence; predicted: by 'export', for 1 thread")
     for heading in ("model", "threads", "ms", "times as fast", "predicted ms", "peak MiB", "file MiB"):
         table.add_column(heading, justify="left" if heading == "model" else "right", overflow="fold")
     for number, t in enumerate(timings):
         model = Path(t.model)
         files = [model] if model.suffix == ".onnx" else [model, model.with_suffix(".bin")]
-        predicted = bench.predicted_ms(model)
+        same = shape in (None, bench.image_shape(model))
+        predicted = bench.predicted_ms(model) if same else {}
         size = sum(file.stat().st_size for file in files if file.exists())
         table.add_row(
             t.model,

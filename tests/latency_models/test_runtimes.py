@@ -163,3 +163,27 @@ def test_predicted_kernels_are_those_that_onnxruntime_runs(
     layers = Latencies(network, Device.named("host", tmp_path)).layers(choices)
     del ran["Reshape"]  # flattening: its memory is shared
     assert Counter(layer.kernel.op for layer in layers) == ran
+
+
+@pytest.mark.parametrize("free", [-1, 0, "height"])
+def test_a_model_that_leaves_sides_free_is_timed_at_the_size_that_is_asked_for(
+    free: int | str, tmp_path: Path
+) -> None:
+    """Whatever its input is called, and however its file says that a side is free."""
+    kernel = Kernel("conv", (3, 32, 32), (8, 32, 32), (3, 3), (1, 1), (1, 1))
+    model = one_kernel_model(kernel)
+    (image,) = (value for value in model.graph.input if len(value.type.tensor_type.shape.dim) == 4)
+    for dim in image.type.tensor_type.shape.dim[2:]:
+        if isinstance(free, str):
+            dim.dim_param = free
+        else:
+            dim.dim_value = free
+    path = tmp_path / "free.onnx"
+    path.write_bytes(model.SerializeToString())
+    onnx = ONNXRUNTIME
+    with pytest.raises(ValueError, match=r"leaves sides free \(3x\?x\?\); give `input_size`"):
+        onnx.whole_job(path, None)
+    with pytest.raises(ValueError, match=r"takes 3x.x., not 4x48x64"):
+        onnx.whole_job(path, (4, 48, 64))
+    job = onnx.whole_job(path, (3, 48, 64))
+    assert job.details["inputs"][image.name] == [1, 3, 48, 64]
