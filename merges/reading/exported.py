@@ -164,7 +164,10 @@ def _why(error: Exception) -> str:
     where = f" at {calls[-1][0]}:{calls[-1][1]}" if calls else ""
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     if "data-dependent" in reason:
-        reason = "its forward method depends on values of tensors (control flow)"
+        reason = (
+            "its forward method depends on values of tensors (control flow); a part that does not, as the "
+            "network before the choice of boxes, can be taken alone (`within` NAME)"
+        )
     if "Constraints violated" in reason:
         reason = "its forward method depends on the number of images (a loop or branch over it)"
     return f"{where}: {_SYMBOL.sub('images', reason[:240])}"

@@ -5,7 +5,7 @@ Before      x -> Conv2d or Linear (c channels) -> { activation | pooling | depth
 After       the same with f c channels
 Conditions  the channels reach nothing but what gives each channel from itself (activations, poolings,
             depthwise convolutions, squeeze-and-excitation) and one layer that reads them all; no layer of
-            another such place; layers called once
+            another such place, but at the end of a residual branch; layers called once
 Formula     the middle of residual blocks, the expansion of inverted ones, hidden features. Kept are the
             channels with the largest effect on the reader (``merges.channels.effects``); least squares on
             real images then let the reader make up for the others. Widths are multiples of 4, to fill vectors
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from merges.channels import CHANNELWISE, Channels, cut, group_from, is_product, made_by, widths
-from merges.graph import find, label, layer, tidy
+from merges.graph import find, is_addition, label, layer, tidy
 from merges.rule import MergeRule, Option, Place, Site
 
 
@@ -49,11 +49,14 @@ class Width(MergeRule):
                 yield place
 
     def place(self, graph_module: fx.GraphModule, group: Channels, taken: Collection[fx.Node] = ()) -> Place:
-        """A group's place; refused where a layer is in another group: chains would become one block."""
+        """A group's place; refused where a layer is in another group: chains would become one block.
+
+        The end of a residual branch ends the chain: both groups of a bottleneck can be cut.
+        """
         count = made_by(layer(graph_module, group.maker))
         options, reason = widths(count), f"{count} channels are too few to cut"
         tied = next((node for node in group.nodes if node in taken), None)
-        if tied is not None:
+        if tied is not None and not any(map(is_addition, group.reader.users)):
             options, reason = {}, f"{label(tied)} makes or reads channels that another site cuts"
         return Place(group.nodes, [_Share(str(share), share) for share in options], reason)
 

@@ -96,6 +96,28 @@ def test_no_layer_is_cut_by_two_sites() -> None:
     assert any("makes or reads channels that another site cuts" in r.reason for r in network.refused)
 
 
+class Bottleneck(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(16, 8, 1), nn.Conv2d(8, 8, 3, padding=1)
+        self.three = nn.Conv2d(8, 16, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.three(F.relu(self.two(F.relu(self.one(x))))))
+
+
+def test_both_groups_of_a_bottleneck_are_cut() -> None:
+    network = analyse("bottlenecks", seeded(Bottleneck(), Bottleneck()), (3, 20, 20))
+    sites = {site.id for site in network.sites if site.rule in ("width", "reducer")}
+    assert {
+        f"{rule}:blocks.{n}.{at}" for n in (0, 1) for rule, at in (("reducer", "one"), ("width", "two"))
+    } <= sites
+    merged = network.merged({site: "0.5" for site in sites if "blocks" in site})
+    shapes = [tuple(m.weight.shape[:2]) for m in merged.modules() if isinstance(m, nn.Conv2d)]
+    assert shapes.count((4, 4)) == 2
+    assert shapes.count((16, 4)) == 2
+
+
 def test_channels_go_by_what_they_do_on_real_images() -> None:
     network = analyse("inverted", networks.inverted(), (3, 24, 24))
     graph = network.teacher
