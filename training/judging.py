@@ -57,6 +57,10 @@ class Judge:
         """Whether networks are judged by the classes of the images."""
         return self.metric in BY_LABELS
 
+    def of(self, accuracy: Accuracy) -> Judged:
+        """How good a network is whose accuracies are known, where labels judge."""
+        return Judged(float(getattr(accuracy, self.metric)), accuracy)
+
     def judge(self, network: nn.Module, images: Images) -> Judged:
         """How good a network is on some images.
 
@@ -68,8 +72,7 @@ class Judge:
             An answer is not finite.
         """
         if self.by_labels:
-            accuracy = evaluate(network, self.inputs(images), images.labels)[0]
-            return Judged(float(getattr(accuracy, self.metric)), accuracy)
+            return self.of(evaluate(network, self.inputs(images), images.labels)[0])
         batches = map(self.inputs(images), torch.arange(len(images)).split(BATCH))
         if self.metric == ANSWERS:
             shares = kept(self.teacher, network, batches)

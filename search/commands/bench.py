@@ -17,16 +17,7 @@ _EXAMPLES = example("bench original.onnx model.onnx", "bench original.param mode
 
 @click.command("bench", epilog=_EXAMPLES)
 @click.argument("models", nargs=-1, type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--ssh",
-    metavar="USER@HOST",
-    help="Time on a board behind SSH, e.g. pi@raspberrypi (its host key must be known).",
-)
-@click.option(
-    "--adb",
-    metavar="SERIAL",
-    help="Time on an Android device with python3, named as by 'adb devices', e.g. emulator-5554.",
-)
+@options.board("Time")
 @options.folder(
     "--kit", text="Write a folder to copy to a board by hand, then stop; --import shows its answer."
 )

@@ -189,6 +189,24 @@ sites = combine(
     ),
     click.option("--low-rank", is_flag=True, help="Also factorise layers (Tucker-2, SVD): many more sites."),
 )
+
+
+def board(what: str) -> Decorator:
+    """The ways to a board at once; `what` is done there."""
+    return combine(
+        click.option(
+            "--ssh",
+            metavar="USER@HOST",
+            help=f"{what} on a board behind SSH, e.g. pi@raspberrypi (its host key must be known).",
+        ),
+        click.option(
+            "--adb",
+            metavar="SERIAL",
+            help=f"{what} on an Android device with python3, named as by 'adb devices', e.g. emulator-5554.",
+        ),
+    )
+
+
 trust = click.option(
     "--trust", is_flag=True, help="Run code that the plan names: its own model or dataset factory."
 )

@@ -35,16 +35,7 @@ def _runtimes() -> str:
     is_flag=True,
     help="Measure only what the untouched network needs, not what its plans may need.",
 )
-@click.option(
-    "--ssh",
-    metavar="USER@HOST",
-    help="Measure on a board behind SSH, e.g. pi@raspberrypi (its host key must be known).",
-)
-@click.option(
-    "--adb",
-    metavar="SERIAL",
-    help="Measure on an Android device with python3, named as by 'adb devices', e.g. emulator-5554.",
-)
+@options.board("Measure")
 @options.folder("--kit", text="Write a folder to copy to a board by hand, then stop.")
 @options.file("--import", "answer", text="Read a kit's results.jsonl, or a table in .csv or .parquet.")
 @options.file("--export", "table", text="Write the target's table to a .csv or .parquet file, then stop.")

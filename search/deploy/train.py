@@ -3,7 +3,8 @@
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,15 +171,15 @@ def train(
 def _judged(bench: Workbench, merged: fx.GraphModule, losses: list[float]) -> Trained:
     """Teacher and merged network on the test images."""
     test, judge, networks = bench.data.test, bench.judge, (bench.network.teacher, merged)
-    teacher, reached = (judge.judge(network, test) for network in networks)
-    trained = Trained(bench.metric, len(test), teacher, reached, losses, bench.data.test_is_proxy)
+    trained = partial(Trained, bench.metric, len(test), losses=losses, test_is_proxy=bench.data.test_is_proxy)
     if not judge.by_labels:
-        return trained
-    answers = [evaluate(network, bench.inputs(test), test.labels)[1] for network in networks]
+        return trained(*(judge.judge(network, test) for network in networks))
+    evaluated = [evaluate(network, bench.inputs(test), test.labels) for network in networks]
+    answers = [scores for _, scores in evaluated]
     same = 100 * float((answers[0].argmax(1) == answers[1].argmax(1)).float().mean())
     found = by_class(answers, test.labels)
-    classes = {bench.data.classes[n]: (count, *shares) for n, (count, shares) in found.items()}
-    return replace(trained, agreement=same, classes=classes)  # type: ignore[arg-type]
+    classes = {bench.data.classes[n]: (count, one, other) for n, (count, (one, other)) in found.items()}
+    return trained(*(judge.of(accuracy) for accuracy, _ in evaluated), agreement=same, classes=classes)
 
 
 def _trained(
