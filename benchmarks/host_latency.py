@@ -28,7 +28,7 @@ from torchvision.models import mobilenet_v2
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from latency_models.board.rounds import Reference, Turns, take_turns  # noqa: E402
+from latency_models.board.rounds import Reference, Turns, summary, take_turns  # noqa: E402
 from latency_models.board.timed import Timed  # noqa: E402
 from latency_models.kit import REFERENCE  # noqa: E402
 from latency_models.onnx_model import one_kernel_model  # noqa: E402
@@ -38,7 +38,7 @@ from search.scoring.latency import Device, Latencies  # noqa: E402
 from training.export import to_onnx  # noqa: E402
 from training.workbench import structure  # noqa: E402
 
-_PASSES = 3
+_PASSES, _ROUNDS = 3, 15
 
 
 @dataclass
@@ -101,7 +101,8 @@ class Whole(Timed):
 def measure_whole(path: Path, reference: Reference) -> float:
     """Milliseconds of an exported network, running alone."""
     whole = Turns(Whole(str(path)))
-    return float(whole.result(take_turns([whole], reference, 0))["median_us"]) / 1000
+    samples_us = whole.samples_us(take_turns([whole], reference, 0, _ROUNDS))
+    return float(summary(samples_us)["median_us"]) / 1000
 
 
 def report(results: list[Result]) -> Table:

@@ -3,23 +3,27 @@
 Self-contained, so that it can be sent to a board together with the folder (see ``kit.py``): it needs
 Python 3.8, numpy and the runtime that the folder is made for. Every kernel runs in turn,
 round after round, among the others of a group that touches as much memory as its network: its weights
-are then as cold as they are there. Results are appended to ``results.jsonl`` group by group; kernels that
-are in it already are not measured again.
+are then as cold as they are there. Groups come up several times, some seconds apart: what slows the machine
+for a moment then meets all alike. Results are appended to ``results.jsonl`` batch by batch; kernels that are
+in it already are not measured again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from typing import Any, Callable, Iterator
 
 from .machine import machine
-from .rounds import Reference, Turns, take_turns
+from .rounds import Reference, Turns, steady, summary, take_turns
 from .timed import Timed
 
 RESULTS = "results.jsonl"
 MANIFEST = "manifest.json"
 _LARGEST_GROUP = 100
+_BATCH = 4  # groups
+_FEWEST_PASSES, _MOST_PASSES = 3, 6
 _MORE_THAN_CACHES = 64_000_000  # bytes
 
 
@@ -56,19 +60,25 @@ def run(
     timed = kind(folder, manifest["reference"], manifest["threads"])
     reference = Reference(timed)
     findings = kind.findings(folder, manifest["probes"]) if waiting else {}
-    for group in _groups(waiting, manifest["at_once"]):
+    groups = list(_groups(waiting, manifest["at_once"]))
+    for batch in (groups[start : start + _BATCH] for start in range(0, len(groups), _BATCH)):
         state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
         state["about"] = manifest.get("about", {})
         state["machine"] = {**machine(manifest["runtime"], kind.version()), **findings}
-        new = [state, *_measure(folder, kind, manifest, group, reference)]
+        part = partial(_told, progress, done, total, sum(map(len, batch)))
+        new = [state, *_Batch(folder, kind, manifest, reference).measure(batch, part)]
         with open(path, "a") as out:
             out.writelines(json.dumps(line) + "\n" for line in new)
         keep(new)
         lines += new
-        done += len(group)
+        done += len(new) - 1
         progress(done, total)
     timed.samples_us()
     return lines
+
+
+def _told(progress: Callable[[int, int], None], before: int, total: int, kernels: int, share: float) -> None:
+    progress(before + int(share * kernels), total)
 
 
 def _groups(entries: list[dict], at_once: int) -> Iterator[list[dict]]:
@@ -96,22 +106,48 @@ def read(path: str) -> list[dict]:
     return lines
 
 
-def _measure(
-    folder: str, kind: type[Timed], manifest: dict, group: list[dict], reference: Reference
-) -> list[dict]:
-    """One result a kernel; a kernel that cannot be run has the reason in the place of its time."""
-    turns: dict[str, Turns] = {}
-    results: dict[str, dict[str, Any]] = {}
-    for entry in group:
-        try:
-            turns[entry["id"]] = Turns(kind(folder, entry, manifest["threads"]))
-        except Exception as error:
-            results[entry["id"]] = {"failed": str(error).splitlines()[0][:300]}
-    missing = manifest["at_once"] - sum(entry["bytes"] for entry in group)
-    drift = take_turns(list(turns.values()), reference, min(max(0, missing), _MORE_THAN_CACHES))
-    for name, turn in turns.items():
-        try:
-            results[name] = turn.result(drift)
-        except RuntimeError as error:
-            results[name] = {"failed": str(error)}
-    return [{"id": e["id"], "kernel": e["kernel"], **results[e["id"]]} for e in group]
+class _Batch:
+    """Some groups that are measured in passes, and kept together."""
+
+    def __init__(self, folder: str, kind: type[Timed], manifest: dict, reference: Reference) -> None:
+        self.folder, self.kind, self.manifest, self.reference = folder, kind, manifest, reference
+        self.samples_us: dict[str, list[float]] = {}
+        self.failed: dict[str, str] = {}
+
+    def measure(self, groups: list[list[dict]], progress: Callable[[float], None]) -> list[dict]:
+        """One result a kernel; a kernel that cannot be run has the reason in the place of its time."""
+        for passed in range(_MOST_PASSES):
+            for number, group in enumerate(groups):
+                active = [entry for entry in group if not self._done(entry["id"], passed)]
+                if active:
+                    self._pass(active)
+                progress((passed + (number + 1) / len(groups)) / _MOST_PASSES)
+        return [
+            {"id": entry["id"], "kernel": entry["kernel"], **self._result(entry["id"])}
+            for group in groups
+            for entry in group
+        ]
+
+    def _done(self, name: str, passed: int) -> bool:
+        return name in self.failed or (passed >= _FEWEST_PASSES and steady(self.samples_us[name]))
+
+    def _pass(self, group: list[dict]) -> None:
+        """Some rounds of a group whose models are loaded for it alone."""
+        turns: dict[str, Turns] = {}
+        for entry in group:
+            try:
+                turns[entry["id"]] = Turns(self.kind(self.folder, entry, self.manifest["threads"]))
+            except Exception as error:
+                self.failed[entry["id"]] = str(error).splitlines()[0][:300]
+        missing = self.manifest["at_once"] - sum(entry["bytes"] for entry in group)
+        drift = take_turns(list(turns.values()), self.reference, min(max(0, missing), _MORE_THAN_CACHES))
+        for name, turn in turns.items():
+            try:
+                self.samples_us.setdefault(name, []).extend(turn.samples_us(drift))
+            except RuntimeError as error:
+                self.failed[name] = str(error)
+
+    def _result(self, name: str) -> dict[str, Any]:
+        if name in self.failed:
+            return {"failed": self.failed[name]}
+        return summary(self.samples_us[name])

@@ -8,7 +8,8 @@ import time
 from .timed import Timed
 
 _WARM_UPS = 2
-_FEWEST_ROUNDS, _MOST_ROUNDS = 9, 31
+_ROUNDS = 7
+_LOOKS = 9
 _ENOUGH_SPREAD = 0.02
 _NOISY_SPREAD = 0.05
 _ENOUGH_US = 1.0
@@ -16,34 +17,16 @@ _LEAST_US = 0.001  # what looking costs is taken off: nothing may be left of a s
 
 
 class Turns:
-    """The samples of one kernel, one a round: a second call at once would find its weights in the cache."""
+    """A kernel in some rounds, run once in each: a second run at once would find its weights in the cache."""
 
     def __init__(self, timed: Timed) -> None:
         self.timed = timed
         for _ in range(_WARM_UPS):
             timed.run()
-        self.walls_us: list[float] = []
 
-    def sample(self, drift: float) -> None:
-        self.walls_us.append(wall_us(self.timed) / drift)
-
-    def steady(self) -> bool:
-        median, spread = quartiles(self.walls_us)
-        return spread <= max(_ENOUGH_SPREAD * median, _ENOUGH_US)
-
-    def result(self, drift: list[float]) -> dict:
-        """Middle and half the distance between the quartiles, over rounds; a wide one is called noisy.
-
-        The middle is the mean without the tenth at either end: a median of whole microseconds, as runtimes
-        report them, is too coarse for short kernels, and what now and then disturbs a kernel somewhere in a
-        network is part of that network's time.
-        """
-        samples = [us / factor for us, factor in zip(self.timed.samples_us()[_WARM_UPS:], drift)]
-        _, spread = quartiles(samples)
-        tenth = len(samples) // 10
-        median = max(statistics.fmean(sorted(samples)[tenth : len(samples) - tenth]), _LEAST_US)
-        noisy = spread > max(_NOISY_SPREAD * median, _ENOUGH_US)
-        return {"median_us": median, "spread_us": spread, "repeats": len(samples), "noisy": noisy}
+    def samples_us(self, drift: list[float]) -> list[float]:
+        """Its own time in every round, without the machine's drift; ends its use."""
+        return [us / factor for us, factor in zip(self.timed.samples_us()[_WARM_UPS:], drift)]
 
 
 class Reference:
@@ -51,33 +34,52 @@ class Reference:
 
     def __init__(self, timed: Timed) -> None:
         self.timed = timed
-        for _ in range(_WARM_UPS):
-            timed.run()
-        self.best_us = min(wall_us(timed) for _ in range(_FEWEST_ROUNDS))
+        self.best_us = self._now_us()
 
     def drift(self) -> float:
-        now_us = min(wall_us(self.timed) for _ in range(3))
+        now_us = self._now_us()
         self.best_us = min(self.best_us, now_us)
         return now_us / self.best_us
 
+    def _now_us(self) -> float:
+        """The shortest of some runs: the first of them find the caches full of other kernels' memory."""
+        return min(wall_us(self.timed) for _ in range(_LOOKS))
 
-def take_turns(kernels: list[Turns], reference: Reference, more_bytes: int) -> list[float]:
-    """Run all kernels round after round until their times are steady; the drift of each round.
 
-    Drift is taken out of the round's times. Every round also copies `more_bytes` of other memory: what the
-    rest of the network would touch.
+def take_turns(
+    kernels: list[Turns], reference: Reference, more_bytes: int, rounds: int = _ROUNDS
+) -> list[float]:
+    """Run all kernels round after round; the drift of each round.
+
+    Every round also copies `more_bytes` of other memory: what the rest of the network would touch.
     """
     rest = bytearray(more_bytes // 2)
     drift: list[float] = []
-    active = list(kernels)
-    while active and len(drift) < _MOST_ROUNDS:
+    for _ in range(rounds):
         drift.append(reference.drift())
         bytes(rest)
-        for kernel in active:
-            kernel.sample(drift[-1])
-        if len(drift) >= _FEWEST_ROUNDS:
-            active = [kernel for kernel in active if not kernel.steady()]
+        for kernel in kernels:
+            kernel.timed.run()
     return drift
+
+
+def steady(samples_us: list[float]) -> bool:
+    """Whether more samples would hardly move the middle."""
+    median, spread = quartiles(samples_us)
+    return spread <= max(_ENOUGH_SPREAD * median, _ENOUGH_US)
+
+
+def summary(samples_us: list[float]) -> dict:
+    """Middle and half the distance between the quartiles; a wide one is called noisy.
+
+    The middle is the mean without the quarter at either end: a median of whole microseconds, as runtimes
+    report them, is too coarse for short kernels.
+    """
+    _, spread = quartiles(samples_us)
+    quarter = len(samples_us) // 4
+    median = max(statistics.fmean(sorted(samples_us)[quarter : len(samples_us) - quarter]), _LEAST_US)
+    noisy = spread > max(_NOISY_SPREAD * median, _ENOUGH_US)
+    return {"median_us": median, "spread_us": spread, "repeats": len(samples_us), "noisy": noisy}
 
 
 def wall_us(timed: Timed) -> float:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import onnxruntime
@@ -10,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from latency_models import board, kit, measure, runtime
+from latency_models.board import rounds
+from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel, Layer
 from latency_models.onnx_model import OPS, one_kernel_model
 from latency_models.runtimes.onnxruntime import RUNTIME as ONNXRUNTIME
@@ -143,6 +146,32 @@ def test_a_board_that_was_cut_off_goes_on_where_it_stopped(tmp_path: Path) -> No
     assert {row.kernel for row in again.rows} == set(KERNELS[:4])
     kept = {row.kernel: row.median_us for row in kit.answer(first).rows}
     assert [row.median_us == kept[row.kernel] for row in again.rows[:2]] == [True, True]
+
+
+class SlowSpell(Timed):
+    """A kernel of 100 us that takes five times as long whenever its model is loaded the second time."""
+
+    loaded: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self, folder: str, entry: dict, threads: int) -> None:
+        self.loaded[entry["id"]] += 1
+        self.us = 500.0 if self.loaded[entry["id"]] == 2 else 100.0
+        self.runs = 0
+
+    def run(self) -> None:
+        self.runs += 1
+
+    def samples_us(self) -> list[float]:
+        return [self.us] * self.runs
+
+
+def test_a_slow_spell_of_the_machine_does_not_reach_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds.Reference, "drift", lambda self: 1.0)
+    kit.write(tmp_path, here("onnxruntime"), ONNXRUNTIME, KERNELS[:4])
+    rows = kit.answer(board.run(str(tmp_path), SlowSpell)).rows
+    assert [row.median_us for row in rows] == [100.0] * 4
 
 
 PLANS = settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
