@@ -21,16 +21,20 @@ import rebirth  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.results.front import hypervolume  # noqa: E402
 from search.study import recorded  # noqa: E402
+from training.progress import Watch  # noqa: E402
 from training.workbench import structure  # noqa: E402
 
 NEW = ("width", "gate", "activation", "norm", "shift", "depthwise", "skip")
 
 
-def searched(given: argparse.Namespace, network: str, seed: int, skip: tuple[str, ...]) -> rebirth.Study:
+def searched(
+    given: argparse.Namespace, network: str, seed: int, skip: tuple[str, ...], watch: Watch
+) -> rebirth.Study:
     """A study of so many trials, without the sites that `skip` names."""
     return rebirth.search(
         home=given.home,
         note=terminal.note,
+        watch=watch,
         model=network,
         data=f"imagefolder:{given.folder}",
         input_size=64,
@@ -71,7 +75,8 @@ def main() -> None:
         sites = structure(network, 64, 10).sites
         old = tuple(f"{rule}:*" for rule in NEW if any(site.rule == rule for site in sites))
         for seed in map(int, given.seeds.split(",")):
-            studies = [searched(given, network, seed, skip) for skip in (old, ())]
+            with terminal.bars() as watch:
+                studies = [searched(given, network, seed, skip, watch) for skip in (old, ())]
             fronts = [rebirth.front(study) for study in studies]
             covered = [f"{100 * hypervolume(front.points, front.baseline):.2f}" for front in fronts]
             uses = rules_on_front(studies[1])
