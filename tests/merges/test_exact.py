@@ -195,6 +195,22 @@ def test_factors_of_full_rank_lose_nothing(out, inside, kernel, seed) -> None:  
     assert (thin @ wide - weight.flatten(1)).abs().max() < 1e-4
 
 
+def test_components_find_a_kernel_that_is_a_sum_of_few() -> None:
+    torch.manual_seed(0)
+    left, taps, right = torch.randn(12, 3), torch.randn(3, 3, 3), torch.randn(3, 10)
+    weight = torch.einsum("or,rkl,ri->oikl", left, taps, right)
+    parts = algebra.cp(weight, 6)
+    again = torch.einsum("or,rkl,ri->oikl", *parts)
+    assert (again - weight).square().sum() < 0.01 * weight.square().sum()
+    dense = torch.randn(8, 8, 3, 3)
+    lost = []
+    for rank in (8, 32, 72):
+        again = torch.einsum("or,rkl,ri->oikl", *algebra.cp(dense, rank))
+        lost.append(float((again - dense).square().sum() / dense.square().sum()))
+    assert lost[0] > lost[1] > lost[2]
+    assert lost[2] < 1e-3
+
+
 def test_ridge_recovers_a_linear_map() -> None:
     torch.manual_seed(0)
     weight, bias = torch.randn(4, 12), torch.randn(4)
