@@ -30,6 +30,7 @@ class ModelConfig(BaseModel):
     data: str = DEFAULT_DATA
     eval_data: str | None = None
     labels: str | None = None
+    classes: str | None = None  # a file with those that are needed
     input_size: Annotated[Size | None, AfterValidator(_possible)] = None
     teacher_epochs: int | None = None
     max_images: int = 20000

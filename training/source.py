@@ -136,7 +136,7 @@ def habits_of(spec: str) -> Habits:
 def from_anywhere(setup: ModelConfig) -> ModelConfig:
     """The same settings with absolute paths: plans, studies and runs are read from other folders too."""
     changed: dict[str, str] = {}
-    for field in ("model", "weights", "labels"):
+    for field in ("model", "weights", "labels", "classes"):
         value = getattr(setup, field)
         if value and (field != "model" or is_onnx(value)):
             changed[field] = absolute(value)

@@ -10,7 +10,7 @@ from merges.graph import TraceError
 from merges.network import Network, PatternError, found
 from merges.reading.read import Reading
 from merges.rule import discover
-from training import models, teacher
+from training import models, some_classes, teacher
 from training.blocks.task import Recipe
 from training.config import ModelConfig, is_onnx
 from training.data.dataset import Data, Images
@@ -100,8 +100,11 @@ def structure(
     skip: Collection[str] = (),
     low_rank: bool = False,
     within: str | None = None,
+    needed: int | None = None,
 ) -> Network:
     """A network without data: enough for its sites and its latency.
+
+    `classes` are the outputs of a network without weights; `needed` is how many of its classes are.
 
     Raises
     ------
@@ -109,6 +112,8 @@ def structure(
         The model is unknown, cannot be read, or refuses the input size.
     """
     loaded = models.load(model, weights, classes, input_size=input_size, within=within)
+    if needed and loaded.trained:
+        loaded = some_classes.of_head(loaded, range(needed), some_classes.outputs_of(loaded))
     setup = ModelConfig(only=tuple(only), skip=tuple(skip), low_rank=low_rank)
     return _found(_read(loaded), setup, None)
 
@@ -137,6 +142,11 @@ def workbench(
             f"{setup.model} has no weights and nothing to learn them from; give `weights` FILE"
         )
     images = _images(setup, loaded, session.watch("reading images"), session.note)
+    if setup.classes:
+        outputs = len(images.classes)
+        images, kept = some_classes.of_images(images, setup.classes)
+        session.note(f"only {len(kept)} of {outputs} classes are needed: {images.summary()}")
+        loaded = some_classes.of_head(loaded, kept, outputs) if loaded.trained else loaded
     if not loaded.trained:
         loaded = _loaded(setup, habits, len(images.classes))
     photo = next((part.pixels[:1] for part in (images.train, images.test) if len(part)), None)

@@ -173,6 +173,11 @@ learning = combine(
         help="Text file with one class per line, in the order of the outputs: says which folder is which "
         "output.",
     ),
+    click.option(
+        "--classes",
+        help="Text file with the classes that are needed, one per line: the network's head is cut to them, "
+        "and it learns and is judged on their images alone.  [default: all]",
+    ),
 )
 sites = combine(
     click.option(

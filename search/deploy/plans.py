@@ -50,7 +50,10 @@ def latencies(plan: PlanFile, home: Path, trust: bool = False) -> Latencies:
     """
     name = plan.setup.model if plan.setup else plan.network
     require_trusted(ModelConfig(model=name), (), trust)
-    network = structure(name, plan.input_shape, plan.classes, low_rank=True, within=plan.within)
+    needed = plan.classes if plan.setup and plan.setup.classes else None
+    network = structure(
+        name, plan.input_shape, plan.classes, low_rank=True, within=plan.within, needed=needed
+    )
     plan.fitted(network)
     return Latencies(network, Device.named(plan.target, home))
 

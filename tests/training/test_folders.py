@@ -155,7 +155,7 @@ def test_labels_may_hold_spaces_and_a_byte_order_mark(tmp_path: Path) -> None:
     [
         ("cat\ndog\ncat\n", "holds the line 'cat' twice"),
         ("\n \n", "names no class"),
-        ("dog\ncat a\ncat b\n", "'cat' is the beginning of 2 lines"),
+        ("dog\ncat a\ncat b\n", "'cat' is the beginning of 2 classes"),
     ],
 )
 def test_labels_that_are_not_clear_are_refused(text: str, words: str, tmp_path: Path) -> None:

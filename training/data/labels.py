@@ -18,11 +18,25 @@ def outputs_of(classes: Sequence[str], path: str | None) -> tuple[tuple[str, ...
     """
     if path is None:
         return tuple(classes), list(range(len(classes)))
-    lines = _lines(path)
-    whole = {line: number for number, line in enumerate(lines)}
+    lines = lines_of(path)
+    found = places_of(classes, lines, path)
     first = [line.split()[0] for line in lines]
+    short = len(set(first)) == len(first) and any(name not in lines for name in classes)
+    return tuple(first if short else lines), found
+
+
+def places_of(names: Sequence[str], known: Sequence[str], among: str) -> list[int]:
+    """Where each name stands among known classes: as a whole, or as the first word of one of them.
+
+    Raises
+    ------
+    BadInputError
+        A name is none of them, or begins several; the message says `among` what.
+    """
+    whole = {name: number for number, name in enumerate(known)}
+    first = [name.split()[0] for name in known]
     found: list[int] = []
-    for name in classes:
+    for name in names:
         begun = [number for number, word in enumerate(first) if word == name]
         if name in whole:
             found.append(whole[name])
@@ -30,19 +44,18 @@ def outputs_of(classes: Sequence[str], path: str | None) -> tuple[tuple[str, ...
             found.append(begun[0])
         elif begun:
             raise BadInputError(
-                f"class {name!r} is the beginning of {len(begun)} lines of {path} ({lines[begun[0]]!r}, "
-                f"{lines[begun[1]]!r}); name the class as a whole line"
+                f"class {name!r} is the beginning of {len(begun)} classes of {among} ({known[begun[0]]!r}, "
+                f"{known[begun[1]]!r}); name the whole of it"
             )
         else:
             raise BadInputError(
-                f"{name!r} is no class of {path}; expected names such as {lines[0]!r}, "
-                "the whole line or its first word"
+                f"{name!r} is no class of {among}; expected names such as {known[0]!r}, "
+                "the whole or the first word"
             )
-    short = len(set(first)) == len(first) and any(name not in whole for name in classes)
-    return tuple(first if short else lines), found
+    return found
 
 
-def _lines(path: str) -> list[str]:
+def lines_of(path: str) -> list[str]:
     """The non-empty lines, which must be distinct."""
     try:
         text = Path(path).expanduser().read_text("utf-8-sig")
