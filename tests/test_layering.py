@@ -43,6 +43,7 @@ ROOMS = {  # each imports those before it
             "judged_by",
             "onnx_input",
             "models",
+            "some_classes",
             "export",
             "teacher",
         ),
