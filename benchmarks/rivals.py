@@ -1,0 +1,92 @@
+"""Ours beside what else makes a network faster: same teacher, images, passes and training.
+
+python benchmarks/rivals.py digits                                 # everything, under 15 minutes
+python benchmarks/rivals.py googlenet --data IMAGENETTE [--methods ours,taylor] [--seeds 0,1,2]
+python benchmarks/rivals.py googlenet --only-timing                # time what has been trained, and report
+
+Every finished cell (method, setting, seed) is kept as JSON in benchmarks/results/rivals/CASE with what made
+it, and not made again; files and checkpoints are in --home, where an interrupted cell goes on. All networks
+are trained by the same distillation (teacher's answers and labels, augmented photos, the default rate) for as
+many passes; `untouched` is the teacher trained on for the same, and drops are counted from it. Then all ONNX
+files are timed in turn, with one thread and with all. A cell takes some 12 core-minutes for GoogLeNet at 64
+pixels, teachers 20, a search 10. --device cuda trains on a GPU; --seconds starts no cell that may not fit.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+from benchmarks import rival_curves  # noqa: E402
+from benchmarks.rival_cells import CASES, METHODS, Bench, Cell, cells_of, work  # noqa: E402
+from search.commands import terminal  # noqa: E402
+from training.progress import Watch  # noqa: E402
+
+RESULTS = ROOT / "benchmarks/results/rivals"
+_FIRST = "ours,taylor,width,depth"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("--data", default="", help="folder with train and val, one sub-folder per class")
+    parser.add_argument("--methods", default=_FIRST, help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--home", type=Path, default=ROOT / "studies/rivals")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="start no cell after so long")
+    parser.add_argument("--only-timing", action="store_true", help="train nothing")
+    given = parser.parse_args()
+    unknown = set(given.methods.split(",")) - set(METHODS)
+    if unknown:
+        parser.error(f"unknown method {unknown.pop()!r}; expected some of {', '.join(METHODS)}")
+    if given.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device is cuda, and there is no GPU here; leave it out")
+    if not (given.data or CASES[given.case].data or given.only_timing):
+        parser.error(f"{given.case} needs images; give --data FOLDER")
+    return given
+
+
+def main() -> None:
+    """Make what is missing, time all, and report."""
+    given = arguments()
+    kept, models = RESULTS / given.case, given.home / given.case
+    wanted = cells_of(given.case, given.methods.split(","), list(map(int, given.seeds.split(","))))
+    if not given.only_timing:
+        with terminal.bars() as watch:
+            _make(wanted, given, watch, kept, models)
+    cells = [json.loads(path.read_text()) for path in sorted(kept.glob("*-*.json"))]
+    rival_curves.time_all(cells, models, kept / "timings.json")
+    for table in rival_curves.report(given.case, cells, kept / "timings.json"):
+        Console(width=160).print(table)
+
+
+def _make(wanted: list[Cell], given: argparse.Namespace, watch: Watch, kept: Path, models: Path) -> None:
+    """Make the cells that are not there."""
+    benches: dict[int, Bench] = {}
+    since, longest = time.monotonic(), 0.0
+    for cell in wanted:
+        if (kept / f"{cell.name}.json").exists():
+            continue
+        if time.monotonic() - since + longest > given.seconds:
+            terminal.note(f"{cell.name} and what follows: no time left")
+            return
+        started = time.monotonic()
+        made = benches.setdefault(
+            cell.seed, Bench(CASES[cell.case], given.data, cell.seed, given.home, watch)
+        )
+        done: dict[str, Any] = work(cell, made, kept, models)
+        longest = max(longest, time.monotonic() - started)
+        terminal.note(f"{cell.name}: {done.get('failed') or format(done['top1'], '.2f') + ' % top-1'}")
+
+
+if __name__ == "__main__":
+    main()
