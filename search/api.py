@@ -19,6 +19,7 @@ from search.evaluation.fine_tuned import FineTuned
 from search.results import front as fronts
 from search.results.front import Front
 from search.results.planfile import PlanFile
+from search.results.selection import select
 from search.study import recorded
 from search.study.storage import database
 from training.progress import Note, Session, Watch, silent, unsaid
@@ -109,7 +110,7 @@ def plan(
         Not exactly one of the four is given, or no plan meets it.
     """
     found = recorded.read(study.name, study.url)
-    point = fronts.select(fronts.front_of(found), trial, max_drop, max_latency, speedup)
+    point = select(fronts.front_of(found), trial, max_drop, max_latency, speedup)
     return PlanFile.of_trial(found, point)
 
 

@@ -32,6 +32,7 @@ class SearchConfig:
     scheduler : address of a Dask cluster whose workers judge plans
     proxy_seconds : a trial's time; the proxy takes as many steps as fit into it
     bank : where learned layers are kept, if not in the program's home
+    finish : plans around the front's knee that are trained shortly at the end
     goals : objectives beside latency and accuracy
     also_targets : targets whose latencies are objectives too
     """
@@ -48,6 +49,7 @@ class SearchConfig:
     limits: Limits = field(default_factory=Limits)
     proxy_seconds: float | None = None
     bank: str | None = None
+    finish: int = 0
     goals: tuple[str, ...] = ()
     also_targets: tuple[str, ...] = ()
 
@@ -92,10 +94,10 @@ class SearchConfig:
         proxy, own = _split(rest, ("bank_images", "bank_steps", "relearn_steps"))
         if sampler not in names():
             raise BadInputError(f"unknown sampler {sampler!r}; expected one of {', '.join(names())}")
-        unknown = own.keys() - {"name", "resume", "workers", "scheduler", "proxy_seconds", "bank"}
+        unknown = own.keys() - {"name", "resume", "workers", "scheduler", "proxy_seconds", "bank", "finish"}
         if unknown:
             raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'search --help'")
-        trained = [name for name in ("proxy_seconds", "teacher_epochs") if (setup | own).get(name)]
+        trained = [name for name in ("proxy_seconds", "teacher_epochs", "finish") if (setup | own).get(name)]
         if setup.get("zero_shot") and trained:
             raise BadInputError(
                 f"`{trained[0]}` goes with training; `zero_shot` trains nothing: leave one out"

@@ -12,12 +12,13 @@ from scipy.stats import spearmanr
 
 from search.accuracy_model import ENOUGH_PLANS, MOST_PLANS, AccuracyModel
 from search.config import SearchConfig
+from search.deploy import finish as finishing
 from search.engine.driver import Driver
 from search.engine.one_driver import OnlyDriver
 from search.engine.pool import Here, Pool
 from search.evaluation import zero_shot
 from search.evaluation.fine_tuned import FineTuned
-from search.evaluation.proxy_budget import carried_on, paced
+from search.evaluation.proxy_budget import carried_on, paced, seconds_a_step
 from search.prepare import Prepared, prepare
 from search.proxy import Proxy
 from search.results.dashboard import describe_study
@@ -71,7 +72,25 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
             _driver(running, made, pool, config, lock).run(config.budget, session.watch("trials"))
         _account_for(running, config.budget, session.note)
         _record_accuracy_model(running, made)
+    if config.finish:
+        _finish(running.study_name, storage, config, made, session)
     return running
+
+
+def _finish(name: str, storage: str, config: SearchConfig, made: Prepared, session: Session) -> None:
+    """Train the plans around the front's knee for some passes, having said what that costs."""
+    points = finishing.waiting(name, storage, config.finish, config.limits.drop)
+    if not points:
+        return
+    assert isinstance(made.evaluator, FineTuned), "a study without training finishes nothing"
+    images = len(made.bench.data.train)
+    steps = finishing.PASSES * images / made.proxy.batch
+    minutes = len(points) * steps * seconds_a_step(made.evaluator) / 60
+    session.note(
+        f"{len(points)} plan(s) are trained now: {finishing.PASSES} passes over {images:,} images each, some "
+        f"{max(1, round(minutes))} min in all"
+    )
+    finishing.finish(name, storage, points, session)
 
 
 def _driver(

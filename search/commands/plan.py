@@ -105,14 +105,14 @@ def _of_preset(preset: str, given: dict[str, Any]) -> PlanFile:
 
 
 def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
-    from search.results import front
+    from search.results import front, selection
     from search.results.planfile import PlanFile
     from search.study import recorded
     from search.study.storage import database
 
     study = recorded.read(name, database(given["storage"], given["home"]))
     limits = (given[limit] for limit in ("trial", "max_drop", "max_latency", "speedup"))
-    return PlanFile.of_trial(study, front.select(front.front_of(study), *limits))
+    return PlanFile.of_trial(study, selection.select(front.front_of(study), *limits))
 
 
 @command.command("show", epilog=example("plan show plan.json --svg plan.svg"))

@@ -99,6 +99,13 @@ from training.progress import Session
     "--max-memory", type=float, help="Limit on a plan's peak memory for feature maps, in MiB, e.g. 6.5."
 )
 @click.option("--max-params", type=float, help="Limit on a plan's parameters, in millions, e.g. 4.")
+@options.number(
+    "--finish",
+    0,
+    "At the end, train so many plans around the front's knee (and the fastest within --max-drop) for 4 "
+    "passes, and show what they reach on the test images; what that costs is said first.",
+    default=0,
+)
 @click.option(
     "--bank",
     envvar="REBIRTH_BANK",

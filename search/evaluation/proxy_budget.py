@@ -53,11 +53,16 @@ def paced(evaluator: FineTuned, estimates: Estimates, seconds: float, note: Note
             f"`proxy_seconds` is {seconds:g}, but a trial takes {fixed:.1f} s even without fine-tuning; "
             "give more seconds, or fewer `relearn_steps`"
         )
+    a_step = seconds_a_step(evaluator)
+    steps = int((seconds - fixed) / a_step)
+    note(f"relearning and judging take {fixed:.1f} s, a step {a_step:.2f} s: `proxy_steps` {steps}")
+    return replace(evaluator.proxy, finetune_steps=steps)
+
+
+def seconds_a_step(evaluator: FineTuned) -> float:
+    """What a step of fine-tuning takes here, for the untouched network: others are quicker."""
     untouched = evaluator.bench.network.skeleton()
     evaluator.tune(untouched, 1)
     start = time.perf_counter()
     evaluator.tune(untouched, _TIMED_STEPS)
-    a_step = (time.perf_counter() - start) / _TIMED_STEPS
-    steps = int((seconds - fixed) / a_step)
-    note(f"relearning and judging take {fixed:.1f} s, a step {a_step:.2f} s: `proxy_steps` {steps}")
-    return replace(evaluator.proxy, finetune_steps=steps)
+    return (time.perf_counter() - start) / _TIMED_STEPS

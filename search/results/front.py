@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from search.pareto import hypervolume_area, no_more
-from search.space.limits import latency_in_ms
 from search.study.recorded import Finished, Recorded
 from search.study.records import StudyRecord
 from search.titles import PARAMETERS
@@ -28,7 +27,8 @@ class Point:
     `accuracy` and `drop` are by the study's metric; `top1` is None if plans were judged without images.
     `kind` is the weakest evidence that the latency is based on, `latency_error` its expected relative error.
     `goals` are the study's further goals, by title with unit; `kept` is the share of each output that is kept
-    (percent), where answers judge. `merged` says whether the plan merges anything.
+    (percent), where answers judge. `merged` says whether the plan merges anything. `after` is what it reaches
+    after a short training, as ``search.study.records.After`` has it.
     """
 
     trial: int
@@ -46,6 +46,16 @@ class Point:
     merged: bool
     kept: dict[str, float] = field(default_factory=dict)
     goals: dict[str, float] = field(default_factory=dict)
+    after: dict[str, Any] | None = None
+
+    @property
+    def trained(self) -> str:
+        """What it reaches after training, in words; empty if that is not known."""
+        if self.after is None:
+            return ""
+        low, high = self.after["interval"] or (None, None)
+        span = "" if low is None else f" ({low:.1f} - {high:.1f})"
+        return f"{self.after['value']:.2f}{span}"
 
     @property
     def change(self) -> str:
@@ -86,6 +96,11 @@ class Front:
         return [title for title in self.goals if title != PARAMETERS]
 
     @property
+    def after(self) -> dict[str, Any] | None:
+        """What a plan of the front reaches after training, where one was trained."""
+        return next((p.after for p in self.points if p.after), None)
+
+    @property
     def knee(self) -> Point | None:
         """The plan where the front bends: it saves most of the time for the least of the accuracy.
 
@@ -118,7 +133,7 @@ def front_of(study: Recorded) -> Front:
         No trial has finished.
     """
     made = study.record
-    points = [_point(trial, made) for trial in study.trials]
+    points = [_point(trial, study) for trial in study.trials]
     if not points:
         raise BadInputError(f"study {study.name!r} has no finished trial; run 'search' on it")
     best = pareto(points)
@@ -146,9 +161,9 @@ def _baseline(made: StudyRecord) -> dict[str, float]:
     return known | ({"top1": base.accuracies.top1} if base.accuracies else {})
 
 
-def _point(trial: Finished, made: StudyRecord) -> Point:
+def _point(trial: Finished, study: Recorded) -> Point:
     latency_ms, accuracy, *reached = trial.values
-    found = trial.record
+    found, made, after = trial.record, study.record, study.after.get(trial.number)
     return Point(
         trial=trial.number,
         plan_id=found.plan_id,
@@ -165,6 +180,7 @@ def _point(trial: Finished, made: StudyRecord) -> Point:
         merged=bool(found.plan),
         kept=found.kept,
         goals=dict(zip(made.goals, reached, strict=True)),
+        after=after.model_dump(mode="json") if after else None,
     )
 
 
@@ -181,66 +197,3 @@ def hypervolume(points: Sequence[Point], baseline: dict[str, float]) -> float:
     """Hypervolume of the front, as a share of the area below the untouched network."""
     area = hypervolume_area([(p.latency_ms, p.accuracy) for p in points], baseline["latency_ms"])
     return area / (baseline["latency_ms"] * baseline["accuracy"])
-
-
-def select(
-    front: Front,
-    trial: int | None = None,
-    max_drop: float | None = None,
-    max_latency: str | None = None,
-    speedup: float | None = None,
-) -> Point:
-    """Select one finished trial: by number, or the best on the front within a limit.
-
-    Limits are compared with the figures as they are shown, with two decimals.
-
-    Raises
-    ------
-    BadInputError
-        Not exactly one limit is given, no plan meets it, or only the untouched network does.
-    """
-    wishes = [wish for wish in (trial, max_drop, max_latency, speedup) if wish is not None]
-    if len(wishes) != 1:
-        raise BadInputError("give exactly one of `trial`, `max_drop`, `max_latency` or `speedup`")
-    if trial is not None:
-        return _numbered(front, trial)
-    if max_drop is not None:
-        fitting = [p for p in front.points[::-1] if round(p.drop, 2) <= max_drop]
-        return _first(front, fitting, f"loses at most {max_drop} points before training")
-    by_accuracy = sorted(front.points, key=lambda p: -p.accuracy)
-    if max_latency is not None:
-        most_ms = latency_in_ms(max_latency, front.baseline["latency_ms"])
-        fitting = [p for p in by_accuracy if round(p.latency_ms, 2) <= most_ms]
-        return _first(front, fitting, f"takes at most {max_latency}")
-    assert speedup is not None
-    fitting = [p for p in by_accuracy if round(p.speedup, 2) >= speedup]
-    return _first(front, fitting, f"is {speedup}x as fast")
-
-
-def _numbered(front: Front, trial: int) -> Point:
-    found = next((p for p in (*front.points, *front.others) if p.trial == trial), None)
-    if found is None:
-        raise BadInputError(
-            f"study {front.study!r} has no finished trial {trial}; 'front' lists those on the front"
-        )
-    if not found.merged:
-        raise BadInputError(f"trial {trial} is the untouched network: it merges nothing. {_offer(front)}")
-    return found
-
-
-def _first(front: Front, fitting: Sequence[Point], wish: str) -> Point:
-    merging = [p for p in fitting if p.merged]
-    if not merging:
-        who = "only the untouched network, which merges nothing," if fitting else "no plan on the front"
-        raise BadInputError(f"{who} {wish}. {_offer(front)}")
-    return merging[0]
-
-
-def _offer(front: Front) -> str:
-    """What else there is."""
-    merged, knee = [p for p in front.points if p.merged], front.knee
-    if knee is None:
-        return "No plan on the front merges anything; search on, with more trials or wider limits"
-    ends = (("the least changed", merged[0]), ("its knee", knee), ("the fastest", merged[-1]))
-    plans = {p.trial: f"{what} has {p.speedup:.2f}x and {p.change} (trial {p.trial})" for what, p in ends}
-    return f"The front offers: {'; '.join(plans.values())}"

@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from search.results import figures
 from search.results.front import Front, Point, hypervolume
-from search.results.tables import next_commands
+from search.results.tables import after_headings, next_commands
 from search.study.recorded import Recorded
 from search.titles import readable
 from training.files import replacing
@@ -41,7 +41,7 @@ def write_page(study: Recorded, front: Front, path: Path) -> None:
         change="points" if front.zero_shot else "before training",
         steps=next_commands(front),
         metric=title(front.metric) + unit(front.metric),
-        goals=front.columns,
+        goals=[*front.columns, *after_headings(front)],
         script=_packed(f"{get_plotlyjs()}\nconst figures = {shown};"),
     )
     with replacing(path) as temporary:
@@ -99,4 +99,5 @@ def _row(point: Point, front: Front) -> list[str]:
         f"{point.macs / 1e6:.1f}",
         readable(point.parameters / 1e6),
         *(readable(point.goals[title]) for title in front.columns),
+        *([point.trained] if front.after else []),
     ]

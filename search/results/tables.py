@@ -41,13 +41,15 @@ def front_table(front: Front) -> Table:
         PARAMETERS,
         "latency is",
         *front.columns,
+        *after_headings(front),
     ):
         table.add_column(heading, justify="left" if heading == "plan" else "right", overflow="fold")
     base = front.baseline
     accuracies = (f"{base['accuracy']:.2f}", "", f"{base['top1']:.2f}" if "top1" in base else "-")
     untouched = (f"{base['latency_ms']:.2f}", "1.00x", *accuracies)
     goals = (readable(front.goals[title]) for title in front.columns)
-    table.add_row("-", "untouched", *untouched, "", "", "", *goals, style="dim", end_section=True)
+    after = [f"{front.after['untouched']:.2f}"] if front.after else []
+    table.add_row("-", "untouched", *untouched, "", "", "", *goals, *after, style="dim", end_section=True)
     for p in front.points:
         table.add_row(
             str(p.trial),
@@ -61,8 +63,17 @@ def front_table(front: Front) -> Table:
             readable(p.parameters / 1e6),
             f"{p.kind}, +-{100 * p.latency_error:.0f} %",
             *(readable(p.goals[title]) for title in front.columns),
+            *([p.trained] if front.after else []),
         )
     return table
+
+
+def after_headings(front: Front) -> list[str]:
+    """The heading of what plans reach after training, where one was trained."""
+    if front.after is None:
+        return []
+    what = "top-1 %" if front.after["interval"] else f"{title(front.metric)}{unit(front.metric)}"
+    return [f"{what} after {front.after['passes']} passes, test images"]
 
 
 def next_commands(front: Front) -> str:

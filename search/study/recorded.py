@@ -6,14 +6,14 @@ Through Optuna's objects, thousands of trials with dozens of parameters take min
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.pool import NullPool
 
-from search.study.records import StudyRecord, TrialRecord, accuracy_model_of, is_preset
+from search.study.records import After, StudyRecord, TrialRecord, accuracy_model_of, after_of, is_preset
 from search.study.study import open_study, usable
 
 _STUDIES = sql.table("studies", sql.column("study_id"), sql.column("study_name"))
@@ -50,6 +50,7 @@ class Recorded:
     record: StudyRecord
     trials: tuple[Finished, ...]
     accuracy_model: dict[str, float] | None
+    after: dict[int, After] = field(default_factory=dict)
 
 
 def read(name: str, url: str) -> Recorded:
@@ -63,7 +64,8 @@ def read(name: str, url: str) -> Recorded:
     study = open_study(name, url)
     with usable(url), closing(sql.create_engine(url, poolclass=NullPool).connect()) as connection:
         trials = tuple(_finished(connection, name))
-        return Recorded(name, StudyRecord.read(study), trials, accuracy_model_of(study))
+        record = StudyRecord.read(study)
+        return Recorded(name, record, trials, accuracy_model_of(study), after_of(study))
 
 
 def _finished(connection: sql.Connection, name: str) -> Iterator[Finished]:

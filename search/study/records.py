@@ -14,7 +14,7 @@ from training.errors import BadInputError, first_fault
 VERSION = 1
 _DOCUMENT = "rebirth"  # the attribute that holds a record
 _REASON, _REFUSED, _PRESET, _AGAIN = "reason", "refused", "preset", "again"
-_ACCURACY_MODEL = "accuracy_model"
+_ACCURACY_MODEL, _AFTER = "accuracy_model", "after training"
 
 
 class _Record(BaseModel):
@@ -53,6 +53,22 @@ class Baseline(_Record):
     accuracy: float
     accuracies: Accuracies | None
     goals: dict[str, float]
+
+
+class After(_Record):
+    """What a plan reaches after a short training, on the test images.
+
+    `value` and `untouched` are top-1 where labels judge, else by the study's metric; `interval` is 95 %
+    confidence; `run` is the folder of the training.
+    """
+
+    passes: int
+    value: float
+    interval: tuple[float, float] | None
+    untouched: float
+    images: int
+    run: str
+    seconds: float
 
 
 _R = TypeVar("_R", bound=_Record)
@@ -229,3 +245,15 @@ def accuracy_model_of(study: optuna.Study) -> dict[str, float] | None:
     """How well the accuracy model ranks the study's plans; None if not recorded."""
     found: dict[str, float] | None = study.user_attrs.get(_ACCURACY_MODEL)
     return found
+
+
+def write_after(study: optuna.Study, trial: int, after: After) -> None:
+    """Record what a trial's plan reaches after training (finished trials take no more attributes)."""
+    known = study.user_attrs.get(_AFTER, {})
+    study.set_user_attr(_AFTER, known | {str(trial): after.model_dump(mode="json")})
+
+
+def after_of(study: optuna.Study) -> dict[int, After]:
+    """What plans reach after training, by trial."""
+    found = study.user_attrs.get(_AFTER, {})
+    return {int(trial): After.model_validate(values) for trial, values in found.items()}

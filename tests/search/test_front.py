@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.results.front import Front, Point, hypervolume, pareto, select
+from search.results.front import Front, Point, hypervolume, pareto
+from search.results.selection import select
 from search.results.tables import write_csv
 from training.errors import BadInputError
 

@@ -1,0 +1,71 @@
+"""Short standard trainings of the plans that people choose among: what they reach, not what a proxy says."""
+
+import re
+import time
+from pathlib import Path
+
+from search.deploy.train import Trained, Training, train
+from search.results.front import Front, Point, front_of
+from search.results.planfile import PlanFile
+from search.study import recorded
+from search.study.records import After, write_after
+from search.study.study import open_study
+from training.files import digest
+from training.progress import Session
+
+PASSES = 4
+_NOT_IN_NAMES = re.compile(r"[^\w.-]")
+
+
+def around(front: Front, count: int, max_drop: float | None) -> list[Point]:
+    """The plans to choose among: the fastest within the wanted drop, the front's knee, its neighbours."""
+    merged, knee = [p for p in front.points if p.merged], front.knee
+    if knee is None:
+        return []
+    middle = merged.index(knee)
+    within = [p for p in merged if max_drop is not None and p.drop <= max_drop]
+    near = sorted(merged, key=lambda p: abs(merged.index(p) - middle))
+    chosen = {p.trial: p for p in (*within[-1:], *near)}
+    return sorted(list(chosen.values())[:count], key=lambda p: -p.latency_ms)
+
+
+def finish(name: str, storage: str, points: list[Point], session: Session) -> None:
+    """Train plans of a study for some passes, and record in it what they reach on the test images.
+
+    Every run is kept, and goes on where it was interrupted. Code that the study names is run: the search
+    that comes before has been given it.
+
+    Raises
+    ------
+    BadInputError
+        A plan cannot be trained: see ``train``.
+    """
+    study = recorded.read(name, storage)
+    for number, point in enumerate(points):
+        session.note(f"training trial {point.trial} ({point.speedup:.2f}x), {number + 1} of {len(points)}")
+        plan = PlanFile.of_trial(study, point)
+        setup, training = Training.of(plan, {"epochs": PASSES, "trust": True})
+        known = [plan.study, plan.trial, plan.choices, setup.model_dump(mode="json"), PASSES]
+        folder = f"{_NOT_IN_NAMES.sub('-', name)[:60]}-{point.trial}-{digest(known)}"
+        out, start = session.home / "runs" / folder, time.monotonic()
+        trained = train(plan, setup, training, out, session)
+        write_after(open_study(name, storage), point.trial, _after(trained, out, time.monotonic() - start))
+
+
+def waiting(name: str, storage: str, count: int, max_drop: float | None) -> list[Point]:
+    """Those of the plans to choose among that are not trained yet."""
+    return [p for p in around(front_of(recorded.read(name, storage)), count, max_drop) if p.after is None]
+
+
+def _after(trained: Trained, out: Path, seconds: float) -> After:
+    merged, teacher = trained.merged.accuracy, trained.teacher.accuracy
+    by_labels = merged is not None and teacher is not None
+    return After(
+        passes=PASSES,
+        value=merged.top1 if merged and by_labels else trained.merged.value,
+        interval=merged.interval(merged.top1) if merged and by_labels else None,
+        untouched=teacher.top1 if teacher and by_labels else trained.teacher.value,
+        images=trained.images,
+        run=str(out.absolute()),
+        seconds=seconds,
+    )

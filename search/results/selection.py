@@ -1,0 +1,70 @@
+"""Selects one plan of a front, by a wish of the user's."""
+
+from collections.abc import Sequence
+
+from search.results.front import Front, Point
+from search.space.limits import latency_in_ms
+from training.errors import BadInputError
+
+
+def select(
+    front: Front,
+    trial: int | None = None,
+    max_drop: float | None = None,
+    max_latency: str | None = None,
+    speedup: float | None = None,
+) -> Point:
+    """Select one finished trial: by number, or the best on the front within a limit.
+
+    Limits are compared with the figures as they are shown, with two decimals.
+
+    Raises
+    ------
+    BadInputError
+        Not exactly one limit is given, no plan meets it, or only the untouched network does.
+    """
+    wishes = [wish for wish in (trial, max_drop, max_latency, speedup) if wish is not None]
+    if len(wishes) != 1:
+        raise BadInputError("give exactly one of `trial`, `max_drop`, `max_latency` or `speedup`")
+    if trial is not None:
+        return _numbered(front, trial)
+    if max_drop is not None:
+        fitting = [p for p in front.points[::-1] if round(p.drop, 2) <= max_drop]
+        return _first(front, fitting, f"loses at most {max_drop} points before training")
+    by_accuracy = sorted(front.points, key=lambda p: -p.accuracy)
+    if max_latency is not None:
+        most_ms = latency_in_ms(max_latency, front.baseline["latency_ms"])
+        fitting = [p for p in by_accuracy if round(p.latency_ms, 2) <= most_ms]
+        return _first(front, fitting, f"takes at most {max_latency}")
+    assert speedup is not None
+    fitting = [p for p in by_accuracy if round(p.speedup, 2) >= speedup]
+    return _first(front, fitting, f"is {speedup}x as fast")
+
+
+def _numbered(front: Front, trial: int) -> Point:
+    found = next((p for p in (*front.points, *front.others) if p.trial == trial), None)
+    if found is None:
+        raise BadInputError(
+            f"study {front.study!r} has no finished trial {trial}; 'front' lists those on the front"
+        )
+    if not found.merged:
+        raise BadInputError(f"trial {trial} is the untouched network: it merges nothing. {_offer(front)}")
+    return found
+
+
+def _first(front: Front, fitting: Sequence[Point], wish: str) -> Point:
+    merging = [p for p in fitting if p.merged]
+    if not merging:
+        who = "only the untouched network, which merges nothing," if fitting else "no plan on the front"
+        raise BadInputError(f"{who} {wish}. {_offer(front)}")
+    return merging[0]
+
+
+def _offer(front: Front) -> str:
+    """What else there is."""
+    merged, knee = [p for p in front.points if p.merged], front.knee
+    if knee is None:
+        return "No plan on the front merges anything; search on, with more trials or wider limits"
+    ends = (("the least changed", merged[0]), ("its knee", knee), ("the fastest", merged[-1]))
+    plans = {p.trial: f"{what} has {p.speedup:.2f}x and {p.change} (trial {p.trial})" for what, p in ends}
+    return f"The front offers: {'; '.join(plans.values())}"

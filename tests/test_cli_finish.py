@@ -1,0 +1,43 @@
+"""``search --finish``: what plans around the knee reach after a short training stands in the front."""
+
+import json
+from pathlib import Path
+
+from tests.program import STUDY, answer, run, search
+
+
+def test_plans_around_the_knee_are_trained_once_and_shown(tmp_path: Path) -> None:
+    home, page = tmp_path / "home", tmp_path / "f.html"
+    first = search(home, 6, "--finish", 2)
+    assert first.returncode == 0, first.stderr
+    assert "2 plan(s) are trained now: 4 passes over 898 images each, some" in first.stderr
+    assert (
+        "top-1 % after 4 passes, test images" in first.stdout.replace("\n", " ") or "after 4" in first.stdout
+    )
+    front = answer("front", "--study", STUDY, "--html", page, home=home)
+    trained = {point["trial"]: point["after"] for point in front["points"] if point["after"]}
+    assert len(trained) == 2
+    assert front["knee"] in trained
+    for after in trained.values():
+        low, high = after["interval"]
+        assert low <= after["value"] <= high
+        assert after["images"] == 450
+    assert "after 4 passes, test images" in page.read_text()
+    knee = trained[front["knee"]]
+    result = json.loads((Path(knee["run"]) / "result.json").read_text())
+    assert result["merged"]["top1"] == knee["value"]
+    assert result["teacher"]["top1"] == knee["untouched"]
+    done = run("export", "--run", knee["run"], "--out", tmp_path / "m.onnx", "--trust", home=home)
+    assert done.returncode == 0, done.stderr
+
+    again = search(home, 6, "--finish", 2)
+    assert again.returncode == 0, again.stderr
+    assert "trained now" not in again.stderr
+    more = search(home, 6, "--finish", 3)
+    assert "1 plan(s) are trained now" in more.stderr, more.stderr
+
+
+def test_what_trains_nothing_finishes_nothing(tmp_path: Path) -> None:
+    done = run("search", "--model", "tests.networks:with_lrn", "--zero-shot", "--finish", 1, home=tmp_path)
+    assert done.returncode == 2
+    assert "--finish goes with training; --zero-shot trains nothing" in done.stderr
