@@ -20,6 +20,7 @@ from latency_models.remote import measure_on  # noqa: E402
 from training.files import replacing  # noqa: E402
 
 UNTOUCHED, OURS = "untouched", "ours"
+_BESIDE = "int8"  # made of others, which may be ours
 MARKS = (0.5, 1.0, 2.0)
 _RESAMPLES, _SEED = 2000, 0
 Cells = Sequence[dict[str, Any]]
@@ -65,7 +66,7 @@ def _cells_table(case: str, cells: Cells, timings: dict[str, Any]) -> Table:
     table = Table(title=f"{case}: cells, trained alike; drops are from the untouched network trained on")
     for heading in (
         *("method", "setting", "seed", "top-1 %", "drop", "1 thread", "all threads"),
-        *("arm-a57 ms", "M parameters", "seconds"),
+        *("arm-a57 ms", "file MB", "seconds"),
     ):
         table.add_column(heading, justify="left" if heading == "method" else "right")
     first = {cell["seed"]: cell["top1"] for cell in cells if cell["method"] == UNTOUCHED}
@@ -83,7 +84,7 @@ def _cells_table(case: str, cells: Cells, timings: dict[str, Any]) -> Table:
             f"{first[cell['seed']] - cell['top1']:.2f}" if cell["seed"] in first else "",
             *(speeds or ["", ""]),
             f"{ms:.1f}" if ms else "not known",
-            f"{cell['parameters'] / 1e6:.2f}",
+            f"{cell['file_bytes'] / 1e6:.1f}",
             str(cell["seconds"]),
         )
     return table
@@ -101,7 +102,7 @@ class Curves:
             speedup = timings[name_of(cell)]["1"]["speedup"]
             self.points[cell["method"], cell["seed"]].append((speedup, bits.astype(float)))
         self.images = len(next(iter(self.points.values()))[0][1]) if done else 0
-        self.methods = sorted({method for method, _ in self.points} - {UNTOUCHED})
+        self.methods = sorted({method for method, _ in self.points} - {UNTOUCHED, _BESIDE})
 
     def at(self, method: str, mark: float, seeds: Sequence[int], images: np.ndarray) -> float:
         """Mean over seeds of the speed-up where a curve passes the mark; NaN where no seed has one."""

@@ -3,13 +3,16 @@
 python benchmarks/rivals.py digits                                 # everything, under 15 minutes
 python benchmarks/rivals.py googlenet --data IMAGENETTE [--methods ours,taylor] [--seeds 0,1,2]
 python benchmarks/rivals.py googlenet --only-timing                # time what has been trained, and report
+python benchmarks/rivals.py googlenet --price raspberry-pi-4       # the kept plans on any target
 
 Every finished cell (method, setting, seed) is kept as JSON in benchmarks/results/rivals/CASE with what made
 it, and not made again; files and checkpoints are in --home, where an interrupted cell goes on. All networks
-are trained by the same distillation (teacher's answers and labels, augmented photos, the default rate) for as
-many passes; `untouched` is the teacher trained on for the same, and drops are counted from it. Then all ONNX
+are trained by the same distillation (teacher's answers and labels, augmented photos) for as many passes, at
+the learning rate that is best for their method on held-back images, of the same few, tried at its middle
+setting. `untouched` is the teacher trained on for the same passes; drops are counted from it. Then all ONNX
 files are timed in turn, with one thread and with all. A cell takes some 12 core-minutes for GoogLeNet at 64
-pixels, teachers 20, a search 10. --device cuda trains on a GPU; --seconds starts no cell that may not fit.
+pixels (more where rates are tried), teachers 20, a search 10. --device cuda trains on a GPU; --seconds starts
+no cell that may not fit.
 """
 
 import argparse
@@ -26,7 +29,9 @@ import torch  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from benchmarks import rival_curves  # noqa: E402
-from benchmarks.rival_cells import CASES, METHODS, Bench, Cell, cells_of, work  # noqa: E402
+from benchmarks.rival_cases import CASES, Bench, Cell  # noqa: E402
+from benchmarks.rival_cells import speedup_on, work  # noqa: E402
+from benchmarks.rival_methods import METHODS, cells_of  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from training.progress import Watch  # noqa: E402
 
@@ -43,6 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=ROOT / "studies/rivals")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start no cell after so long")
+    parser.add_argument("--price", metavar="TARGET", help="price the kept plans on a target, and stop")
     parser.add_argument("--only-timing", action="store_true", help="train nothing")
     given = parser.parse_args()
     unknown = set(given.methods.split(",")) - set(METHODS)
@@ -50,7 +56,7 @@ def arguments() -> argparse.Namespace:
         parser.error(f"unknown method {unknown.pop()!r}; expected some of {', '.join(METHODS)}")
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device is cuda, and there is no GPU here; leave it out")
-    if not (given.data or CASES[given.case].data or given.only_timing):
+    if not (given.data or CASES[given.case].data or given.only_timing or given.price):
         parser.error(f"{given.case} needs images; give --data FOLDER")
     return given
 
@@ -60,13 +66,22 @@ def main() -> None:
     given = arguments()
     kept, models = RESULTS / given.case, given.home / given.case
     wanted = cells_of(given.case, given.methods.split(","), list(map(int, given.seeds.split(","))))
+    if given.price:
+        plans = [cell for cell in _kept(kept) if cell.get("plan") is not None]
+        for cell in plans:
+            print(f"{rival_curves.name_of(cell)}: {speedup_on(cell, given.price, given.home):.2f}x")
+        return
     if not given.only_timing:
         with terminal.bars() as watch:
             _make(wanted, given, watch, kept, models)
-    cells = [json.loads(path.read_text()) for path in sorted(kept.glob("*-*.json"))]
+    cells = _kept(kept)
     rival_curves.time_all(cells, models, kept / "timings.json")
     for table in rival_curves.report(given.case, cells, kept / "timings.json"):
         Console(width=160).print(table)
+
+
+def _kept(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*-*.json"))]
 
 
 def _make(wanted: list[Cell], given: argparse.Namespace, watch: Watch, kept: Path, models: Path) -> None:

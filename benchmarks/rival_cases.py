@@ -1,0 +1,122 @@
+"""The cases of ``rivals.py``: networks with their images, and how all that is compared is trained."""
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from search.commands import terminal  # noqa: E402
+from training.config import DEFAULT_DATA, ModelConfig  # noqa: E402
+from training.data.dataset import Images  # noqa: E402
+from training.finetune.fit import Fit, Inputs, Log, fit  # noqa: E402
+from training.finetune.objectives import Distillation  # noqa: E402
+from training.metrics import evaluate  # noqa: E402
+from training.optim import half_pays  # noqa: E402
+from training.progress import Session, Watch  # noqa: E402
+from training.workbench import Workbench, workbench  # noqa: E402
+
+UNTOUCHED = "untouched"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and its images. `speedups` are asked of searches, `ratios` of what prunes channels.
+
+    `rates` are tried by every method, at its middle setting; the one that is best on the proxy split is kept.
+    """
+
+    model: str
+    passes: int
+    teacher_epochs: int
+    data: str = ""  # the folder that is given
+    input_size: int = 64
+    trials: int = 60
+    speedups: tuple[float, ...] = (1.5, 2.0, 3.0)
+    ratios: tuple[float, ...] = (0.25, 0.4, 0.55)
+    rates: tuple[float, ...] = (0.004, 0.012)
+
+
+CASES = {
+    "digits": Case(
+        "resnet18",
+        4,
+        4,
+        DEFAULT_DATA,
+        trials=20,
+        speedups=(2.0, 4.0),
+        ratios=(0.3, 0.6),
+        rates=(0.001, 0.004, 0.012),
+    ),
+    "googlenet": Case("googlenet", 12, 20),
+    "mobilenet_v2": Case("mobilenet_v2", 12, 20, speedups=(1.3, 1.6, 2.0), ratios=(0.15, 0.3, 0.45)),
+    "resnet18": Case("resnet18", 12, 20),
+    "mobilenet_v3_large": Case("mobilenet_v3_large", 12, 20, speedups=(1.3, 1.6, 2.0)),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of the table. `setting` is a speed-up that is asked for, or a share of channels to prune."""
+
+    case: str
+    method: str
+    setting: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.method}-{self.setting:g}-{self.seed}"
+
+
+class Bench:
+    """The workbench of a case and seed, made once for all of its cells."""
+
+    def __init__(self, case: Case, data: str, seed: int, home: Path, watch: Watch) -> None:
+        self.case, self.seed, self.home, self.watch = case, seed, home, watch
+        self.data = case.data or f"imagefolder:{data}"
+
+    @property
+    def session(self) -> Session:
+        return Session(self.home, self.watch, terminal.note)
+
+    @cached_property
+    def setup(self) -> ModelConfig:
+        epochs, size = self.case.teacher_epochs, self.case.input_size
+        return ModelConfig(
+            model=self.case.model, data=self.data, input_size=size, teacher_epochs=epochs, seed=self.seed
+        )
+
+    @cached_property
+    def bench(self) -> Workbench:
+        return workbench(self.setup, self.session)
+
+    def right(self, network: nn.Module, images: Images) -> Tensor:
+        """For every image, whether the network's best class is its own."""
+        scores = evaluate(network.eval(), self.bench.inputs(images), images.labels)[1]
+        return scores.argmax(1) == images.labels
+
+    def trained(self, network: nn.Module, folder: Path, rate: float) -> nn.Module:
+        """A network after the passes that all get: the teacher's answers and the labels, augmented."""
+        bench, data = self.bench, self.bench.data.train
+        half = half_pays(gpu=torch.cuda.is_available())
+        objective = Distillation(bench.network.skeleton(), (), rate, labels=data.labels)
+        inputs = Inputs(bench.changed, len(data), data.labels)
+        folder.mkdir(parents=True, exist_ok=True)
+        how = Fit(self.case.passes, half=half, seed=self.seed)
+        fit(network, objective, inputs, how, Log(folder, self.watch))
+        return network
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished network, with the plan where a plan made it; or a finished file."""
+
+    network: nn.Module | None
+    plan: dict[str, str] | None = None
+    file: Path | None = None

@@ -1,0 +1,169 @@
+"""The methods of ``rivals.py``: each makes a network smaller, and trains it as all are trained."""
+
+import copy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import rebirth  # noqa: E402
+from benchmarks.rival_cases import CASES, UNTOUCHED, Bench, Cell, Made  # noqa: E402
+from benchmarks.rival_int8 import quantised  # noqa: E402
+from search.commands import terminal  # noqa: E402
+from search.deploy.runs import load_trained  # noqa: E402
+from search.deploy.train import Training, train  # noqa: E402
+from training.errors import BadInputError  # noqa: E402
+from training.workbench import workbench  # noqa: E402
+
+_GRADIENT_BATCHES, _BATCH, _ROUND_TO = 10, 32, 8
+INT8 = "int8"
+_CALIBRATED = 256  # images for the scales of int8
+_DEPTH = ("linearise:*", "compose:*", "shortcut:*", "residual:*")
+
+
+def untouched(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """The teacher, trained on for the same passes."""
+    return Made(made.trained(copy.deepcopy(made.bench.model), folder, rate))
+
+
+def _pruned(made: Bench, ratio: float, importance: Any, everywhere: bool) -> nn.Module:
+    """The teacher with a share of channels pruned (Torch-Pruning, Fang et al. 2023), one-shot."""
+    import torch_pruning as tp
+
+    network = copy.deepcopy(made.bench.model).eval()
+    classes = len(made.bench.data.classes)
+    head = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
+    example = torch.randn(1, *made.bench.network.input_shape)
+    pruner = tp.pruner.BasePruner(
+        network,
+        example,
+        importance,
+        global_pruning=everywhere,
+        pruning_ratio=ratio,
+        max_pruning_ratio=0.9,
+        ignored_layers=head,
+        round_to=_ROUND_TO,
+    )
+    data = made.bench.data.train
+    images = made.bench.inputs(data)
+    for index in torch.arange(_GRADIENT_BATCHES * _BATCH).split(_BATCH):
+        loss = nn.functional.cross_entropy(network(images(index % len(data))), data.labels[index % len(data)])
+        loss.backward()
+    pruner.step()
+    network.zero_grad(set_to_none=True)
+    return network
+
+
+def taylor(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """Torch-Pruning: group Taylor importance, global."""
+    import torch_pruning as tp
+
+    pruned = _pruned(made, cell.setting, tp.importance.GroupTaylorImportance(), everywhere=True)
+    return Made(made.trained(pruned, folder, rate))
+
+
+def group_norm(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """Torch-Pruning: group L2 norm, global."""
+    import torch_pruning as tp
+
+    pruned = _pruned(made, cell.setting, tp.importance.GroupMagnitudeImportance(p=2), everywhere=True)
+    return Made(made.trained(pruned, folder, rate))
+
+
+def width(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """Every layer loses the same share of channels: those of the smallest L1 norm (Li et al. 2017)."""
+    import torch_pruning as tp
+
+    pruned = _pruned(made, cell.setting, tp.importance.MagnitudeImportance(p=1), everywhere=False)
+    return Made(made.trained(pruned, folder, rate))
+
+
+def _searched(made: Bench, cell: Cell, folder: Path, rate: float, **fields: Any) -> Made:
+    """A plan of a search that is as fast as the setting asks, trained."""
+    case = made.case
+    given = made.setup.model_dump(include={"model", "data", "input_size", "teacher_epochs", "seed"})
+    name = f"{cell.case}-{cell.method}-{cell.seed}"
+    note = terminal.note
+    study = rebirth.search(
+        home=made.home,
+        watch=made.watch,
+        note=note,
+        target="host",
+        budget=case.trials,
+        name=name,
+        **given,
+        **fields,
+    )
+    plan = rebirth.plan(study, speedup=cell.setting)
+    how = {"epochs": case.passes, "with_labels": True, "augment": True, "rate": rate, "trust": True}
+    setup, training = Training.of(plan, how)
+    train(plan, setup, training, folder, made.session)
+    network = workbench(setup, made.session).network  # with the sites of this search alone
+    choices = plan.fitted(network)
+    merged = network.merged(choices)
+    load_trained(folder, merged)
+    return Made(merged, dict(choices))
+
+
+def ours(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """A search over all rules, and its plan at the asked speed-up."""
+    return _searched(made, cell, folder, rate)
+
+
+def depth(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """Activations dropped and convolutions composed (LayerMerge's idea, Kim et al. 2024), by our rules."""
+    sites = {site.rule for site in made.bench.network.sites}
+    only = tuple(pattern for pattern in _DEPTH if pattern.partition(":")[0] in sites)
+    if not only:
+        raise BadInputError(f"{made.case.model} has no activation to drop between convolutions")
+    return _searched(made, cell, folder, rate, only=only)
+
+
+def skip(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """Residual branches left out."""
+    if not any(site.rule == "skip" for site in made.bench.network.sites):
+        raise BadInputError(f"{made.case.model} has no residual branch to leave out")
+    return _searched(made, cell, folder, rate, only=("skip:*",))
+
+
+def int8(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """Static int8 by onnxruntime, one scale a channel, of the untouched network (0) or of ours."""
+    source = f"{'ours' if cell.setting else UNTOUCHED}-{cell.setting:g}-{cell.seed}"
+    file = made.home / cell.case / f"{source}.onnx"
+    if not file.exists():
+        raise FileNotFoundError(f"{file.name} is not made yet; give the method `ours` too")
+    images = made.bench.inputs(made.bench.data.train)(torch.arange(_CALIBRATED)).numpy()
+    return Made(None, file=quantised(file, images, folder))
+
+
+METHODS: dict[str, Callable[[Bench, Cell, Path, float], Made]] = {
+    UNTOUCHED: untouched,
+    "ours": ours,
+    "taylor": taylor,
+    "group_norm": group_norm,
+    "width": width,
+    "depth": depth,
+    "skip": skip,
+    INT8: int8,
+}
+SEARCHED = ("ours", "depth", "skip")
+
+
+def cells_of(name: str, methods: list[str], seeds: list[int]) -> list[Cell]:
+    """The cells of a case, those that all others are compared with first."""
+    case, found = CASES[name], []
+    for seed in seeds:
+        for method in dict.fromkeys([UNTOUCHED, *methods]):
+            of_search = case.speedups if method in SEARCHED else case.ratios
+            settings = (0.0,) if method == UNTOUCHED else of_search
+            settings = (0.0, *case.speedups) if method == INT8 else settings
+            middle = settings[len(settings) // 2]
+            in_order = sorted(settings, key=lambda setting: setting != middle)
+            found += [Cell(name, method, setting, seed) for setting in in_order]
+    return found
