@@ -65,8 +65,8 @@ def work(cell: Cell, made: Bench, kept: Path, models: Path) -> dict[str, Any]:
 def _best(cell: Cell, made: Bench, kept: Path, folder: Path) -> tuple[float, dict[str, float], Made]:
     """A cell's network at the rate that is best on the proxy split, which its method's first cell finds."""
     rates = (0.0,) if cell.method == INT8 else made.case.rates
-    for path in kept.glob(f"{cell.method}-*-{cell.seed}.json"):
-        rates = (json.loads(path.read_text()).get("rate") or rates[0],) if len(rates) > 1 else rates
+    found_before = [json.loads(path.read_text()) for path in kept.glob(f"{cell.method}-*-{cell.seed}.json")]
+    rates = next(((earlier["rate"],) for earlier in found_before if "rate" in earlier), rates)
     tried: dict[str, float] = {}
     found: dict[float, Made] = {}
     for rate in rates:
