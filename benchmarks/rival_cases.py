@@ -101,14 +101,14 @@ class Bench:
         scores = evaluate(network.eval(), self.bench.inputs(images), images.labels)[1]
         return scores.argmax(1) == images.labels
 
-    def trained(self, network: nn.Module, folder: Path, rate: float) -> nn.Module:
+    def trained(self, network: nn.Module, folder: Path, rate: float, passes: int | None = None) -> nn.Module:
         """A network after the passes that all get: the teacher's answers and the labels, augmented."""
         bench, data = self.bench, self.bench.data.train
         half = half_pays(gpu=torch.cuda.is_available())
         objective = Distillation(bench.network.skeleton(), (), rate, labels=data.labels)
         inputs = Inputs(bench.changed, len(data), data.labels)
         folder.mkdir(parents=True, exist_ok=True)
-        how = Fit(self.case.passes, half=half, seed=self.seed)
+        how = Fit(passes or self.case.passes, half=half, seed=self.seed)
         fit(network, objective, inputs, how, Log(folder, self.watch))
         return network
 

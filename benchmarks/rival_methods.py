@@ -2,7 +2,7 @@
 
 import copy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from training.errors import BadInputError  # noqa: E402
 from training.workbench import workbench  # noqa: E402
 
 _GRADIENT_BATCHES, _BATCH, _ROUND_TO = 10, 32, 8
+_MOST_STEPS = 4
 INT8 = "int8"
 _CALIBRATED = 256  # images for the scales of int8
 _DEPTH = ("linearise:*", "compose:*", "shortcut:*", "residual:*")
@@ -32,8 +33,10 @@ def untouched(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     return Made(made.trained(copy.deepcopy(made.bench.model), folder, rate))
 
 
-def _pruned(made: Bench, ratio: float, importance: Any, everywhere: bool) -> nn.Module:
-    """The teacher with a share of channels pruned (Torch-Pruning, Fang et al. 2023), one-shot."""
+def _pruned(
+    made: Bench, ratio: float, importance: Any, everywhere: bool, steps: int = 1
+) -> Iterator[nn.Module]:
+    """The teacher with ever more channels pruned, up to a share (Torch-Pruning, Fang et al. 2023)."""
     import torch_pruning as tp
 
     network = copy.deepcopy(made.bench.model).eval()
@@ -46,33 +49,48 @@ def _pruned(made: Bench, ratio: float, importance: Any, everywhere: bool) -> nn.
         importance,
         global_pruning=everywhere,
         pruning_ratio=ratio,
+        iterative_steps=steps,
         max_pruning_ratio=0.9,
         ignored_layers=head,
         round_to=_ROUND_TO,
     )
     data = made.bench.data.train
     images = made.bench.inputs(data)
-    for index in torch.arange(_GRADIENT_BATCHES * _BATCH).split(_BATCH):
-        loss = nn.functional.cross_entropy(network(images(index % len(data))), data.labels[index % len(data)])
-        loss.backward()
-    pruner.step()
-    network.zero_grad(set_to_none=True)
-    return network
+    for _ in range(steps):
+        network.eval()
+        for seen in torch.arange(_GRADIENT_BATCHES * _BATCH).split(_BATCH):
+            index = seen % len(data)
+            nn.functional.cross_entropy(network(images(index)), data.labels[index]).backward()
+        pruner.step()
+        network.zero_grad(set_to_none=True)
+        yield network
 
 
 def taylor(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     """Torch-Pruning: group Taylor importance, global."""
     import torch_pruning as tp
 
-    pruned = _pruned(made, cell.setting, tp.importance.GroupTaylorImportance(), everywhere=True)
+    (pruned,) = _pruned(made, cell.setting, tp.importance.GroupTaylorImportance(), everywhere=True)
     return Made(made.trained(pruned, folder, rate))
+
+
+def taylor_steps(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """The same in steps, with as much training after each; all passes together are as many."""
+    import torch_pruning as tp
+
+    steps = min(_MOST_STEPS, made.case.passes)
+    taylor, passes = tp.importance.GroupTaylorImportance(), made.case.passes // steps
+    network = made.bench.model
+    for number, network in enumerate(_pruned(made, cell.setting, taylor, everywhere=True, steps=steps)):
+        made.trained(network, folder / f"step-{number}", rate, passes)
+    return Made(network)
 
 
 def group_norm(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     """Torch-Pruning: group L2 norm, global."""
     import torch_pruning as tp
 
-    pruned = _pruned(made, cell.setting, tp.importance.GroupMagnitudeImportance(p=2), everywhere=True)
+    (pruned,) = _pruned(made, cell.setting, tp.importance.GroupMagnitudeImportance(p=2), everywhere=True)
     return Made(made.trained(pruned, folder, rate))
 
 
@@ -80,7 +98,7 @@ def width(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     """Every layer loses the same share of channels: those of the smallest L1 norm (Li et al. 2017)."""
     import torch_pruning as tp
 
-    pruned = _pruned(made, cell.setting, tp.importance.MagnitudeImportance(p=1), everywhere=False)
+    (pruned,) = _pruned(made, cell.setting, tp.importance.MagnitudeImportance(p=1), everywhere=False)
     return Made(made.trained(pruned, folder, rate))
 
 
@@ -146,6 +164,7 @@ METHODS: dict[str, Callable[[Bench, Cell, Path, float], Made]] = {
     UNTOUCHED: untouched,
     "ours": ours,
     "taylor": taylor,
+    "taylor_steps": taylor_steps,
     "group_norm": group_norm,
     "width": width,
     "depth": depth,

@@ -65,6 +65,19 @@ def test_fine_tuning_brings_answers_and_features_closer(tmp_path: Path, half: bo
     assert errors[1] < 0.8 * errors[0]
 
 
+def test_a_short_training_keeps_little_of_its_beginning(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    wanted, start = outputs_of(network.teacher, images(32)), network.merged(everything(network))
+    ends = [
+        fitted(network, Fit(5, 8, average), tmp_path / f"{average}", lambda *_: None, 1e-2)
+        for average in (0.0, 0.98)
+    ]
+    first, last, averaged = (
+        float((outputs_of(m, images(32)) - wanted).square().mean()) for m in (start, *ends)
+    )
+    assert averaged - last < 0.2 * (first - last)
+
+
 def test_labels_are_learned_beside_the_teachers_answers(tmp_path: Path) -> None:
     network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
     data, how = images(32), Fit(epochs=12, batch=8, average=0.5)

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from training.checkpoint import Progressed, resume, save
 from training.finetune.objectives import Objective
@@ -135,7 +135,7 @@ class _Run:
         self.fabric = _fabric(how, logs)
         self.objective, self.inputs, self.how = objective, inputs, how
         self.merged = merged.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.mean = AveragedModel(self.merged, multi_avg_fn=get_ema_multi_avg_fn(how.average))
+        self.mean = AveragedModel(self.merged, multi_avg_fn=_moving(how.average))
         self.best = copy.deepcopy(self.mean) if judged else self.mean
         self.network, self.optimiser = self.fabric.setup(self.merged, objective.optimiser(self.merged))
         self.a_pass = max(1, inputs.count // min(how.batch, inputs.count))
@@ -181,6 +181,20 @@ class _Run:
         self.fabric.log_dict(
             values | {"rate": self.objective.factor(self.schedule.last_epoch, self.total)}, epoch
         )
+
+
+def _moving(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """A moving average that forgets its beginning quicker than later steps, or short trainings keep much of it.
+
+    The decay of step t is at most (1 + t) / (10 + t), as TensorFlow's ExponentialMovingAverage has it.
+    """
+
+    def update(mean: list[Tensor], now: list[Tensor], seen: Tensor | int) -> None:
+        kept = min(decay, (1 + int(seen)) / (10 + int(seen)))
+        for average, value in zip(mean, now, strict=True):
+            average.lerp_(value.to(average.dtype), 1 - kept)
+
+    return update
 
 
 def _fabric(how: Fit, logs: Path) -> Fabric:
