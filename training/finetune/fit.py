@@ -4,7 +4,7 @@ import copy
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -183,13 +183,13 @@ class _Run:
         )
 
 
-def _moving(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
-    """A moving average that forgets its beginning quicker than later steps, or short trainings keep much of it.
+def _moving(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """A moving average that forgets its beginning quickly, or a short training would keep much of it.
 
     The decay of step t is at most (1 + t) / (10 + t), as TensorFlow's ExponentialMovingAverage has it.
     """
 
-    def update(mean: list[Tensor], now: list[Tensor], seen: Tensor | int) -> None:
+    def update(mean: Sequence[Tensor], now: Sequence[Tensor], seen: Tensor | int) -> None:
         kept = min(decay, (1 + int(seen)) / (10 + int(seen)))
         for average, value in zip(mean, now, strict=True):
             average.lerp_(value.to(average.dtype), 1 - kept)
