@@ -163,6 +163,8 @@ def _marks_table(case: str, cells: Cells, timings: dict[str, Any]) -> Table:
             ]
             low, high = np.nanquantile(ratios, (0.025, 0.975)) if ratios else (np.nan, np.nan)
             middle = curves.at(OURS, mark, curves.seeds, whole) / curves.at(method, mark, curves.seeds, whole)
-            row.append("" if method == OURS else f"{middle:.2f} ({low:.2f} - {high:.2f})")
+            least = "" if curves.reaches(OURS, mark) else "at least "
+            ratio = "not known" if at_least else f"{least}{middle:.2f} ({low:.2f} - {high:.2f})"
+            row.append("" if method == OURS else ratio)
         table.add_row(*row)
     return table

@@ -67,20 +67,21 @@ def main() -> None:
     kept, models = RESULTS / given.case, given.home / given.case
     wanted = cells_of(given.case, given.methods.split(","), list(map(int, given.seeds.split(","))))
     if given.price:
-        plans = [cell for cell in _kept(kept) if cell.get("plan") is not None]
+        plans = [cell for cell in kept_cells(kept) if cell.get("plan") is not None]
         for cell in plans:
             print(f"{rival_curves.name_of(cell)}: {speedup_on(cell, given.price, given.home):.2f}x")
         return
     if not given.only_timing:
         with terminal.bars() as watch:
             _make(wanted, given, watch, kept, models)
-    cells = _kept(kept)
+    cells = kept_cells(kept)
     rival_curves.time_all(cells, models, kept / "timings.json")
     for table in rival_curves.report(given.case, cells, kept / "timings.json"):
         Console(width=160).print(table)
 
 
-def _kept(folder: Path) -> list[dict[str, Any]]:
+def kept_cells(folder: Path) -> list[dict[str, Any]]:
+    """The finished cells of a case."""
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*-*.json"))]
 
 

@@ -60,15 +60,18 @@ def test_the_ratio_of_two_methods_has_an_interval(tmp_path: Path) -> None:
     cells = [cell("untouched", 0, 180), cell("ours", 2, 178), cell("ours", 3, 170)]
     cells += [
         cell("width", 0.3, 170),
+        cell("taylor", 0.3, 179),
         {"case": "c", "method": "skip", "setting": 1, "seed": 0, "failed": "no"},
     ]
     speeds = {"untouched-0-0": 1.0, "ours-2-0": 2.0, "ours-3-0": 3.0, "width-0.3-0": 2.0}
+    speeds["taylor-0.3-0"] = 1.5
     kept = tmp_path / "timings.json"
     kept.write_text(json.dumps({name: {"1": {"speedup": speed}} for name, speed in speeds.items()}))
     _, marks = rival_curves.report("c", cells, kept)
     rows = dict(zip(marks.columns[0].cells, marks.columns[4].cells, strict=True))  # ratios at 1 point
     assert rows["width"].startswith("1.67 (")  # 2.0 against 1.2
-    assert list(marks.columns[0].cells) == ["ours", "width"]
+    assert rows["taylor"] == "not known"  # its curve ends before it loses a point
+    assert list(marks.columns[0].cells) == ["ours", "taylor", "width"]
 
 
 def test_a_small_form_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,95 @@
+"""The curves of ``rivals.py`` as a picture.
+
+python benchmarks/rival_picture.py digits docs/pictures/rivals.svg
+"""
+
+import json
+import math
+import sys
+from collections import defaultdict
+from html import escape
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.rival_curves import OURS, UNTOUCHED, name_of  # noqa: E402
+from benchmarks.rivals import RESULTS, kept_cells  # noqa: E402
+from training.files import replacing  # noqa: E402
+
+_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 760, 420, 60, 20, 130, 45
+_COLOURS = ("#777777", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#999933", "#882255")
+_OURS, _MOST_LOST = "#d55e00", 6.0  # points; what loses more is beyond the edge
+Curve = list[tuple[float, float]]  # speed-up, points lost
+
+
+def curves(case: str) -> dict[str, Curve]:
+    """Each method's measured points with one thread, from the untouched network on (mean over seeds)."""
+    timings = json.loads((RESULTS / case / "timings.json").read_text())
+    done = [cell for cell in kept_cells(RESULTS / case) if "top1" in cell]
+    first = {cell["seed"]: cell["top1"] for cell in done if cell["method"] == UNTOUCHED}
+    points: dict[tuple[str, float], Curve] = defaultdict(list)
+    for cell in done:
+        lost = first[cell["seed"]] - cell["top1"]
+        points[cell["method"], cell["setting"]].append((timings[name_of(cell)]["1"]["speedup"], lost))
+    found: dict[str, Curve] = defaultdict(lambda: [(1.0, 0.0)])
+    for (method, _), of_seeds in sorted(points.items()):
+        if method != UNTOUCHED:
+            speeds, losses = zip(*of_seeds, strict=True)
+            found[method].append((sum(speeds) / len(speeds), sum(losses) / len(losses)))
+    return {method: sorted(curve) for method, curve in found.items()}
+
+
+def drawn(found: dict[str, Curve], title: str) -> str:
+    """The curves as SVG: the further right and the higher, the better."""
+    fastest = max(speed for curve in found.values() for speed, _ in curve)
+    across, down = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+
+    def x(speed: float) -> float:
+        return _LEFT + across * math.log(speed) / math.log(fastest)
+
+    def y(lost: float) -> float:
+        return _TOP + down * (min(lost, _MOST_LOST) + 0.5) / (_MOST_LOST + 0.5)
+
+    parts = [f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>']
+    parts += [
+        f'<path d="M{_LEFT} {y(lost):.1f}H{_LEFT + across}" stroke="#dddddd"/>'
+        f'<text x="{_LEFT - 8}" y="{y(lost) + 4:.1f}" text-anchor="end">{-lost}</text>'
+        for lost in range(int(_MOST_LOST) + 1)
+    ]
+    parts += [
+        f'<path d="M{x(speed):.1f} {_TOP}v{down}" stroke="#dddddd"/>'
+        f'<text x="{x(speed):.1f}" y="{_TOP + down + 18}" text-anchor="middle">{speed}x</text>'
+        for speed in (2**power for power in range(int(math.log2(fastest)) + 1))
+    ]
+    named: list[float] = []
+    for number, (method, curve) in enumerate(sorted(found.items(), key=lambda item: -item[1][-1][0])):
+        colour = _OURS if method == OURS else _COLOURS[number % len(_COLOURS)]
+        line = " ".join(f"{x(speed):.1f},{y(lost):.1f}" for speed, lost in curve)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts += [f'<circle cx="{x(s):.1f}" cy="{y(n):.1f}" r="4" fill="{colour}"/>' for s, n in curve[1:]]
+        height = y(curve[-1][1]) + 4
+        while any(abs(height - other) < 15 for other in named):
+            height -= 15
+        named.append(height)
+        parts.append(
+            f'<text x="{_LEFT + across + 8}" y="{height:.1f}" fill="{colour}">{escape(method)}</text>'
+        )
+    parts.append(
+        f'<text x="{_LEFT + across / 2}" y="{_HEIGHT - 6}" text-anchor="middle">'
+        f"{escape(title)}: measured speed-up, one thread; points of top-1</text>"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'font-family="sans-serif" font-size="13">{"".join(parts)}</svg>\n'
+    )
+
+
+def main() -> None:
+    case, out = sys.argv[1], Path(sys.argv[2])
+    with replacing(out) as temporary:
+        temporary.write_text(drawn(curves(case), case))
+
+
+if __name__ == "__main__":
+    main()
