@@ -20,7 +20,7 @@ from latency_models.remote import measure_on  # noqa: E402
 from training.files import replacing  # noqa: E402
 
 UNTOUCHED, OURS = "untouched", "ours"
-_BESIDE = "int8"  # made of others, which may be ours
+BESIDE = "int8"  # made of others, which may be ours
 MARKS = (0.5, 1.0, 2.0)
 _RESAMPLES, _SEED = 2000, 0
 Cells = Sequence[dict[str, Any]]
@@ -102,7 +102,7 @@ class Curves:
             speedup = timings[name_of(cell)]["1"]["speedup"]
             self.points[cell["method"], cell["seed"]].append((speedup, bits.astype(float)))
         self.images = len(next(iter(self.points.values()))[0][1]) if done else 0
-        self.methods = sorted({method for method, _ in self.points} - {UNTOUCHED, _BESIDE})
+        self.methods = sorted({method for method, _ in self.points} - {UNTOUCHED, BESIDE})
 
     def at(self, method: str, mark: float, seeds: Sequence[int], images: np.ndarray) -> float:
         """Mean over seeds of the speed-up where a curve passes the mark; NaN where no seed has one."""
