@@ -19,7 +19,15 @@ BUILDERS = {name: getattr(networks, name) for name in _NETWORKS}
 SLOW = (  # files whose tests start the program, a server or a browser, or compute for long
     *("test_cli", "test_page", "test_wheel", "test_plugins", "test_boards", "test_random_networks"),
     *("test_learning", "test_onnx_export", "test_runtimes", "test_warmstart"),
-    *("test_availability", "test_fit", "test_trust", "test_fuzz", "test_first_hour"),
+    *(
+        "test_availability",
+        "test_fit",
+        "test_trust",
+        "test_fuzz",
+        "test_first_hour",
+        "test_rivals",
+        "test_some_classes",
+    ),
 )
 
 settings.register_profile("untimed", deadline=None)  # the first example may import a library
