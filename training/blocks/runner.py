@@ -49,6 +49,7 @@ class BlockRunner:
         live = [n for n in part if n.name in keep or self.last_use.get(n, 0) >= end]
         constants = [node for node in self.nodes if node.op == "get_attr"]
         made: dict[fx.Node, Tensor] = {}
+        parted: dict[fx.Node, dict[int, Tensor]] = {}
         for start in range(0, self.count, BATCH):
             rows = slice(start, start + BATCH)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
@@ -63,8 +64,9 @@ class BlockRunner:
                 if node.meta.get("per_image", True):
                     made.setdefault(node, value.new_empty(self.count, *value.shape[1:]))[rows] = value
                 else:
-                    self.parted.setdefault(node, {})[start] = value
+                    parted.setdefault(node, {})[start] = value
         self.values |= made
+        self.parted |= parted
         kept = {node.name: value for node, value in self.values.items() if node.name in keep}
         self.values = {node: v for node, v in self.values.items() if self.last_use.get(node, 0) >= end}
         self.parted = {node: v for node, v in self.parted.items() if self.last_use.get(node, 0) >= end}
