@@ -21,7 +21,8 @@ from training.optim import half_pays  # noqa: E402
 from training.progress import Session, Watch  # noqa: E402
 from training.workbench import Workbench, workbench  # noqa: E402
 
-UNTOUCHED = "untouched"
+UNTOUCHED, OURS = "untouched", "ours"
+INT8 = "int8"  # made of others, which may be ours
 
 
 @dataclass(frozen=True)

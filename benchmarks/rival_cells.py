@@ -15,8 +15,8 @@ from torch import Tensor
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.rival_cases import CASES, Bench, Cell, Made  # noqa: E402
-from benchmarks.rival_methods import INT8, METHODS  # noqa: E402
+from benchmarks.rival_cases import CASES, INT8, Bench, Cell, Made  # noqa: E402
+from benchmarks.rival_methods import METHODS  # noqa: E402
 from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
 from merges.graph import TraceError  # noqa: E402
 from search.scoring.latency import Device, Latencies  # noqa: E402

@@ -15,20 +15,18 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.rival_cases import INT8, OURS, UNTOUCHED, Cell  # noqa: E402
 from latency_models import bench, board  # noqa: E402
 from latency_models.remote import measure_on  # noqa: E402
 from training.files import replacing  # noqa: E402
 
-UNTOUCHED, OURS = "untouched", "ours"
-BESIDE = "int8"  # made of others, which may be ours
 MARKS = (0.5, 1.0, 2.0)
 _RESAMPLES, _SEED = 2000, 0
 Cells = Sequence[dict[str, Any]]
-Timings = dict[str, dict[str, float]]  # by cell: speed-up by threads, with interval
 
 
 def name_of(cell: dict[str, Any]) -> str:
-    return f"{cell['method']}-{cell['setting']:g}-{cell['seed']}"
+    return Cell(cell["case"], cell["method"], cell["setting"], cell["seed"]).name
 
 
 def time_all(cells: Cells, models: Path, kept: Path) -> None:
@@ -102,7 +100,7 @@ class Curves:
             speedup = timings[name_of(cell)]["1"]["speedup"]
             self.points[cell["method"], cell["seed"]].append((speedup, bits.astype(float)))
         self.images = len(next(iter(self.points.values()))[0][1]) if done else 0
-        self.methods = sorted({method for method, _ in self.points} - {UNTOUCHED, BESIDE})
+        self.methods = sorted({method for method, _ in self.points} - {UNTOUCHED, INT8})
 
     def at(self, method: str, mark: float, seeds: Sequence[int], images: np.ndarray) -> float:
         """Mean over seeds of the speed-up where a curve passes the mark; NaN where no seed has one."""
@@ -127,9 +125,8 @@ class Curves:
 
     def reaches(self, method: str, mark: float) -> bool:
         """Whether every seed has a point that loses more than the mark: else the curve ends before it."""
-        whole = np.arange(self.images)
         for seed in self.seeds:
-            base = self.points[UNTOUCHED, seed][0][1][whole].mean()
+            base = self.points[UNTOUCHED, seed][0][1].mean()
             drops = [100 * (base - right.mean()) for _, right in self.points.get((method, seed), [])]
             if drops and max(drops) <= mark:
                 return False

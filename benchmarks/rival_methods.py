@@ -3,28 +3,29 @@
 import copy
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch_pruning as tp
 from torch import nn
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import rebirth  # noqa: E402
-from benchmarks.rival_cases import CASES, UNTOUCHED, Bench, Cell, Made  # noqa: E402
+from benchmarks.rival_cases import CASES, INT8, OURS, UNTOUCHED, Bench, Case, Cell, Made  # noqa: E402
 from benchmarks.rival_int8 import quantised  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.deploy.runs import load_trained  # noqa: E402
 from search.deploy.train import Training, train  # noqa: E402
 from training.errors import BadInputError  # noqa: E402
-from training.workbench import workbench  # noqa: E402
 
 _GRADIENT_BATCHES, _BATCH, _ROUND_TO = 10, 32, 8
 _MOST_STEPS = 4
-INT8 = "int8"
 _CALIBRATED = 256  # images for the scales of int8
+Method = Callable[[Bench, Cell, Path, float], Made]
 _DEPTH = ("linearise:*", "compose:*", "shortcut:*", "residual:*")
 
 
@@ -37,8 +38,6 @@ def _pruned(
     made: Bench, ratio: float, importance: Any, everywhere: bool, steps: int = 1
 ) -> Iterator[nn.Module]:
     """The teacher with ever more channels pruned, up to a share (Torch-Pruning, Fang et al. 2023)."""
-    import torch_pruning as tp
-
     network = copy.deepcopy(made.bench.model).eval()
     classes = len(made.bench.data.classes)
     head = [m for m in network.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
@@ -66,18 +65,18 @@ def _pruned(
         yield network
 
 
-def taylor(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
-    """Torch-Pruning: group Taylor importance, global."""
-    import torch_pruning as tp
+def _at_once(importance: Callable[[], Any], everywhere: bool) -> Method:
+    """The method that prunes by an importance in one step, over all layers or in each alike."""
 
-    (pruned,) = _pruned(made, cell.setting, tp.importance.GroupTaylorImportance(), everywhere=True)
-    return Made(made.trained(pruned, folder, rate))
+    def method(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+        (pruned,) = _pruned(made, cell.setting, importance(), everywhere)
+        return Made(made.trained(pruned, folder, rate))
+
+    return method
 
 
 def taylor_steps(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
-    """The same in steps, with as much training after each; all passes together are as many."""
-    import torch_pruning as tp
-
+    """Torch-Pruning: group Taylor importance in steps, as much training after each, in as many passes."""
     steps = min(_MOST_STEPS, made.case.passes)
     taylor, passes = tp.importance.GroupTaylorImportance(), made.case.passes // steps
     network = made.bench.model
@@ -86,32 +85,15 @@ def taylor_steps(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     return Made(network)
 
 
-def group_norm(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
-    """Torch-Pruning: group L2 norm, global."""
-    import torch_pruning as tp
-
-    (pruned,) = _pruned(made, cell.setting, tp.importance.GroupMagnitudeImportance(p=2), everywhere=True)
-    return Made(made.trained(pruned, folder, rate))
-
-
-def width(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
-    """Every layer loses the same share of channels: those of the smallest L1 norm (Li et al. 2017)."""
-    import torch_pruning as tp
-
-    (pruned,) = _pruned(made, cell.setting, tp.importance.MagnitudeImportance(p=1), everywhere=False)
-    return Made(made.trained(pruned, folder, rate))
-
-
 def _searched(made: Bench, cell: Cell, folder: Path, rate: float, **fields: Any) -> Made:
     """A plan of a search that is as fast as the setting asks, trained."""
     case = made.case
     given = made.setup.model_dump(include={"model", "data", "input_size", "teacher_epochs", "seed"})
     name = f"{cell.case}-{cell.method}-{cell.seed}"
-    note = terminal.note
     study = rebirth.search(
         home=made.home,
         watch=made.watch,
-        note=note,
+        note=terminal.note,
         target="host",
         budget=case.trials,
         name=name,
@@ -122,7 +104,7 @@ def _searched(made: Bench, cell: Cell, folder: Path, rate: float, **fields: Any)
     how = {"epochs": case.passes, "with_labels": True, "augment": True, "rate": rate, "trust": True}
     setup, training = Training.of(plan, how)
     train(plan, setup, training, folder, made.session)
-    network = workbench(setup, made.session).network  # with the sites of this search alone
+    network = made.bench.network.restricted(fields.get("only", ()), ())
     choices = plan.fitted(network)
     merged = network.merged(choices)
     load_trained(folder, merged)
@@ -152,7 +134,7 @@ def skip(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
 
 def int8(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     """Static int8 by onnxruntime, one scale a channel, of the untouched network (0) or of ours."""
-    source = f"{'ours' if cell.setting else UNTOUCHED}-{cell.setting:g}-{cell.seed}"
+    source = f"{OURS if cell.setting else UNTOUCHED}-{cell.setting:g}-{cell.seed}"
     file = made.home / cell.case / f"{source}.onnx"
     if not file.exists():
         raise FileNotFoundError(f"{file.name} is not made yet; give the method `ours` too")
@@ -160,28 +142,35 @@ def int8(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     return Made(None, file=quantised(file, images, folder))
 
 
-METHODS: dict[str, Callable[[Bench, Cell, Path, float], Made]] = {
+METHODS: dict[str, Method] = {
     UNTOUCHED: untouched,
-    "ours": ours,
-    "taylor": taylor,
+    OURS: ours,
+    "taylor": _at_once(tp.importance.GroupTaylorImportance, everywhere=True),
     "taylor_steps": taylor_steps,
-    "group_norm": group_norm,
-    "width": width,
+    "group_norm": _at_once(tp.importance.GroupMagnitudeImportance, everywhere=True),  # L2
+    # Every layer loses the same share: filters of the smallest L1 norm (Li et al. 2017).
+    "width": _at_once(partial(tp.importance.MagnitudeImportance, p=1), everywhere=False),
     "depth": depth,
     "skip": skip,
     INT8: int8,
 }
-SEARCHED = ("ours", "depth", "skip")
+SEARCHED = (OURS, "depth", "skip")
+
+
+def _settings(case: Case, method: str) -> tuple[float, ...]:
+    if method == UNTOUCHED:
+        return (0.0,)
+    if method == INT8:
+        return (0.0, *case.speedups)
+    return case.speedups if method in SEARCHED else case.ratios
 
 
 def cells_of(name: str, methods: list[str], seeds: list[int]) -> list[Cell]:
-    """The cells of a case, those that all others are compared with first."""
-    case, found = CASES[name], []
+    """The cells of a case: those that all are compared with first, and a method's middle setting first."""
+    found: list[Cell] = []
     for seed in seeds:
         for method in dict.fromkeys([UNTOUCHED, *methods]):
-            of_search = case.speedups if method in SEARCHED else case.ratios
-            settings = (0.0,) if method == UNTOUCHED else of_search
-            settings = (0.0, *case.speedups) if method == INT8 else settings
+            settings = _settings(CASES[name], method)
             middle = settings[len(settings) // 2]
             in_order = sorted(settings, key=lambda setting: setting != middle)
             found += [Cell(name, method, setting, seed) for setting in in_order]

@@ -13,7 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.rival_curves import BESIDE, OURS, UNTOUCHED, name_of  # noqa: E402
+from benchmarks.rival_cases import INT8, OURS, UNTOUCHED  # noqa: E402
+from benchmarks.rival_curves import name_of  # noqa: E402
 from benchmarks.rivals import RESULTS, kept_cells  # noqa: E402
 from training.files import replacing  # noqa: E402
 
@@ -34,7 +35,7 @@ def curves(case: str) -> dict[str, Curve]:
         points[cell["method"], cell["setting"]].append((timings[name_of(cell)]["1"]["speedup"], lost))
     found: dict[str, Curve] = defaultdict(lambda: [(1.0, 0.0)])
     for (method, _), of_seeds in sorted(points.items()):
-        if method not in (UNTOUCHED, BESIDE):
+        if method not in (UNTOUCHED, INT8):
             speeds, losses = zip(*of_seeds, strict=True)
             found[method].append((sum(speeds) / len(speeds), sum(losses) / len(losses)))
     return {method: sorted(curve) for method, curve in found.items()}

@@ -169,21 +169,23 @@ def cut(graph_module: fx.GraphModule, group: Channels, width: int) -> None:
     kept = torch.topk(effects(graph_module, group), width).indices.sort().values
     for node in (group.maker, *group.keepers, *(last for _, last in group.gates)):
         module = layer(graph_module, node)
-        assert isinstance(module, (nn.Conv2d, nn.Linear))
-        module.weight = nn.Parameter(module.weight.detach()[kept])
-        if module.bias is not None:
-            module.bias = nn.Parameter(module.bias.detach()[kept])
-        if isinstance(module, nn.Linear):
-            module.out_features = width
-        elif node in group.keepers:
-            module.in_channels = module.out_channels = module.groups = width
-        else:
-            module.out_channels = width
+        keep_outputs(module, kept)
+        if isinstance(module, nn.Conv2d) and node in group.keepers:
+            module.in_channels = module.groups = width
     for node in (group.reader, *(first for first, _ in group.gates)):
         module = layer(graph_module, node)
         assert isinstance(module, (nn.Conv2d, nn.Linear))
         module.weight = nn.Parameter(module.weight.detach()[:, kept])
         setattr(module, "in_features" if isinstance(module, nn.Linear) else "in_channels", width)
+
+
+def keep_outputs(module: nn.Module | None, kept: Tensor) -> None:
+    """Keep only these outputs of a convolution or fully connected layer, in this order, in place."""
+    assert isinstance(module, (nn.Conv2d, nn.Linear))
+    module.weight = nn.Parameter(module.weight.detach()[kept])
+    if module.bias is not None:
+        module.bias = nn.Parameter(module.bias.detach()[kept])
+    setattr(module, "out_features" if isinstance(module, nn.Linear) else "out_channels", len(kept))
 
 
 def widths(channels: int) -> dict[float, int]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from merges.channels import made_by
+from merges.channels import keep_outputs, made_by
 from merges.reading.check import TOLERANCE, answers_of, example_images, worst
 from training.data.dataset import Data, Images
 from training.data.labels import lines_of, places_of
@@ -78,7 +78,7 @@ def of_head(loaded: LoadedModel, kept: Sequence[int], of: int) -> LoadedModel:
     makers = [name for name, module in loaded.model.named_modules() if made_by(module) == of]
     for name in reversed(makers):
         model = copy.deepcopy(loaded.model)
-        _cut(model.get_submodule(name), kept)
+        keep_outputs(model.get_submodule(name), torch.tensor(list(kept)))
         try:
             same = worst(answers_of(model, images), [wanted]) < TOLERANCE
         except (RuntimeError, ValueError, IndexError):  # what reads the scores needs all of them
@@ -114,11 +114,3 @@ def _again_one(whole: Tensor, kept: Tensor) -> Tensor:
     if torch.allclose(whole.exp().sum(1), one, atol=TOLERANCE):
         return kept.log_softmax(1)
     return kept
-
-
-def _cut(layer: nn.Module, kept: Sequence[int]) -> None:
-    assert isinstance(layer, (nn.Conv2d, nn.Linear))
-    layer.weight = nn.Parameter(layer.weight.detach()[list(kept)])
-    if layer.bias is not None:
-        layer.bias = nn.Parameter(layer.bias.detach()[list(kept)])
-    setattr(layer, "out_features" if isinstance(layer, nn.Linear) else "out_channels", len(kept))

@@ -65,13 +65,14 @@ def run(
         state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
         state["about"] = manifest.get("about", {})
         state["machine"] = {**machine(manifest["runtime"], kind.version()), **findings}
-        part = partial(_told, progress, done, total, sum(map(len, batch)))
+        kernels = sum(map(len, batch))
+        part = partial(_told, progress, done, total, kernels)
         new = [state, *_Batch(folder, kind, manifest, reference).measure(batch, part)]
         with open(path, "a") as out:
             out.writelines(json.dumps(line) + "\n" for line in new)
         keep(new)
         lines += new
-        done += len(new) - 1
+        done += kernels
         progress(done, total)
     timed.samples_us()
     return lines

@@ -7,6 +7,7 @@ from pathlib import Path
 from search.deploy.train import Trained, Training, train
 from search.results.front import Front, Point, front_of
 from search.results.planfile import PlanFile
+from search.results.selection import within
 from search.study import recorded
 from search.study.records import After, write_after
 from search.study.study import open_study
@@ -23,9 +24,9 @@ def around(front: Front, count: int, max_drop: float | None) -> list[Point]:
     if knee is None:
         return []
     middle = merged.index(knee)
-    within = [p for p in merged if max_drop is not None and p.drop <= max_drop]
+    wanted = [p for p in within(front, max_drop) if p.merged] if max_drop is not None else []
     near = sorted(merged, key=lambda p: abs(merged.index(p) - middle))
-    chosen = {p.trial: p for p in (*within[-1:], *near)}
+    chosen = {p.trial: p for p in (*wanted[:1], *near)}
     return sorted(list(chosen.values())[:count], key=lambda p: -p.latency_ms)
 
 
@@ -59,12 +60,11 @@ def waiting(name: str, storage: str, count: int, max_drop: float | None) -> list
 
 def _after(trained: Trained, out: Path, seconds: float) -> After:
     merged, teacher = trained.merged.accuracy, trained.teacher.accuracy
-    by_labels = merged is not None and teacher is not None
     return After(
         passes=PASSES,
-        value=merged.top1 if merged and by_labels else trained.merged.value,
-        interval=merged.interval(merged.top1) if merged and by_labels else None,
-        untouched=teacher.top1 if teacher and by_labels else trained.teacher.value,
+        value=merged.top1 if merged else trained.merged.value,
+        interval=merged.interval(merged.top1) if merged else None,
+        untouched=teacher.top1 if teacher else trained.teacher.value,
         images=trained.images,
         run=str(out.absolute()),
         seconds=seconds,

@@ -29,8 +29,7 @@ def select(
     if trial is not None:
         return _numbered(front, trial)
     if max_drop is not None:
-        fitting = [p for p in front.points[::-1] if round(p.drop, 2) <= max_drop]
-        return _first(front, fitting, f"loses at most {max_drop} points before training")
+        return _first(front, within(front, max_drop), f"loses at most {max_drop} points before training")
     by_accuracy = sorted(front.points, key=lambda p: -p.accuracy)
     if max_latency is not None:
         most_ms = latency_in_ms(max_latency, front.baseline["latency_ms"])
@@ -39,6 +38,11 @@ def select(
     assert speedup is not None
     fitting = [p for p in by_accuracy if round(p.speedup, 2) >= speedup]
     return _first(front, fitting, f"is {speedup}x as fast")
+
+
+def within(front: Front, max_drop: float) -> list[Point]:
+    """The plans on the front that lose at most so much, as drops are shown; the fastest first."""
+    return [p for p in front.points[::-1] if round(p.drop, 2) <= max_drop]
 
 
 def _numbered(front: Front, trial: int) -> Point:

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.checkpoint import Progressed, resume, save
 from training.finetune.objectives import Objective
@@ -191,8 +191,7 @@ def _moving(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tenso
 
     def update(mean: Sequence[Tensor], now: Sequence[Tensor], seen: Tensor | int) -> None:
         kept = min(decay, (1 + int(seen)) / (10 + int(seen)))
-        for average, value in zip(mean, now, strict=True):
-            average.lerp_(value.to(average.dtype), 1 - kept)
+        get_ema_multi_avg_fn(kept)(mean, now, seen)
 
     return update
 
