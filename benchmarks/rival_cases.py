@@ -19,6 +19,7 @@ from training.finetune.objectives import Distillation  # noqa: E402
 from training.metrics import evaluate  # noqa: E402
 from training.optim import half_pays  # noqa: E402
 from training.progress import Session, Watch  # noqa: E402
+from training.store import WeightStore, weights_of  # noqa: E402
 from training.workbench import Workbench, workbench  # noqa: E402
 
 UNTOUCHED, OURS = "untouched", "ours"
@@ -63,7 +64,10 @@ CASES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of the table. `setting` is a speed-up that is asked for, or a share of channels to prune."""
+    """One entry of the table.
+
+    `setting` is a speed-up that is asked for, or a share of channels to prune; `seed` that of the training.
+    """
 
     case: str
     method: str
@@ -76,10 +80,13 @@ class Cell:
 
 
 class Bench:
-    """The workbench of a case and seed, made once for all of its cells."""
+    """The workbench of a case, made once for all of its cells: one teacher, and one search a method.
 
-    def __init__(self, case: Case, data: str, seed: int, home: Path, watch: Watch) -> None:
-        self.case, self.seed, self.home, self.watch = case, seed, home, watch
+    `plans` is where the plans of searches are kept, `home` where the teacher is.
+    """
+
+    def __init__(self, case: Case, data: str, home: Path, plans: Path, watch: Watch) -> None:
+        self.case, self.home, self.plans, self.watch = case, home, plans, watch
         self.data = case.data or f"imagefolder:{data}"
 
     @property
@@ -89,29 +96,45 @@ class Bench:
     @cached_property
     def setup(self) -> ModelConfig:
         epochs, size = self.case.teacher_epochs, self.case.input_size
-        return ModelConfig(
-            model=self.case.model, data=self.data, input_size=size, teacher_epochs=epochs, seed=self.seed
-        )
+        return ModelConfig(model=self.case.model, data=self.data, input_size=size, teacher_epochs=epochs)
 
     @cached_property
     def bench(self) -> Workbench:
-        return workbench(self.setup, self.session)
+        store, name = WeightStore(self.home), f"teacher-{self.case.model.rpartition(':')[2]}"
+        known = store.read(name)
+        made = workbench(self.setup, self.session, trained=known[0] if known else None)
+        if not known:
+            store.write(name, weights_of(made.model))
+        return made
+
+    @cached_property
+    def teacher_top1(self) -> float:
+        return share(self.right(self.bench.network.teacher, self.bench.data.test))
 
     def right(self, network: nn.Module, images: Images) -> Tensor:
         """For every image, whether the network's best class is its own."""
-        scores = evaluate(network.eval(), self.bench.inputs(images), images.labels)[1]
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        scores = evaluate(network.to(device).eval(), self.bench.inputs(images), images.labels)[1]
+        network.to("cpu")
         return scores.argmax(1) == images.labels
 
-    def trained(self, network: nn.Module, folder: Path, rate: float, passes: int | None = None) -> nn.Module:
+    def trained(
+        self, network: nn.Module, cell: "Cell", folder: Path, rate: float, passes: int | None = None
+    ) -> nn.Module:
         """A network after the passes that all get: the teacher's answers and the labels, augmented."""
         bench, data = self.bench, self.bench.data.train
         half = half_pays(gpu=torch.cuda.is_available())
         objective = Distillation(bench.network.skeleton(), (), rate, labels=data.labels)
         inputs = Inputs(bench.changed, len(data), data.labels)
         folder.mkdir(parents=True, exist_ok=True)
-        how = Fit(passes or self.case.passes, half=half, seed=self.seed)
+        how = Fit(passes or self.case.passes, half=half, seed=cell.seed)
         fit(network, objective, inputs, how, Log(folder, self.watch))
         return network
+
+
+def share(right: Tensor) -> float:
+    """Percent of images that are right."""
+    return 100 * float(right.float().mean())
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from torch import Tensor
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.rival_cases import CASES, INT8, Bench, Cell, Made  # noqa: E402
+from benchmarks import rival_files  # noqa: E402
+from benchmarks.rival_cases import CASES, INT8, Bench, Cell, Made, share  # noqa: E402
 from benchmarks.rival_methods import METHODS  # noqa: E402
 from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
 from merges.graph import TraceError  # noqa: E402
@@ -42,12 +43,12 @@ def work(cell: Cell, made: Bench, kept: Path, models: Path) -> dict[str, Any]:
         about["failed"] = str(error)
     else:
         right = _write(done, path, made)
-        teacher = made.right(made.bench.network.teacher, made.bench.data.test)
+        rival_files.strip(path, kept / f"{cell.name}{rival_files.SUFFIX}")
         about |= {
             "rate": rate,
             "tried": tried,
-            "teacher_top1": 100 * float(teacher.float().mean()),
-            "top1": 100 * float(right.float().mean()),
+            "teacher_top1": made.teacher_top1,
+            "top1": share(right),
             "images": len(right),
             "right": np.packbits(right.numpy()).tobytes().hex(),
             "file_bytes": path.stat().st_size,
@@ -55,6 +56,7 @@ def work(cell: Cell, made: Bench, kept: Path, models: Path) -> dict[str, Any]:
             "priced": _priced(path, made) if done.network else {"failed": "int8 has no prices"},
         }
     about["seconds"] = round(time.perf_counter() - start)
+    about["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     about["versions"] = {name: version(name) for name in _PACKAGES}
     kept.mkdir(parents=True, exist_ok=True)
     with replacing(kept / f"{cell.name}.json") as temporary:
@@ -62,19 +64,24 @@ def work(cell: Cell, made: Bench, kept: Path, models: Path) -> dict[str, Any]:
     return about
 
 
+def known_rate(method: str, kept: Path) -> float | None:
+    """The learning rate that a method's first cell found to be best."""
+    found = (json.loads(path.read_text()) for path in kept.glob(f"{method}-*-*.json"))
+    return next((cell["rate"] for cell in found if "rate" in cell), None)
+
+
 def _best(cell: Cell, made: Bench, kept: Path, folder: Path) -> tuple[float, dict[str, float], Made]:
     """A cell's network at the rate that is best on the proxy split, which its method's first cell finds."""
     rates = (0.0,) if cell.method == INT8 else made.case.rates
-    found_before = [json.loads(path.read_text()) for path in kept.glob(f"{cell.method}-*-{cell.seed}.json")]
-    rates = next(((earlier["rate"],) for earlier in found_before if "rate" in earlier), rates)
+    if (known := known_rate(cell.method, kept)) is not None:
+        rates = (known,)
     tried: dict[str, float] = {}
     found: dict[float, Made] = {}
     for rate in rates:
         found[rate] = METHODS[cell.method](made, cell, folder / f"{rate:g}", rate)
         network = found[rate].network
         if network is not None and len(rates) > 1:
-            right = made.right(network, made.bench.data.proxy)
-            tried[f"{rate:g}"] = 100 * float(right.float().mean())
+            tried[f"{rate:g}"] = share(made.right(network, made.bench.data.proxy))
     best = max(rates, key=lambda rate: tried.get(f"{rate:g}", 0.0))
     return best, tried, found[best]
 

@@ -15,11 +15,13 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import rival_files  # noqa: E402
 from benchmarks.rival_cases import INT8, OURS, UNTOUCHED, Cell  # noqa: E402
 from latency_models import bench, board  # noqa: E402
 from latency_models.remote import measure_on  # noqa: E402
 from training.files import replacing  # noqa: E402
 
+TIMINGS = "timings.json"
 MARKS = (0.5, 1.0, 2.0)
 _RESAMPLES, _SEED = 2000, 0
 Cells = Sequence[dict[str, Any]]
@@ -29,19 +31,20 @@ def name_of(cell: dict[str, Any]) -> str:
     return Cell(cell["case"], cell["method"], cell["setting"], cell["seed"]).name
 
 
-def time_all(cells: Cells, models: Path, kept: Path) -> None:
-    """Time all files in turn, seed by seed, beside their seed's untouched network."""
-    timings: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+def time_all(cells: Cells, kept: Path) -> None:
+    """Time all cells' networks in turn, seed by seed, beside their seed's untouched network."""
+    timings: dict[str, Any] = {}
     for seed in sorted({cell["seed"] for cell in cells}):
         names = [name_of(cell) for cell in cells if cell["seed"] == seed and "top1" in cell]
         names.sort(key=lambda name: not name.startswith(UNTOUCHED))
-        files = [models / f"{name}.onnx" for name in names]
-        if not all(file.exists() for file in files) or not names:
-            continue  # made elsewhere: what was timed there stays
-        with tempfile.TemporaryDirectory() as folder:
-            bench.write(Path(folder), files)
-            measure_on(bench.Here(Path(folder)), Path(folder), lambda done, total: None)
-            machine, found = bench.read(Path(folder) / board.RESULTS)
+        with tempfile.TemporaryDirectory() as temporary:
+            files, folder = [Path(temporary) / f"{name}.onnx" for name in names], Path(temporary) / "timed"
+            for file in files:
+                rival_files.fill(kept / f"{file.stem}{rival_files.SUFFIX}", file)
+            folder.mkdir()
+            bench.write(folder, files)
+            measure_on(bench.Here(folder), folder, lambda done, total: None)
+            machine, found = bench.read(folder / board.RESULTS)
         for timing in found:
             entry = timings.setdefault(Path(timing.model).stem, {"machine": machine})
             entry[str(timing.threads)] = {
@@ -50,13 +53,13 @@ def time_all(cells: Cells, models: Path, kept: Path) -> None:
                 "low": timing.low,
                 "high": timing.high,
             }
-    with replacing(kept) as temporary:
-        temporary.write_text(json.dumps(timings, indent=1) + "\n")
+    with replacing(kept / TIMINGS) as written:
+        written.write_text(json.dumps(timings, indent=1) + "\n")
 
 
 def report(case: str, cells: Cells, kept: Path) -> list[Table]:
     """The cells, and for every mark each method's speed-up there."""
-    timings = json.loads(kept.read_text())
+    timings = json.loads((kept / TIMINGS).read_text())
     return [_cells_table(case, cells, timings), _marks_table(case, cells, timings)]
 
 

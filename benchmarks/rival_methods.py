@@ -3,6 +3,7 @@
 import copy
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ import rebirth  # noqa: E402
 from benchmarks.rival_cases import CASES, INT8, OURS, UNTOUCHED, Bench, Case, Cell, Made  # noqa: E402
 from benchmarks.rival_int8 import quantised  # noqa: E402
 from search.commands import terminal  # noqa: E402
-from search.deploy.runs import load_trained  # noqa: E402
-from search.deploy.train import Training, train  # noqa: E402
+from search.deploy.train import Training, trained_network  # noqa: E402
+from search.results.planfile import PlanFile  # noqa: E402
 from training.errors import BadInputError  # noqa: E402
 
 _GRADIENT_BATCHES, _BATCH, _ROUND_TO = 10, 32, 8
@@ -31,11 +32,11 @@ _DEPTH = ("linearise:*", "compose:*", "shortcut:*", "residual:*")
 
 def untouched(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     """The teacher, trained on for the same passes."""
-    return Made(made.trained(copy.deepcopy(made.bench.model), folder, rate))
+    return Made(made.trained(copy.deepcopy(made.bench.model), cell, folder, rate))
 
 
 def _pruned(
-    made: Bench, ratio: float, importance: Any, everywhere: bool, steps: int = 1
+    made: Bench, cell: Cell, importance: Any, everywhere: bool, steps: int = 1
 ) -> Iterator[nn.Module]:
     """The teacher with ever more channels pruned, up to a share (Torch-Pruning, Fang et al. 2023)."""
     network = copy.deepcopy(made.bench.model).eval()
@@ -47,7 +48,7 @@ def _pruned(
         example,
         importance,
         global_pruning=everywhere,
-        pruning_ratio=ratio,
+        pruning_ratio=cell.setting,
         iterative_steps=steps,
         max_pruning_ratio=0.9,
         ignored_layers=head,
@@ -55,10 +56,10 @@ def _pruned(
     )
     data = made.bench.data.train
     images = made.bench.inputs(data)
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(cell.seed))
     for _ in range(steps):
         network.eval()
-        for seen in torch.arange(_GRADIENT_BATCHES * _BATCH).split(_BATCH):
-            index = seen % len(data)
+        for index in order[: _GRADIENT_BATCHES * _BATCH].split(_BATCH):
             nn.functional.cross_entropy(network(images(index)), data.labels[index]).backward()
         pruner.step()
         network.zero_grad(set_to_none=True)
@@ -69,8 +70,8 @@ def _at_once(importance: Callable[[], Any], everywhere: bool) -> Method:
     """The method that prunes by an importance in one step, over all layers or in each alike."""
 
     def method(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
-        (pruned,) = _pruned(made, cell.setting, importance(), everywhere)
-        return Made(made.trained(pruned, folder, rate))
+        (pruned,) = _pruned(made, cell, importance(), everywhere)
+        return Made(made.trained(pruned, cell, folder, rate))
 
     return method
 
@@ -80,35 +81,42 @@ def taylor_steps(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     steps = min(_MOST_STEPS, made.case.passes)
     taylor, passes = tp.importance.GroupTaylorImportance(), made.case.passes // steps
     network = made.bench.model
-    for number, network in enumerate(_pruned(made, cell.setting, taylor, everywhere=True, steps=steps)):
-        made.trained(network, folder / f"step-{number}", rate, passes)
+    for number, network in enumerate(_pruned(made, cell, taylor, everywhere=True, steps=steps)):
+        made.trained(network, cell, folder / f"step-{number}", rate, passes)
     return Made(network)
 
 
 def _searched(made: Bench, cell: Cell, folder: Path, rate: float, **fields: Any) -> Made:
-    """A plan of a search that is as fast as the setting asks, trained."""
-    case = made.case
-    given = made.setup.model_dump(include={"model", "data", "input_size", "teacher_epochs", "seed"})
-    name = f"{cell.case}-{cell.method}-{cell.seed}"
-    study = rebirth.search(
-        home=made.home,
-        watch=made.watch,
-        note=terminal.note,
-        target="host",
-        budget=case.trials,
-        name=name,
-        **given,
-        **fields,
-    )
-    plan = rebirth.plan(study, speedup=cell.setting)
-    how = {"epochs": case.passes, "with_labels": True, "augment": True, "rate": rate, "trust": True}
-    setup, training = Training.of(plan, how)
-    train(plan, setup, training, folder, made.session)
+    """A plan of a search that is as fast as the setting asks, trained as by ``train``."""
     network = made.bench.network.restricted(fields.get("only", ()), ())
-    choices = plan.fitted(network)
-    merged = network.merged(choices)
-    load_trained(folder, merged)
-    return Made(merged, dict(choices))
+    plan = planned(made, cell, fields).fitted(network)
+    setup = made.setup.model_copy(update={"seed": cell.seed})
+    training = Training(made.case.passes, with_labels=True, rate=rate, augment=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = replace(made.bench, network=network, setup=setup)
+    return Made(trained_network(bench, plan, training, folder, made.session)[0], dict(plan))
+
+
+def planned(made: Bench, cell: Cell, fields: dict[str, Any]) -> PlanFile:
+    """The plan of a cell, as its search found it; it is kept."""
+    kept = made.plans / f"{cell.method}-{cell.setting:g}.json"
+    if not kept.exists():
+        known = made.setup.model_dump(include={"model", "data", "input_size", "teacher_epochs"})
+        budget, name = made.case.trials, f"{cell.case}-{cell.method}"
+        study = rebirth.search(
+            made.home,
+            None,
+            made.watch,
+            terminal.note,
+            target="host",
+            budget=budget,
+            name=name,
+            **known,
+            **fields,
+        )
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        rebirth.plan(study, speedup=cell.setting).model_copy(update={"setup": None}).save(kept)
+    return PlanFile.load(kept)
 
 
 def ours(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:

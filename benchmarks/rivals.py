@@ -9,16 +9,21 @@ Every finished cell (method, setting, seed) is kept as JSON in benchmarks/result
 it, and not made again; files and checkpoints are in --home, where an interrupted cell goes on. All networks
 are trained by the same distillation (teacher's answers and labels, augmented photos) for as many passes, at
 the learning rate that is best for their method on held-back images, of the same few, tried at its middle
-setting. `untouched` is the teacher trained on for the same passes; drops are counted from it. Then all ONNX
-files are timed in turn, with one thread and with all. A cell takes some 12 core-minutes for GoogLeNet at 64
-pixels (more where rates are tried), teachers 20, a search 10. --device cuda trains on a GPU; --seconds starts
-no cell that may not fit.
+setting. `untouched` is the teacher trained on for the same passes; drops are counted from it. A case has one
+teacher and one search a method; seeds are of trainings (order and augmentation, gradients to prune by). Then
+all ONNX files are timed in turn, with one thread and with all: they are kept without weights, to be timed
+again anywhere. A cell takes some 12 core-minutes for GoogLeNet at 64 pixels (more where rates are
+tried), the teacher 11, a search 10. Processes that are started alike share the cells. --device cuda trains on
+a GPU; --seconds starts no cell that may not fit.
 """
 
 import argparse
+import fcntl
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +38,9 @@ from benchmarks.rival_cases import CASES, Bench, Cell  # noqa: E402
 from benchmarks.rival_cells import speedup_on, work  # noqa: E402
 from benchmarks.rival_methods import METHODS, cells_of  # noqa: E402
 from search.commands import terminal  # noqa: E402
-from training.progress import Watch  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results/rivals"
+_PATIENCE = 2.0  # seconds
 _FIRST = "ours,taylor,width,depth"
 
 
@@ -50,6 +55,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start no cell after so long")
     parser.add_argument("--price", metavar="TARGET", help="price the kept plans on a target, and stop")
     parser.add_argument("--only-timing", action="store_true", help="train nothing")
+    parser.add_argument("--only-training", action="store_true", help="time nothing")
     given = parser.parse_args()
     unknown = set(given.methods.split(",")) - set(METHODS)
     if unknown:
@@ -65,7 +71,7 @@ def main() -> None:
     """Make what is missing, time all, and report."""
     given = arguments()
     kept, models = RESULTS / given.case, given.home / given.case
-    wanted = cells_of(given.case, given.methods.split(","), list(map(int, given.seeds.split(","))))
+    methods, seeds = given.methods.split(","), list(map(int, given.seeds.split(",")))
     if given.price:
         plans = [cell for cell in kept_cells(kept) if cell.get("plan") is not None]
         for cell in plans:
@@ -73,10 +79,13 @@ def main() -> None:
         return
     if not given.only_timing:
         with terminal.bars() as watch:
-            _make(wanted, given, watch, kept, models)
+            made = Bench(CASES[given.case], given.data, given.home, kept / "plans", watch)
+            _make(cells_of(given.case, methods, seeds), given.seconds, made, kept, models)
+    if given.only_training:
+        return
     cells = kept_cells(kept)
-    rival_curves.time_all(cells, models, kept / "timings.json")
-    for table in rival_curves.report(given.case, cells, kept / "timings.json"):
+    rival_curves.time_all(cells, kept)
+    for table in rival_curves.report(given.case, cells, kept):
         Console(width=160).print(table)
 
 
@@ -85,23 +94,40 @@ def kept_cells(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*-*.json"))]
 
 
-def _make(wanted: list[Cell], given: argparse.Namespace, watch: Watch, kept: Path, models: Path) -> None:
-    """Make the cells that are not there."""
-    benches: dict[int, Bench] = {}
-    since, longest = time.monotonic(), 0.0
-    for cell in wanted:
-        if (kept / f"{cell.name}.json").exists():
-            continue
-        if time.monotonic() - since + longest > given.seconds:
+def _make(wanted: list[Cell], seconds: float, made: Bench, kept: Path, models: Path) -> None:
+    """Make the cells that are not there and that no other process makes."""
+    since, longest, first = time.monotonic(), 0.0, {cell.method: cell for cell in reversed(wanted)}
+    waiting = [cell for cell in wanted if not (kept / f"{cell.name}.json").exists()]
+    while waiting:
+        cell = waiting.pop(0)
+        if time.monotonic() - since + longest > seconds:
             terminal.note(f"{cell.name} and what follows: no time left")
             return
-        started = time.monotonic()
-        made = benches.setdefault(
-            cell.seed, Bench(CASES[cell.case], given.data, cell.seed, given.home, watch)
-        )
-        done: dict[str, Any] = work(cell, made, kept, models)
-        longest = max(longest, time.monotonic() - started)
-        terminal.note(f"{cell.name}: {done.get('failed') or format(done['top1'], '.2f') + ' % top-1'}")
+        ready = cell == first[cell.method] or (kept / f"{first[cell.method].name}.json").exists()
+        with alone(models / f"{cell.name}.lock") as free:
+            if (kept / f"{cell.name}.json").exists():
+                continue
+            if not (free and ready):  # another process makes it, or finds its method's rate
+                waiting.append(cell)
+                time.sleep(_PATIENCE)
+                continue
+            started = time.monotonic()
+            done: dict[str, Any] = work(cell, made, kept, models)
+            longest = max(longest, time.monotonic() - started)
+            terminal.note(f"{cell.name}: {done.get('failed') or format(done['top1'], '.2f') + ' % top-1'}")
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Whether no other process holds this file; it is held, and free again when this process ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The comparison with rivals: its curves, and a small form of the whole."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import rival_curves
-from benchmarks.rival_cases import CASES, Bench, Case, Cell
+from benchmarks.rival_cases import CASES, Bench, Case
 from benchmarks.rival_cells import speedup_on, work
 from benchmarks.rival_curves import Curves
 from benchmarks.rival_methods import cells_of
@@ -65,9 +66,10 @@ def test_the_ratio_of_two_methods_has_an_interval(tmp_path: Path) -> None:
     ]
     speeds = {"untouched-0-0": 1.0, "ours-2-0": 2.0, "ours-3-0": 3.0, "width-0.3-0": 2.0}
     speeds["taylor-0.3-0"] = 1.5
-    kept = tmp_path / "timings.json"
-    kept.write_text(json.dumps({name: {"1": {"speedup": speed}} for name, speed in speeds.items()}))
-    _, marks = rival_curves.report("c", cells, kept)
+    (tmp_path / rival_curves.TIMINGS).write_text(
+        json.dumps({name: {"1": {"speedup": speed}} for name, speed in speeds.items()})
+    )
+    _, marks = rival_curves.report("c", cells, tmp_path)
     rows = dict(zip(marks.columns[0].cells, marks.columns[4].cells, strict=True))  # ratios at 1 point
     assert rows["width"].startswith("1.67 (")  # 2.0 against 1.2
     assert rows["taylor"] == "not known"  # its curve ends before it loses a point
@@ -78,15 +80,19 @@ def test_a_small_form_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     small = Case("tests.networks:with_batch_norm", 1, 1, "digits", 24, 2, (1.01,), (0.25,), (0.004, 0.012))
     monkeypatch.setitem(CASES, "small", small)
     kept, models = tmp_path / "kept", tmp_path / "home" / "small"
-    made = Bench(small, "", 0, tmp_path / "home", silent)
-    for one in cells_of("small", ["ours", "width"], [0]):
+    made = Bench(small, "", tmp_path / "home", kept / "plans", silent)
+    for one in cells_of("small", ["ours", "width"], [0, 1]):
         work(one, made, kept, models)
-    cells = [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))]
+    cells = [json.loads(path.read_text()) for path in sorted(kept.glob("*-*.json"))]
     assert {c["method"] for c in cells} == {"untouched", "ours", "width"}
-    assert all(set(c["tried"]) == {"0.004", "0.012"} and c["rate"] in (0.004, 0.012) for c in cells)
+    assert all(set(c["tried"]) == ({"0.004", "0.012"} if c["seed"] == 0 else set()) for c in cells)
+    assert len({c["teacher_top1"] for c in cells}) == 1
+    rates = {(c["method"], c["rate"]) for c in cells}
+    assert len(rates) == 3  # a method's rate is found once
     ours = next(c for c in cells if c["method"] == "ours")
     assert ours["plan"]
     assert speedup_on(ours, "raspberry-pi-4", tmp_path / "home") > 1
-    rival_curves.time_all(cells, models, kept / "timings")
-    timed = json.loads((kept / "timings").read_text())
-    assert set(timed) == {Cell("small", c["method"], c["setting"], 0).name for c in cells}
+    shutil.rmtree(models)
+    rival_curves.time_all(cells, kept)
+    timed = json.loads((kept / rival_curves.TIMINGS).read_text())
+    assert set(timed) == {rival_curves.name_of(c) for c in cells}

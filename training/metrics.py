@@ -62,7 +62,9 @@ def by_class(answers: Collection[Tensor], labels: Tensor) -> dict[int, tuple[int
 
 
 def evaluate(model: nn.Module, images: Callable[[Tensor], Tensor], labels: Tensor) -> tuple[Accuracy, Tensor]:
-    """Accuracy and answers for all images, in batches; channels last take GoogLeNet half the time.
+    """Accuracy and answers for all images, in batches, on the network's device.
+
+    Channels last take GoogLeNet half the time.
 
     Raises
     ------
@@ -70,8 +72,9 @@ def evaluate(model: nn.Module, images: Callable[[Tensor], Tensor], labels: Tenso
         An answer is not finite.
     """
     index = torch.arange(len(labels))
-    batches = (images(part).contiguous(memory_format=torch.channels_last) for part in index.split(64))
-    logits = torch.cat([outputs_of(model, batch) for batch in batches])
+    device = next((weight.device for weight in model.parameters()), index.device)
+    batches = (images(part).to(device, memory_format=torch.channels_last) for part in index.split(64))
+    logits = torch.cat([outputs_of(model, batch).cpu() for batch in batches])
     require_finite(logits, "an answer of the network")
     return accuracy(logits, labels), logits
 

@@ -46,7 +46,8 @@ def relative_adam(model: nn.Module, rate: float) -> torch.optim.Adam:
         for parameter in model.parameters()
         if parameter.requires_grad
     ]
-    return torch.optim.Adam(groups)
+    on_gpu = any(parameter.is_cuda for parameter in model.parameters())
+    return torch.optim.Adam(groups, fused=on_gpu or None)  # one kernel for each tensor, not a dozen
 
 
 def cosine(step: int, steps: int, warmup: int) -> float:

@@ -160,7 +160,7 @@ def train(
         )
         session.note(f"the plan was edited: scored anew, {plan_file.speedup:.2f}x on {plan_file.target}")
     plan_file.model_copy(update={"setup": setup}).save(out / runs.PLAN)
-    merged, losses = _trained(bench, plan, training, out, session)
+    merged, losses = trained_network(bench, plan, training, out, session)
     trained = _judged(bench, merged, losses)
     WeightStore(out).write(runs.WEIGHTS, weights_of(merged))
     with replacing(out / runs.RESULT) as temporary:
@@ -182,9 +182,10 @@ def _judged(bench: Workbench, merged: fx.GraphModule, losses: list[float]) -> Tr
     return trained(*(judge.of(accuracy) for accuracy, _ in evaluated), agreement=same, classes=classes)
 
 
-def _trained(
+def trained_network(
     bench: Workbench, plan: Plan, training: Training, out: Path, session: Session
 ) -> tuple[fx.GraphModule, list[float]]:
+    """A plan's network, trained fully, and its losses; what was made before is read from `out`."""
     network, data = bench.network, bench.data.train
     images = bench.changed if training.augment else bench.inputs(data)
     inputs, log = Inputs(images, len(data), data.labels), Log(out, session.watch)
@@ -228,8 +229,7 @@ def _judge(bench: Workbench) -> Judge:
     def judge(merged: nn.Module) -> float:
         if not judging.by_labels:
             return judging.judge(copy.deepcopy(merged).cpu(), bench.data.proxy).value
-        device = next(merged.parameters()).device
-        return evaluate(merged, lambda i: images(i).to(device), bench.data.proxy.labels)[0].expected
+        return evaluate(merged, images, bench.data.proxy.labels)[0].expected
 
     return judge
 
