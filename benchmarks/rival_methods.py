@@ -3,6 +3,7 @@
 import copy
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -99,8 +100,11 @@ def _searched(made: Bench, cell: Cell, folder: Path, rate: float, **fields: Any)
 
 def planned(made: Bench, cell: Cell, fields: dict[str, Any]) -> PlanFile:
     """The plan of a cell, as its search found it; it is kept."""
-    kept = made.plans / f"{cell.method}-{cell.setting:g}.json"
-    if not kept.exists():
+
+    def kept(setting: float) -> Path:
+        return made.plans / f"{cell.method}-{setting:g}.json"
+
+    if not kept(cell.setting).exists():
         known = made.setup.model_dump(include={"model", "data", "input_size", "teacher_epochs"})
         budget, name = made.case.trials, f"{cell.case}-{cell.method}"
         study = rebirth.search(
@@ -114,9 +118,12 @@ def planned(made: Bench, cell: Cell, fields: dict[str, Any]) -> PlanFile:
             **known,
             **fields,
         )
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        rebirth.plan(study, speedup=cell.setting).model_copy(update={"setup": None}).save(kept)
-    return PlanFile.load(kept)
+        made.plans.mkdir(parents=True, exist_ok=True)
+        for setting in made.case.speedups:
+            with suppress(BadInputError):  # told when that plan is asked for
+                rebirth.plan(study, speedup=setting).model_copy(update={"setup": None}).save(kept(setting))
+        return rebirth.plan(study, speedup=cell.setting)
+    return PlanFile.load(kept(cell.setting))
 
 
 def ours(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:

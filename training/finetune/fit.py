@@ -133,6 +133,7 @@ class _Run:
         judged: bool,
     ) -> None:
         self.fabric = _fabric(how, logs)
+        torch.backends.cudnn.deterministic = True  # or a resumed run ends otherwise on a GPU
         self.objective, self.inputs, self.how = objective, inputs, how
         self.merged = merged.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = AveragedModel(self.merged, multi_avg_fn=_moving(how.average))

@@ -1,0 +1,242 @@
+"""Variants of full training for ``recipe_trials.py``: what each changes, and nothing else."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from training.finetune.objectives import Distillation  # noqa: E402
+
+_MEASURED = 256  # images that first norms are measured on
+_STEPS, _MOMENTUM = 5, 0.95
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024
+_FLOOR = 1e-3
+
+
+class Normed(nn.Module):
+    """A convolution with a batch norm behind it while it learns, and other branches beside it (as RepVGG)."""
+
+    def __init__(self, conv: nn.Conv2d, branches: bool) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([conv])
+        if branches and conv.groups == 1 and conv.kernel_size != (1, 1):
+            point = nn.Conv2d(conv.in_channels, conv.out_channels, 1, conv.stride, bias=False)
+            self.convs.append(point)
+        self.norms = nn.ModuleList([nn.BatchNorm2d(conv.out_channels) for _ in self.convs])
+        for norm in self.norms[1:]:
+            nn.init.zeros_(norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = self.convs[0]
+        made = self.norms[0](conv(x))
+        for point, norm in zip(self.convs[1:], self.norms[1:], strict=True):
+            cut = [k // 2 - p for k, p in zip(conv.kernel_size, conv.padding, strict=True)]
+            assert cut == [0, 0], "the branch needs 'same' padding"
+            made = made + norm(point(x))
+        return made
+
+    def begin(self, mean: Tensor, variance: Tensor) -> None:
+        """Make the first norm change nothing."""
+        norm = self.norms[0]
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        with torch.no_grad():
+            norm.weight.copy_((variance + norm.eps).sqrt())
+            norm.bias.copy_(mean)
+
+    @torch.no_grad()
+    def folded(self) -> nn.Conv2d:
+        """The one convolution that this is."""
+        conv = self.convs[0]
+        weight, bias = torch.zeros_like(conv.weight), torch.zeros(len(conv.weight))
+        for one, norm in zip(self.convs, self.norms, strict=True):
+            factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+            own = one.weight * factor[:, None, None, None]
+            if own.shape != weight.shape:
+                rows, columns = (k // 2 for k in conv.kernel_size)
+                weight[:, :, rows, columns] += own[:, :, 0, 0]
+            else:
+                weight += own
+            own_bias = one.bias if one.bias is not None else 0.0
+            bias += norm.bias + (own_bias - norm.running_mean) * factor
+        found = nn.Conv2d(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            conv.stride,
+            conv.padding,
+            conv.dilation,
+            conv.groups,
+        )
+        found.weight.copy_(weight)
+        found.bias.copy_(bias)  # type: ignore[union-attr]
+        return found.eval()
+
+
+def _same(conv: nn.Conv2d) -> bool:
+    return all(2 * p == k - 1 for k, p in zip(conv.kernel_size, conv.padding, strict=True))
+
+
+def normed(network: nn.Module, images: Callable[[Tensor], Tensor], branches: bool) -> None:
+    """Put norms that change nothing behind all convolutions."""
+    names = [name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
+    sums: dict[str, list[Tensor]] = {name: [] for name in names}
+    hooks = []
+    for name in names:
+        kept = sums[name]
+
+        def keep(_m: nn.Module, _i: Any, output: Tensor, kept: list[Tensor] = kept) -> None:
+            kept.append(torch.stack([output.mean((0, 2, 3)), output.square().mean((0, 2, 3))]))
+
+        hooks.append(network.get_submodule(name).register_forward_hook(keep))
+    with torch.no_grad():
+        for index in torch.arange(_MEASURED).split(32):
+            network.eval()(images(index))
+    for hook in hooks:
+        hook.remove()
+    for name in names:
+        conv = network.get_submodule(name)
+        assert isinstance(conv, nn.Conv2d)
+        mean, square = torch.stack(sums[name]).mean(0)
+        put = Normed(conv, branches and _same(conv))
+        put.begin(mean, (square - mean.square()).clamp_min(1e-6))
+        network.set_submodule(name, put)
+
+
+def fold(network: nn.Module) -> None:
+    """Take the norms out again."""
+    for name, layer in list(network.named_modules()):
+        if isinstance(layer, Normed):
+            network.set_submodule(name, layer.folded())
+
+
+class Muon(torch.optim.Optimizer):
+    """Orthogonalised momentum (Jordan et al. 2024) for matrices, Adam for the rest; rates are relative."""
+
+    def __init__(self, network: nn.Module, rate: float, adam_rate: float) -> None:
+        groups = []
+        for parameter in network.parameters():
+            size = max(float(parameter.detach().square().mean().sqrt()), _FLOOR)
+            matrix = parameter.ndim > 1 and parameter[0].numel() > 9
+            groups.append(
+                {"params": [parameter], "lr": size * (rate if matrix else adam_rate), "matrix": matrix}
+            )
+        super().__init__(groups, {})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            (weight,) = group["params"]
+            if weight.grad is None:
+                continue
+            state = self.state[weight]
+            if not state:
+                state["step"] = torch.zeros(())
+                state["first"] = torch.zeros_like(weight)
+                state["second"] = torch.zeros_like(weight)
+            state["step"] += 1
+            if group["matrix"]:
+                first = state["first"].mul_(_MOMENTUM).add_(weight.grad)
+                change = _orthogonal(weight.grad + _MOMENTUM * first)
+            else:
+                first = state["first"].lerp_(weight.grad, 0.1)
+                second = state["second"].lerp_(weight.grad.square(), 0.001)
+                count = float(state["step"])
+                change = (first / (1 - 0.9**count)) / ((second / (1 - 0.999**count)).sqrt() + 1e-8)
+            weight.sub_(group["lr"] * change)
+
+
+def _orthogonal(change: Tensor) -> Tensor:
+    """The nearest matrix with equal singular values, as large as Adam's steps are at their largest."""
+    matrix = change.flatten(1).bfloat16() if change.is_cuda else change.flatten(1)
+    tall = len(matrix) > matrix.shape[1]
+    matrix = matrix.T if tall else matrix
+    matrix = matrix / (matrix.norm() + 1e-12)
+    a, b, c = _NEWTON_SCHULZ
+    for _ in range(_STEPS):
+        gram = matrix @ matrix.T
+        matrix = a * matrix + (b * gram + c * gram @ gram) @ matrix
+    matrix = matrix.T if tall else matrix
+    return matrix.reshape(change.shape).float() * max(matrix.shape) ** 0.5
+
+
+class MuonDistillation(Distillation):
+    """Distillation that descends by Muon; a rate of it is a fifth of Adam's, whose steps are smaller."""
+
+    share = 0.2
+
+    def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
+        return Muon(network, self.share * self.rate, self.rate)
+
+
+def mixed(images: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Images with a rectangle of another one (CutMix, Yun et al. 2019) in half of the batches."""
+
+    def of(index: Tensor) -> Tensor:
+        x = images(index)
+        if float(torch.rand(())) < 0.5:
+            return x
+        side = float(torch.rand(()).sqrt())
+        height, width = (max(1, round(side * n)) for n in x.shape[2:])
+        top = int(torch.randint(x.shape[2] - height + 1, ()))
+        left = int(torch.randint(x.shape[3] - width + 1, ()))
+        x = x.clone()
+        x[:, :, top : top + height, left : left + width] = x.flip(0)[
+            :, :, top : top + height, left : left + width
+        ]
+        return x
+
+    return of
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a training differs in from ``train``'s."""
+
+    rate: float = 0.004
+    passes: int = 9
+    batch: int = 32
+    features: float = 1.0
+    labels: bool = True
+    norms: bool = False
+    branches: bool = False
+    mix: bool = False
+    muon: bool = False
+    average: float = 0.98
+    note: str = field(default="", compare=False)
+
+
+VARIANTS = {
+    "start": Variant(passes=0),
+    "plain": Variant(),
+    "rate-0.002": Variant(rate=0.002),
+    "rate-0.008": Variant(rate=0.008),
+    "features-0": Variant(features=0.0),
+    "features-0.3": Variant(features=0.3),
+    "no-labels": Variant(labels=False),
+    "mix": Variant(labels=False, mix=True),
+    "norms": Variant(norms=True),
+    "norms-0.008": Variant(norms=True, rate=0.008),
+    "norms-0.016": Variant(norms=True, rate=0.016),
+    "branches-0.008": Variant(norms=True, branches=True, rate=0.008),
+    "muon": Variant(muon=True),
+    "muon-0.008": Variant(muon=True, rate=0.008),
+    "muon-0.016": Variant(muon=True, rate=0.016),
+    "muon-norms-0.008": Variant(muon=True, norms=True, rate=0.008),
+    "batch-16": Variant(batch=16),
+    "batch-64": Variant(batch=64, rate=0.006),
+    "passes-18": Variant(passes=18),
+    "passes-36": Variant(passes=36),
+    "muon-passes-18": Variant(passes=18, muon=True, rate=0.008),
+    "average-0.995": Variant(average=0.995),
+    "norms-mix-0.008": Variant(labels=False, norms=True, mix=True, rate=0.008),
+    "muon-mix-0.008": Variant(labels=False, muon=True, mix=True, rate=0.008),
+    "muon-features-0": Variant(muon=True, features=0.0, rate=0.008),
+}
