@@ -55,7 +55,7 @@ CASES = {
         ratios=(0.3, 0.6, 0.75),
         rates=(0.001, 0.004, 0.012),
     ),
-    "googlenet": Case("googlenet", 12, 20),
+    "googlenet": Case("googlenet", 12, 20, speedups=(1.5, 2.0, 2.6)),
     "mobilenet_v2": Case("mobilenet_v2", 12, 20, speedups=(1.3, 1.6, 2.0), ratios=(0.15, 0.3, 0.45)),
     "resnet18": Case("resnet18", 12, 20),
     "mobilenet_v3_large": Case("mobilenet_v3_large", 12, 20, speedups=(1.3, 1.6, 2.0)),
