@@ -125,8 +125,10 @@ class Muon(torch.optim.Optimizer):
         for parameter in network.parameters():
             size = max(float(parameter.detach().square().mean().sqrt()), _FLOOR)
             matrix = parameter.ndim > 1 and parameter[0].numel() > 9
+            own = size * (rate if matrix else adam_rate)
+            on = torch.tensor(own, device=parameter.device)
             groups.append(
-                {"params": [parameter], "lr": size * (rate if matrix else adam_rate), "matrix": matrix}
+                {"params": [parameter], "lr": on, "initial_lr": own, "matrix": matrix, "capturable": True}
             )
         super().__init__(groups, {})
 
@@ -138,7 +140,7 @@ class Muon(torch.optim.Optimizer):
                 continue
             state = self.state[weight]
             if not state:
-                state["step"] = torch.zeros(())
+                state["step"] = torch.zeros((), device=weight.device)
                 state["first"] = torch.zeros_like(weight)
                 state["second"] = torch.zeros_like(weight)
             state["step"] += 1
@@ -148,7 +150,7 @@ class Muon(torch.optim.Optimizer):
             else:
                 first = state["first"].lerp_(weight.grad, 0.1)
                 second = state["second"].lerp_(weight.grad.square(), 0.001)
-                count = float(state["step"])
+                count = state["step"]
                 change = (first / (1 - 0.9**count)) / ((second / (1 - 0.999**count)).sqrt() + 1e-8)
             weight.sub_(group["lr"] * change)
 

@@ -38,16 +38,15 @@ def relative_adam(model: nn.Module, rate: float) -> torch.optim.Adam:
 
     A bias moves as its layer's outputs do; it gets at least `_FLOOR` times the rate.
     """
-    groups = [
-        {
-            "params": [parameter],
-            "lr": rate * max(float(parameter.detach().square().mean().sqrt()), _FLOOR),
-        }
-        for parameter in model.parameters()
-        if parameter.requires_grad
-    ]
-    on_gpu = any(parameter.is_cuda for parameter in model.parameters())
-    return torch.optim.Adam(groups, fused=on_gpu or None)  # one kernel for each tensor, not a dozen
+    groups = []
+    for parameter in filter(lambda weight: weight.requires_grad, model.parameters()):
+        own = rate * max(float(parameter.detach().square().mean().sqrt()), _FLOOR)
+        groups.append({"params": [parameter], "lr": own, "initial_lr": own})
+    if not any(parameter.is_cuda for parameter in model.parameters()):
+        return torch.optim.Adam(groups)
+    for group in groups:  # a captured step reads its rates from the GPU
+        group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
+    return torch.optim.Adam(groups, fused=True, capturable=True)
 
 
 def cosine(step: int, steps: int, warmup: int) -> float:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.checkpoint import Progressed, resume, save
+from training.finetune.captured import Captured
 from training.finetune.objectives import Objective
 from training.finite import require_finite
 from training.optim import batches
@@ -132,13 +133,16 @@ class _Run:
         logs: Path,
         judged: bool,
     ) -> None:
-        self.fabric = _fabric(how, logs)
+        self.fabric = fabric = _fabric(how, logs)
         torch.backends.cudnn.deterministic = True  # or a resumed run ends otherwise on a GPU
         self.objective, self.inputs, self.how = objective, inputs, how
         self.merged = merged.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = AveragedModel(self.merged, multi_avg_fn=_moving(how.average))
         self.best = copy.deepcopy(self.mean) if judged else self.mean
         self.network, self.optimiser = self.fabric.setup(self.merged, objective.optimiser(self.merged))
+        # The paper's optimiser is not made for it, and nobody has tried it with several GPUs.
+        captured = self.optimiser.param_groups[0].get("capturable") and fabric.world_size == 1
+        self.step = Captured(self._step) if captured else self._step
         self.a_pass = max(1, inputs.count // min(how.batch, inputs.count))
         self.total = how.epochs * self.a_pass
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -162,20 +166,25 @@ class _Run:
         ):
             index = batch[fabric.global_rank :: fabric.world_size]
             inputs = self.inputs.of(index).to(fabric.device, memory_format=torch.channels_last)
-            answers = self.network(inputs)
-            with fabric.autocast():
-                loss = self.objective.loss(answers, inputs, index)
+            loss = self.step(inputs, index.to(fabric.device))
             require_finite(loss, f"training diverged: the loss in epoch {number + 1}, step {step + 1}")
-            self.optimiser.zero_grad(set_to_none=True)
-            fabric.backward(loss)
-            self.optimiser.step()
             self.schedule.step()
             self.mean.update_parameters(self.merged)
-            seen.append(float(loss.detach()))
+            seen.append(float(loss))
             progress(number * self.a_pass + step + 1, self.total)
         mean = fabric.all_reduce(torch.tensor(sum(seen) / len(seen), device=fabric.device))
         assert isinstance(mean, Tensor)
         return float(mean)
+
+    def _step(self, inputs: Tensor, index: Tensor) -> Tensor:
+        """Descend once; returns the loss before it."""
+        answers = self.network(inputs)
+        with self.fabric.autocast():
+            loss = self.objective.loss(answers, inputs, index)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        self.optimiser.step()
+        return loss.detach()
 
     def log(self, epoch: int, values: dict[str, float]) -> None:
         """Log to TensorBoard, with the learning rate's factor."""

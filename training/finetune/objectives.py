@@ -32,7 +32,7 @@ class Objective(Protocol):
         """Prepare to train `network` on `device`."""
 
     def loss(self, answers: Any, inputs: Tensor, index: Tensor) -> Tensor:
-        """Loss of the network's latest answers to `inputs`, which are images `index`."""
+        """Loss of the network's latest answers to `inputs`, which are images `index`; all on its device."""
 
 
 @contextmanager
@@ -54,8 +54,7 @@ def rate_for(images: int) -> float:
 
 
 def _label_error(answers: Any, labels: Tensor) -> Tensor:
-    scores = scores_of(answers).float()
-    return nn.functional.cross_entropy(scores, labels.to(scores.device))
+    return nn.functional.cross_entropy(scores_of(answers).float(), labels)
 
 
 @dataclass
@@ -78,6 +77,7 @@ class Distillation:
     labels: Tensor | None = None
     _made: dict[str, Tensor] = field(default_factory=dict, init=False)
     _wanted: dict[str, Tensor] = field(default_factory=dict, init=False)
+    _known: Tensor | None = field(default=None, init=False)
 
     def describe(self) -> str:
         return f"distilled, rate {self.rate}, features {self.features}, labels {self.labels is not None}"
@@ -91,6 +91,7 @@ class Distillation:
     @contextmanager
     def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
         self.teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._known = None if self.labels is None else self.labels.to(device)
         with (
             hooked_outputs(network, self.blocks) as self._made,
             hooked_outputs(self.teacher, self.blocks) as self._wanted,
@@ -103,9 +104,7 @@ class Distillation:
         with torch.no_grad():
             wanted = self.teacher(inputs)
         asked = distance(answers, wanted, self.classifies) + self.features * self._feature_error()
-        if self.labels is None:
-            return asked
-        return asked + _label_error(answers, self.labels[index])
+        return asked if self._known is None else asked + _label_error(answers, self._known[index])
 
     def _feature_error(self) -> Tensor:
         """Mean over blocks of the squared distance, relative to the variance of the targets."""
@@ -114,10 +113,12 @@ class Distillation:
             / target.float().var().clamp_min(1e-12)
             for name, target in self._wanted.items()
         ]
+        self._made.clear()  # kept, they would tie a captured step to the one before
+        self._wanted.clear()
         return torch.stack(errors).mean() if errors else torch.zeros(())
 
 
-@dataclass(frozen=True)
+@dataclass
 class LabelTraining:
     """The paper's (DeepRebirth, section 3): labels, momentum, new layers ten times as fast.
 
@@ -133,6 +134,7 @@ class LabelTraining:
     times: float = 10.0
     momentum: float = 0.9
     decay: float = 2e-4
+    _known: Tensor | None = field(default=None, init=False)
 
     def describe(self) -> str:
         return f"labelled, rate {self.rate}, new layers {self.times} times, {sorted(self.fresh)}"
@@ -154,7 +156,9 @@ class LabelTraining:
 
     @contextmanager
     def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
+        self._known = self.labels.to(device)
         yield
 
     def loss(self, answers: Any, inputs: Tensor, index: Tensor) -> Tensor:
-        return _label_error(answers, self.labels[index])
+        assert self._known is not None, "not being watched"
+        return _label_error(answers, self._known[index])
