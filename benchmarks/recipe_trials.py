@@ -8,10 +8,11 @@ and not made again; processes that are started alike share the work. On one core
 an hour and a training of 9 passes some 25 minutes; on a GPU a minute.
 """
 
+import copy
 import json
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.recipe_variants import VARIANTS, MuonDistillation, Variant, fold, mixed, normed  # noqa: E402
+from benchmarks.recipe_variants import VARIANTS, MuonDistillation, Variant, mixed  # noqa: E402
 from benchmarks.rival_cases import share  # noqa: E402
 from benchmarks.rivals import alone  # noqa: E402
 from search.commands import terminal  # noqa: E402
@@ -28,6 +29,7 @@ from search.results.planfile import PlanFile  # noqa: E402
 from search.space.presets import preset  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 from training.files import replacing  # noqa: E402
+from training.finetune import norms  # noqa: E402
 from training.finetune.fit import Fit, Inputs, Log, fit  # noqa: E402
 from training.finetune.objectives import Distillation  # noqa: E402
 from training.metrics import evaluate  # noqa: E402
@@ -37,7 +39,7 @@ from training.store import WeightStore, weights_of  # noqa: E402
 from training.workbench import Workbench, workbench  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results/recipe_trials"
-_START = Training(0, augment=True, relearn_images=1500, relearn_steps=1500)
+_MEASURED = 256  # images
 
 
 def main() -> None:
@@ -83,17 +85,19 @@ def trained(
     network, data = bench.network, bench.data.train
     choices = _choices(bench, plan)
     start = network.merged(choices)
-    store, name = WeightStore(session.home), f"start-{Path(plan).stem}"
+    few, steps = how.relearned
+    store, name = WeightStore(session.home), f"start-{Path(plan).stem}-{few}-{steps}"
     known = store.read(name, start.state_dict())
     if known:
         start.load_state_dict(known[0])
     else:
-        start = bottom_up(bench, choices, _START, folder, session)
+        learning = Training(0, augment=True, relearn_images=few, relearn_steps=steps)
+        start = bottom_up(bench, choices, learning, folder, session)
         store.write(name, weights_of(start))
     since = time.perf_counter()
     images = mixed(bench.changed) if how.mix else bench.changed
     if how.norms:
-        normed(start, bench.changed, how.branches)
+        norms.put(start, bench.changed, _MEASURED)
     kind = MuonDistillation if how.muon else Distillation
     blocks = [block.name for block in network.blocks if block.choices(choices)] if how.features else []
     objective = kind(
@@ -108,14 +112,16 @@ def trained(
     losses = fit(
         start, objective, Inputs(images, len(data), data.labels), fitting, Log(folder, session.watch)
     )
-    fold(start)
-    if torch.cuda.is_available():
-        start.to("cuda")
-    test = bench.data.test
-    scores = evaluate(start.eval(), bench.inputs(test), test.labels)[1]
+    norms.fold(start)
+    test, on = bench.data.test, "cuda" if torch.cuda.is_available() else "cpu"
+    scores, of_teacher = (
+        evaluate(one.to(on).eval(), bench.inputs(test), test.labels)[1]
+        for one in (start, copy.deepcopy(network.teacher))
+    )
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     return {
-        "variant": asdict(replace(how, note="")),
+        "variant": asdict(how),
+        "teacher_top1": share(of_teacher.argmax(1) == test.labels),
         "top1": share(scores.argmax(1) == test.labels),
         "losses": losses,  # type: ignore[dict-item]
         "seconds": round(time.perf_counter() - since),

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,107 +14,9 @@ sys.path.insert(0, str(ROOT))
 
 from training.finetune.objectives import Distillation  # noqa: E402
 
-_MEASURED = 256  # images that first norms are measured on
 _STEPS, _MOMENTUM = 5, 0.95
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024
 _FLOOR = 1e-3
-
-
-class Normed(nn.Module):
-    """A convolution with a batch norm behind it while it learns, and other branches beside it (as RepVGG)."""
-
-    def __init__(self, conv: nn.Conv2d, branches: bool) -> None:
-        super().__init__()
-        self.convs = nn.ModuleList([conv])
-        if branches and conv.groups == 1 and conv.kernel_size != (1, 1):
-            point = nn.Conv2d(conv.in_channels, conv.out_channels, 1, conv.stride, bias=False)
-            self.convs.append(point)
-        self.norms = nn.ModuleList([nn.BatchNorm2d(conv.out_channels) for _ in self.convs])
-        for norm in self.norms[1:]:
-            nn.init.zeros_(norm.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        conv = self.convs[0]
-        made = self.norms[0](conv(x))
-        for point, norm in zip(self.convs[1:], self.norms[1:], strict=True):
-            cut = [k // 2 - p for k, p in zip(conv.kernel_size, conv.padding, strict=True)]
-            assert cut == [0, 0], "the branch needs 'same' padding"
-            made = made + norm(point(x))
-        return made
-
-    def begin(self, mean: Tensor, variance: Tensor) -> None:
-        """Make the first norm change nothing."""
-        norm = self.norms[0]
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
-        with torch.no_grad():
-            norm.weight.copy_((variance + norm.eps).sqrt())
-            norm.bias.copy_(mean)
-
-    @torch.no_grad()
-    def folded(self) -> nn.Conv2d:
-        """The one convolution that this is."""
-        conv = self.convs[0]
-        weight, bias = torch.zeros_like(conv.weight), torch.zeros(len(conv.weight))
-        for one, norm in zip(self.convs, self.norms, strict=True):
-            factor = norm.weight / (norm.running_var + norm.eps).sqrt()
-            own = one.weight * factor[:, None, None, None]
-            if own.shape != weight.shape:
-                rows, columns = (k // 2 for k in conv.kernel_size)
-                weight[:, :, rows, columns] += own[:, :, 0, 0]
-            else:
-                weight += own
-            own_bias = one.bias if one.bias is not None else 0.0
-            bias += norm.bias + (own_bias - norm.running_mean) * factor
-        found = nn.Conv2d(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,
-            conv.stride,
-            conv.padding,
-            conv.dilation,
-            conv.groups,
-        )
-        found.weight.copy_(weight)
-        found.bias.copy_(bias)  # type: ignore[union-attr]
-        return found.eval()
-
-
-def _same(conv: nn.Conv2d) -> bool:
-    return all(2 * p == k - 1 for k, p in zip(conv.kernel_size, conv.padding, strict=True))
-
-
-def normed(network: nn.Module, images: Callable[[Tensor], Tensor], branches: bool) -> None:
-    """Put norms that change nothing behind all convolutions."""
-    names = [name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
-    sums: dict[str, list[Tensor]] = {name: [] for name in names}
-    hooks = []
-    for name in names:
-        kept = sums[name]
-
-        def keep(_m: nn.Module, _i: Any, output: Tensor, kept: list[Tensor] = kept) -> None:
-            kept.append(torch.stack([output.mean((0, 2, 3)), output.square().mean((0, 2, 3))]))
-
-        hooks.append(network.get_submodule(name).register_forward_hook(keep))
-    with torch.no_grad():
-        for index in torch.arange(_MEASURED).split(32):
-            network.eval()(images(index))
-    for hook in hooks:
-        hook.remove()
-    for name in names:
-        conv = network.get_submodule(name)
-        assert isinstance(conv, nn.Conv2d)
-        mean, square = torch.stack(sums[name]).mean(0)
-        put = Normed(conv, branches and _same(conv))
-        put.begin(mean, (square - mean.square()).clamp_min(1e-6))
-        network.set_submodule(name, put)
-
-
-def fold(network: nn.Module) -> None:
-    """Take the norms out again."""
-    for name, layer in list(network.named_modules()):
-        if isinstance(layer, Normed):
-            network.set_submodule(name, layer.folded())
 
 
 class Muon(torch.optim.Optimizer):
@@ -208,11 +110,10 @@ class Variant:
     features: float = 1.0
     labels: bool = True
     norms: bool = False
-    branches: bool = False
     mix: bool = False
     muon: bool = False
     average: float = 0.98
-    note: str = field(default="", compare=False)
+    relearned: tuple[int, int] = (1500, 1500)  # images and steps of the pass from bottom to top
 
 
 VARIANTS = {
@@ -227,13 +128,13 @@ VARIANTS = {
     "norms": Variant(norms=True),
     "norms-0.008": Variant(norms=True, rate=0.008),
     "norms-0.016": Variant(norms=True, rate=0.016),
-    "branches-0.008": Variant(norms=True, branches=True, rate=0.008),
     "muon": Variant(muon=True),
     "muon-0.008": Variant(muon=True, rate=0.008),
     "muon-0.016": Variant(muon=True, rate=0.016),
     "muon-norms-0.008": Variant(muon=True, norms=True, rate=0.008),
     "batch-16": Variant(batch=16),
     "batch-64": Variant(batch=64, rate=0.006),
+    "short": Variant(norms=True, rate=0.008, passes=6, relearned=(400, 120)),
     "passes-18": Variant(passes=18),
     "passes-36": Variant(passes=36),
     "muon-passes-18": Variant(passes=18, muon=True, rate=0.008),

@@ -31,6 +31,7 @@ class Case:
     """A network and its images. `speedups` are asked of searches, `ratios` of what prunes channels.
 
     `rates` are tried by every method, at its middle setting; the one that is best on the proxy split is kept.
+    `like` names the case whose teacher and plans it takes.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Case:
     speedups: tuple[float, ...] = (1.5, 2.0, 3.0)
     ratios: tuple[float, ...] = (0.25, 0.4, 0.55)
     rates: tuple[float, ...] = (0.004, 0.012)
+    like: str = ""
 
 
 CASES = {
@@ -57,6 +59,15 @@ CASES = {
     ),
     "googlenet": Case("googlenet", 12, 20, speedups=(1.5, 2.0, 2.6)),
     "mobilenet_v2": Case("mobilenet_v2", 12, 20, speedups=(1.3, 1.6, 2.0), ratios=(0.15, 0.3, 0.45)),
+    "googlenet-1-pass": Case("googlenet", 1, 20, speedups=(1.5, 2.0, 2.6), like="googlenet"),
+    "mobilenet_v2-1-pass": Case(
+        "mobilenet_v2",
+        1,
+        20,
+        speedups=(1.3, 1.6, 2.0),
+        ratios=(0.15, 0.3, 0.45),
+        like="mobilenet_v2",
+    ),
     "resnet18": Case("resnet18", 12, 20),
     "mobilenet_v3_large": Case("mobilenet_v3_large", 12, 20, speedups=(1.3, 1.6, 2.0)),
 }

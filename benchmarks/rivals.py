@@ -46,7 +46,7 @@ _FIRST = "ours,taylor,width,depth"
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("case", choices=CASES)
+    parser.add_argument("case", choices=CASES, help="digits, or a network on photos")
     parser.add_argument("--data", default="", help="folder with train and val, one sub-folder per class")
     parser.add_argument("--methods", default=_FIRST, help=f"of {', '.join(METHODS)}")
     parser.add_argument("--seeds", default="0")
@@ -79,7 +79,9 @@ def main() -> None:
         return
     if not given.only_timing:
         with terminal.bars() as watch:
-            made = Bench(CASES[given.case], given.data, given.home, kept / "plans", watch)
+            case = CASES[given.case]
+            plans = RESULTS / (case.like or given.case) / "plans"
+            made = Bench(case, given.data, given.home, plans, watch)
             _make(cells_of(given.case, methods, seeds), given.seconds, made, kept, models)
     if given.only_training:
         return

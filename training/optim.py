@@ -7,6 +7,7 @@ absolute learning rate cannot serve both (Adam straight on raw images: normalise
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ def relative_adam(model: nn.Module, rate: float) -> torch.optim.Adam:
 
     A bias moves as its layer's outputs do; it gets at least `_FLOOR` times the rate.
     """
-    groups = []
+    groups: list[dict[str, Any]] = []
     for parameter in filter(lambda weight: weight.requires_grad, model.parameters()):
         own = rate * max(float(parameter.detach().square().mean().sqrt()), _FLOOR)
         groups.append({"params": [parameter], "lr": own, "initial_lr": own})

@@ -37,3 +37,13 @@ def test_what_leaves_as_many_layers_is_guessed_to_lose_less(weighed: tuple[Laten
     assert projected.loss < absorbed.loss
     stem = estimates["streamline:conv1.conv"]
     assert stem["merge 9x9 2x wide"].loss < stem["merge 11x11"].loss < stem["merge 7x7"].loss
+
+
+def test_of_the_papers_plan_is_tried_what_is_offered() -> None:
+    for only, rules in (("reducer:*", {"reducer"}), ("depthwise:*", set())):
+        latencies = Latencies(
+            structure("googlenet", 64, only=[only]), Device.named("arm-a57", Path("unused"))
+        )
+        estimates = weigh(latencies, None, lambda done, total: None)
+        papers = [plan for name, plan in first_plans(latencies, estimates) if name == "paper"]
+        assert {site.partition(":")[0] for plan in papers for site in plan} == rules

@@ -35,8 +35,8 @@ def steps(name: str, network: str) -> list[dict[str, Any]]:
     return list(plans[network])
 
 
-def preset(name: str, network: Network) -> dict[str, str]:
-    """The choices of a preset; ``name:N`` takes the first N steps.
+def preset(name: str, network: Network, partly: bool = False) -> dict[str, str]:
+    """The choices of a preset; ``name:N`` takes the first N steps, `partly` leaves out what is not offered.
 
     Raises
     ------
@@ -52,9 +52,9 @@ def preset(name: str, network: Network) -> dict[str, str]:
     for step in found[: int(count) if count else None]:
         for pattern, option in step.items():
             sites = [site for site in network.sites if fnmatchcase(site.id, pattern)]
-            if pattern != _TITLE and not sites:
+            if not (sites or partly or pattern == _TITLE):
                 raise BadInputError(f"preset {base!r}: {network.name} has no site {pattern!r}")
-            chosen |= {site.id: option for site in sites}
+            chosen |= {site.id: option for site in sites if not partly or option in site.names}
     return chosen
 
 

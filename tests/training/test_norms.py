@@ -1,0 +1,59 @@
+"""Norms that are there while a network learns."""
+
+import torch
+from torch import Tensor, nn
+
+from training.finetune import norms
+
+
+class Gated(nn.Module):
+    """Convolutions with and without bias, one of them grouped, and a gate that works on single values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.apart = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.gate = nn.Conv2d(8, 8, 1)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.apart(self.first(x).relu())
+        x = x * self.gate(x.mean((2, 3), keepdim=True)).sigmoid()
+        made: Tensor = self.head(x.mean((2, 3)))
+        return made
+
+
+def made() -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(0)
+    return Gated().eval(), 50 * torch.randn(48, 3, 9, 9) + 20
+
+
+@torch.no_grad()
+def answers(network: nn.Module, images: Tensor) -> Tensor:
+    answered: Tensor = network.eval()(images)
+    return answered
+
+
+def test_norms_change_nothing_where_they_are_put() -> None:
+    network, images = made()
+    before = answers(network, images)
+    norms.put(network, images.__getitem__, 48)
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()) == 2  # none in the gate
+    torch.testing.assert_close(answers(network, images), before, rtol=1e-4, atol=1e-4)
+
+
+def test_what_was_learned_with_norms_is_kept_without_them() -> None:
+    network, images = made()
+    plain = {name: weight.shape for name, weight in network.named_parameters()}
+    norms.put(network, images.__getitem__, 48)
+    descent = torch.optim.SGD(network.parameters(), 0.05)
+    for _ in range(5):
+        network.train()(images).square().mean().backward()
+        descent.step()
+        descent.zero_grad()
+    learned = answers(network, images)
+    norms.fold(network)
+    torch.testing.assert_close(answers(network, images), learned, rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+    shapes = {name: weight.shape for name, weight in network.named_parameters()}
+    assert shapes == plain | {"first.bias": torch.Size([8])}
