@@ -97,7 +97,7 @@ def trained(
     since = time.perf_counter()
     images = mixed(bench.changed) if how.mix else bench.changed
     if how.norms:
-        norms.put(start, bench.changed, _MEASURED)
+        norms.put(start, bench.inputs(data), _MEASURED)
     kind = MuonDistillation if how.muon else Distillation
     blocks = [block.name for block in network.blocks if block.choices(choices)] if how.features else []
     objective = kind(

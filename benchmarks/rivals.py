@@ -80,8 +80,8 @@ def main() -> None:
     if not given.only_timing:
         with terminal.bars() as watch:
             case = CASES[given.case]
-            plans = RESULTS / (case.like or given.case) / "plans"
-            made = Bench(case, given.data, given.home, plans, watch)
+            folder = RESULTS / (case.like or given.case) / "plans"
+            made = Bench(case, given.data, given.home, folder, watch)
             _make(cells_of(given.case, methods, seeds), given.seconds, made, kept, models)
     if given.only_training:
         return

@@ -23,6 +23,7 @@ from training.config import ModelConfig
 from training.data.loading import NO_DATA
 from training.errors import BadInputError
 from training.files import replacing, sweep
+from training.finetune import norms
 from training.finetune.deep_rebirth import train_as_deep_rebirth
 from training.finetune.fit import Fit, Inputs, Judge, Log, fit
 from training.finetune.objectives import Distillation, rate_for
@@ -35,6 +36,7 @@ from training.store import WeightStore, weights_of
 from training.workbench import Workbench, workbench
 
 _CLOSED_FORM_IMAGES = 64
+_MEASURED_IMAGES = 256  # for what norms begin with
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Training:
 
     Attributes
     ----------
-    recipe : ours (bank, bottom to top, distillation) or the paper's (labels, new layers start at random)
+    recipe : ours (bank, bottom to top, distillation with norms that are folded at the end) or the paper's
+        (labels, new layers start at random)
     with_labels : also learn from labels (recipe ours); None: where there are some and labels judge
     rate : learning rate of distillation, relative to the size of each tensor; None: by the number of images
     augment : train on random crops, half of them mirrored
@@ -201,7 +204,11 @@ def trained_network(
     with_labels = by_labels and data.labelled if training.with_labels is None else training.with_labels
     labels = data.labels if with_labels else None
     objective = Distillation(network.skeleton(), blocks, rate, by_labels or with_labels, labels=labels)
-    return merged, fit(merged, objective, inputs, how, log, judge)
+    if how.epochs and len(data) >= how.batch:
+        norms.put(merged, bench.inputs(data), min(len(data), _MEASURED_IMAGES))
+    losses = fit(merged, objective, inputs, how, log, judge)
+    norms.fold(merged)
+    return merged, losses
 
 
 def _check_labels(bench: Workbench, recipe: str) -> None:

@@ -15,7 +15,7 @@ RUNGS = 8
 def first_plans(latencies: Latencies, estimates: Estimates) -> Iterator[tuple[str, dict[str, str]]]:
     """Plans to try before the sampler's, each with the name of its preset (empty for none).
 
-    The untouched network, the paper's plan if there is one (what of it is offered), and exact solutions of the
+    The untouched network, what is offered of the paper's plan if there is one, and exact solutions of the
     additive problem: the fastest plan, the middle, then ever finer steps.
     """
     yield "", {}
