@@ -4,7 +4,8 @@ import re
 import time
 from pathlib import Path
 
-from search.deploy.train import Trained, Training, train
+from search.deploy.train import Training, train
+from search.deploy.trained import Trained
 from search.results.front import Front, Point, front_of
 from search.results.planfile import PlanFile
 from search.results.selection import within

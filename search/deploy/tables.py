@@ -8,7 +8,7 @@ from rich.table import Table
 from latency_models import bench
 from search.deploy.export import Exported
 from search.deploy.timings import HERE
-from search.deploy.train import Trained
+from search.deploy.trained import Trained
 from training.metric import title, unit
 from training.metrics import Accuracy
 

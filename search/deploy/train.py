@@ -3,8 +3,7 @@
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import fx, nn
 from merges.plan import Plan
 from search.deploy import runs
 from search.deploy.plans import rescored
+from search.deploy.trained import Trained, judged
 from search.results.planfile import PlanFile
 from search.scoring.latency import Device, Latencies
 from training.blocks.bank import Bank
@@ -27,8 +27,7 @@ from training.finetune import norms
 from training.finetune.deep_rebirth import train_as_deep_rebirth
 from training.finetune.fit import Fit, Inputs, Judge, Log, fit
 from training.finetune.objectives import Distillation, rate_for
-from training.judging import Judged
-from training.metrics import by_class, evaluate
+from training.metrics import evaluate
 from training.optim import half_pays
 from training.progress import Session
 from training.source import habits_of
@@ -37,42 +36,6 @@ from training.workbench import Workbench, workbench
 
 _CLOSED_FORM_IMAGES = 64
 _MEASURED_IMAGES = 256  # for what norms begin with
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished run: how good teacher and merged network are on the test split, by the metric.
-
-    Where labels judge, `agreement` is the share of images with the same best class (percent), and `classes`
-    maps each class with test images to their number, the teacher's top-1 and the merged network's.
-    """
-
-    metric: str
-    images: int
-    teacher: Judged
-    merged: Judged
-    losses: list[float]
-    test_is_proxy: bool
-    agreement: float | None = None
-    classes: dict[str, tuple[int, float, float]] = field(default_factory=dict)
-
-    @property
-    def drop(self) -> float:
-        """What the merged network loses: of top-1 where labels judge, else by the metric."""
-        if self.teacher.accuracy and self.merged.accuracy:
-            return self.teacher.accuracy.top1 - self.merged.accuracy.top1
-        return self.teacher.value - self.merged.value
-
-    def answer(self) -> dict[str, Any]:
-        """The ``--json`` form."""
-        values = asdict(self) | {"drop": self.drop}
-        for name, judged in (("teacher", self.teacher), ("merged", self.merged)):
-            values[name] |= values[name].pop("accuracy") or {}
-            if judged.accuracy:
-                for metric in ("top1", "top5"):
-                    share = getattr(judged.accuracy, metric)
-                    values[name][f"{metric}_interval"] = judged.accuracy.interval(share)
-        return values
 
 
 @dataclass(frozen=True)
@@ -164,25 +127,11 @@ def train(
         session.note(f"the plan was edited: scored anew, {plan_file.speedup:.2f}x on {plan_file.target}")
     plan_file.model_copy(update={"setup": setup}).save(out / runs.PLAN)
     merged, losses = trained_network(bench, plan, training, out, session)
-    trained = _judged(bench, merged, losses)
+    trained = judged(bench, merged, losses)
     WeightStore(out).write(runs.WEIGHTS, weights_of(merged))
     with replacing(out / runs.RESULT) as temporary:
         temporary.write_text(json.dumps(trained.answer(), indent=2) + "\n")
     return trained
-
-
-def _judged(bench: Workbench, merged: fx.GraphModule, losses: list[float]) -> Trained:
-    """Teacher and merged network on the test images."""
-    test, judge, networks = bench.data.test, bench.judge, (bench.network.teacher, merged)
-    trained = partial(Trained, bench.metric, len(test), losses=losses, test_is_proxy=bench.data.test_is_proxy)
-    if not judge.by_labels:
-        return trained(*(judge.judge(network, test) for network in networks))
-    evaluated = [evaluate(network, bench.inputs(test), test.labels) for network in networks]
-    answers = [scores for _, scores in evaluated]
-    same = 100 * float((answers[0].argmax(1) == answers[1].argmax(1)).float().mean())
-    found = by_class(answers, test.labels)
-    classes = {bench.data.classes[n]: (count, one, other) for n, (count, (one, other)) in found.items()}
-    return trained(*(judge.of(accuracy) for accuracy, _ in evaluated), agreement=same, classes=classes)
 
 
 def trained_network(
