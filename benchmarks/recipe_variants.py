@@ -134,7 +134,7 @@ VARIANTS = {
     "muon-norms-0.008": Variant(muon=True, norms=True, rate=0.008),
     "batch-16": Variant(batch=16),
     "batch-64": Variant(batch=64, rate=0.006),
-    "short": Variant(norms=True, rate=0.008, passes=6, relearned=(400, 120)),
+    "short": Variant(norms=True, rate=0.008, passes=5, relearned=(256, 60)),
     "passes-18": Variant(passes=18),
     "passes-36": Variant(passes=36),
     "muon-passes-18": Variant(passes=18, muon=True, rate=0.008),
