@@ -26,7 +26,7 @@ from training.files import replacing, sweep
 from training.finetune import norms
 from training.finetune.deep_rebirth import train_as_deep_rebirth
 from training.finetune.fit import Fit, Inputs, Judge, Log, fit
-from training.finetune.objectives import Distillation, rate_for
+from training.finetune.objectives import MANY_IMAGES, Distillation, rate_for
 from training.metrics import evaluate
 from training.optim import half_pays
 from training.progress import Session
@@ -147,14 +147,16 @@ def trained_network(
     if training.recipe == "paper":
         return train_as_deep_rebirth(network, plan, training.joint, inputs, how, log, judge)
     merged = bottom_up(bench, plan, training, out / "relearned", session)
-    blocks = [block.name for block in network.blocks if block.choices(plan)]
     rate = rate_for(len(data)) if training.rate is None else training.rate
     by_labels = bench.judge.by_labels
     with_labels = by_labels and data.labelled if training.with_labels is None else training.with_labels
     labels = data.labels if with_labels else None
-    objective = Distillation(network.skeleton(), blocks, rate, by_labels or with_labels, labels=labels)
-    if how.epochs and len(data) >= how.batch:
-        norms.put(merged, bench.inputs(data), min(len(data), _MEASURED_IMAGES))
+    # Few images are overfitted without the features of blocks, and norms would disturb more than they bring.
+    many = len(data) >= MANY_IMAGES
+    guided = [block.name for block in network.blocks if block.choices(plan) and not (many and with_labels)]
+    objective = Distillation(network.skeleton(), guided, rate, by_labels or with_labels, labels=labels)
+    if many and how.epochs:
+        norms.put(merged, bench.inputs(data), _MEASURED_IMAGES)
     losses = fit(merged, objective, inputs, how, log, judge)
     norms.fold(merged)
     return merged, losses

@@ -14,7 +14,8 @@ from training.finetune.short import distance
 from training.metrics import scores_of
 from training.optim import cosine, relative_adam
 
-_RATE, _RATE_OF_MANY, _MANY_IMAGES = 1e-3, 4e-3, 4000
+MANY_IMAGES = 4000
+_RATE, _RATE_OF_MANY = 1e-3, 1.2e-2
 
 
 class Objective(Protocol):
@@ -50,7 +51,7 @@ def _whole(network: nn.Module) -> Iterator[None]:
 
 def rate_for(images: int) -> float:
     """Learning rate of distillation, relative to the size of each tensor; small against overfitting."""
-    return _RATE if images < _MANY_IMAGES else _RATE_OF_MANY
+    return _RATE if images < MANY_IMAGES else _RATE_OF_MANY
 
 
 def _label_error(answers: Any, labels: Tensor) -> Tensor:
