@@ -69,7 +69,9 @@ def main() -> None:
                         made = trained(bench, plan, VARIANTS[variant], seed, home / kept.stem, session)
                         with replacing(kept) as temporary:
                             temporary.write_text(json.dumps(made, indent=1) + "\n")
-                        terminal.note(f"{kept.stem}: {made['top1']:.2f}, {made['seconds']} s")
+    for path in sorted(RESULTS.glob("*.json")):
+        made = json.loads(path.read_text())
+        print(f"{path.stem}: {made['top1']:.2f} % top-1, {made['seconds']} s on {made['device']}")
 
 
 def _choices(bench: Workbench, plan: str) -> dict[str, str]:
