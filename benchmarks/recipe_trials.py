@@ -112,7 +112,11 @@ def trained(
     half = half_pays(gpu=torch.cuda.is_available())
     fitting = Fit(how.passes, batch=how.batch, average=how.average, half=half, seed=seed)
     losses = fit(
-        start, objective, Inputs(images, len(data), data.labels), fitting, Log(folder, session.watch)
+        start,
+        objective,
+        Inputs(images, how.images or len(data), data.labels),
+        fitting,
+        Log(folder, session.watch),
     )
     norms.fold(start)
     test, on = bench.data.test, "cuda" if torch.cuda.is_available() else "cpu"

@@ -113,6 +113,7 @@ class Variant:
     mix: bool = False
     muon: bool = False
     average: float = 0.98
+    images: int | None = None  # the first of them; None: all
     relearned: tuple[int, int] = (1500, 1500)  # images and steps of the pass from bottom to top
 
 
@@ -134,6 +135,9 @@ VARIANTS = {
     "muon-norms-0.008": Variant(muon=True, norms=True, rate=0.008),
     "batch-16": Variant(batch=16),
     "batch-64": Variant(batch=64, rate=0.006),
+    "few": Variant(labels=False, rate=0.001, passes=6, images=1000),
+    "few-norms": Variant(labels=False, rate=0.001, passes=6, images=1000, norms=True),
+    "few-norms-0.003": Variant(labels=False, rate=0.003, passes=6, images=1000, norms=True),
     "short": Variant(norms=True, rate=0.008, passes=5, relearned=(256, 60)),
     "passes-18": Variant(passes=18),
     "passes-36": Variant(passes=36),
