@@ -3,8 +3,8 @@
 python benchmarks/norms.py CASE SETTING IMAGENETTE [PASSES] [HOME]
 
 The kept plan of `ours` of a case of ``rivals.py``, e.g. ``googlenet 2``, is trained without norms, with them,
-and with them but without the outputs of the teacher's blocks; top-1 on the test images. The teacher is that of
-the case, made where HOME lacks it. Some seven minutes of one core a training of 12 passes.
+and with them but without the outputs of the teacher's blocks; top-1 on the test images. The teacher is of
+the case, and made where HOME lacks it. Some seven minutes of one core a training of 12 passes.
 """
 
 import copy
