@@ -33,9 +33,12 @@ def name_of(cell: dict[str, Any]) -> str:
 
 def time_all(cells: Cells, kept: Path) -> None:
     """Time all cells' networks in turn, seed by seed, beside their seed's untouched network."""
-    timings: dict[str, Any] = {}
+    timings: dict[str, Any] = json.loads((kept / TIMINGS).read_text()) if (kept / TIMINGS).exists() else {}
     for seed in sorted({cell["seed"] for cell in cells}):
         names = [name_of(cell) for cell in cells if cell["seed"] == seed and "top1" in cell]
+        names = [name for name in names if (kept / f"{name}{rival_files.SUFFIX}").exists()]
+        if not names:
+            continue  # from before files were kept: what was timed stays
         names.sort(key=lambda name: not name.startswith(UNTOUCHED))
         with tempfile.TemporaryDirectory() as temporary:
             files, folder = [Path(temporary) / f"{name}.onnx" for name in names], Path(temporary) / "timed"
