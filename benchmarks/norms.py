@@ -15,17 +15,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.rival_cases import CASES, Bench, share  # noqa: E402
+from benchmarks.rival_cases import CASES, OURS, Bench, Cell, share  # noqa: E402
 from benchmarks.rivals import RESULTS  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.deploy.train import Training, bottom_up  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
 from training.finetune import norms  # noqa: E402
-from training.finetune.fit import Fit, Inputs, Log, fit  # noqa: E402
-from training.finetune.objectives import Distillation  # noqa: E402
-from training.optim import half_pays  # noqa: E402
 
-_RATE, _MEASURED = 0.012, 256
+_RATE = 0.012
 _WAYS = {
     "without norms": (False, True),
     "norms": (True, True),
@@ -42,17 +39,15 @@ def main() -> None:
         network, images = made.bench.network, made.bench.data.train
         plan = PlanFile.load(made.plans / f"ours-{setting}.json").fitted(network)
         blocks = [block.name for block in network.blocks if block.choices(plan)]
-        inputs = Inputs(made.bench.changed, len(images), images.labels)
-        with tempfile.TemporaryDirectory() as folder:
-            start = bottom_up(made.bench, plan, Training(passes), Path(folder) / "start", made.session)
+        cell = Cell(case, OURS, float(setting), 0)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            start = bottom_up(made.bench, plan, Training(passes), folder / "start", made.session)
             for name, (normed, guided) in _WAYS.items():
                 merged = copy.deepcopy(start)
                 if normed:
-                    norms.put(merged, made.bench.inputs(images), _MEASURED)
-                objective = Distillation(
-                    network.skeleton(), blocks if guided else (), _RATE, labels=images.labels
-                )
-                fit(merged, objective, inputs, Fit(passes, half=half_pays()), Log(Path(folder) / name, watch))
+                    norms.put(merged, made.bench.inputs(images))
+                made.trained(merged, cell, folder / name, _RATE, passes, blocks if guided else ())
                 norms.fold(merged)
                 print(f"{case}, {setting}: {name}: {share(made.right(merged, made.bench.data.test)):.2f} %")
 

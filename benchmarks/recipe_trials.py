@@ -8,7 +8,6 @@ and not made again; processes that are started alike share the work. On one core
 an hour and a training of 9 passes some 25 minutes; on a GPU a minute.
 """
 
-import copy
 import json
 import sys
 import time
@@ -21,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.recipe_variants import VARIANTS, MuonDistillation, Variant, mixed  # noqa: E402
-from benchmarks.rival_cases import share  # noqa: E402
+from benchmarks.rival_cases import processor, right, share, with_teacher  # noqa: E402
 from benchmarks.rivals import alone  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.deploy.train import Training, bottom_up  # noqa: E402
@@ -32,14 +31,12 @@ from training.files import replacing  # noqa: E402
 from training.finetune import norms  # noqa: E402
 from training.finetune.fit import Fit, Inputs, Log, fit  # noqa: E402
 from training.finetune.objectives import Distillation  # noqa: E402
-from training.metrics import evaluate  # noqa: E402
 from training.optim import half_pays  # noqa: E402
 from training.progress import Session  # noqa: E402
 from training.store import WeightStore, weights_of  # noqa: E402
-from training.workbench import Workbench, workbench  # noqa: E402
+from training.workbench import Workbench  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results/recipe_trials"
-_MEASURED = 256  # images
 
 
 def main() -> None:
@@ -47,19 +44,15 @@ def main() -> None:
     home = Path(folder)
     with terminal.bars() as watch:
         session = Session(home, watch, terminal.note)
-        store = WeightStore(home)
-        known = store.read("teacher-bvlc")
         setup = ModelConfig(
             model="bvlc_googlenet",
-            weights=None if known else weights,
+            weights=weights,
             labels=labels,
             data=f"imagefolder:{data}",
             input_size=128,
             teacher_epochs=2,
         )
-        bench = workbench(setup, session, trained=known[0] if known else None)
-        if not known:
-            store.write("teacher-bvlc", weights_of(bench.model))
+        bench = with_teacher(setup, "bvlc", session)
         name = Path(plan).stem
         for seed in map(int, seeds.split(",")):
             for variant in names:
@@ -99,7 +92,7 @@ def trained(
     since = time.perf_counter()
     images = mixed(bench.changed) if how.mix else bench.changed
     if how.norms:
-        norms.put(start, bench.inputs(data), _MEASURED)
+        norms.put(start, bench.inputs(data))
     kind = MuonDistillation if how.muon else Distillation
     blocks = [block.name for block in network.blocks if block.choices(choices)] if how.features else []
     objective = kind(
@@ -119,19 +112,14 @@ def trained(
         Log(folder, session.watch),
     )
     norms.fold(start)
-    test, on = bench.data.test, "cuda" if torch.cuda.is_available() else "cpu"
-    scores, of_teacher = (
-        evaluate(one.to(on).eval(), bench.inputs(test), test.labels)[1]
-        for one in (start, copy.deepcopy(network.teacher))
-    )
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    test = bench.data.test
     return {
         "variant": asdict(how),
-        "teacher_top1": share(of_teacher.argmax(1) == test.labels),
-        "top1": share(scores.argmax(1) == test.labels),
+        "teacher_top1": share(right(network.teacher, bench, test)),
+        "top1": share(right(start, bench, test)),
         "losses": losses,  # type: ignore[dict-item]
         "seconds": round(time.perf_counter() - since),
-        "device": device,
+        "device": processor(),
     }
 
 

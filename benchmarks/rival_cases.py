@@ -1,6 +1,7 @@
 """The cases of ``rivals.py``: networks with their images, and how all that is compared is trained."""
 
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,12 +112,7 @@ class Bench:
 
     @cached_property
     def bench(self) -> Workbench:
-        store, name = WeightStore(self.home), f"teacher-{self.case.model.rpartition(':')[2]}"
-        known = store.read(name)
-        made = workbench(self.setup, self.session, trained=known[0] if known else None)
-        if not known:
-            store.write(name, weights_of(made.model))
-        return made
+        return with_teacher(self.setup, self.case.model.rpartition(":")[2], self.session)
 
     @cached_property
     def teacher_top1(self) -> float:
@@ -124,18 +120,24 @@ class Bench:
 
     def right(self, network: nn.Module, images: Images) -> Tensor:
         """For every image, whether the network's best class is its own."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        scores = evaluate(network.to(device).eval(), self.bench.inputs(images), images.labels)[1]
-        network.to("cpu")
-        return scores.argmax(1) == images.labels
+        return right(network, self.bench, images)
 
     def trained(
-        self, network: nn.Module, cell: "Cell", folder: Path, rate: float, passes: int | None = None
+        self,
+        network: nn.Module,
+        cell: Cell,
+        folder: Path,
+        rate: float,
+        passes: int | None = None,
+        blocks: Collection[str] = (),
     ) -> nn.Module:
-        """A network after the passes that all get: the teacher's answers and the labels, augmented."""
+        """A network after the passes that all get: the teacher's answers and the labels, augmented.
+
+        Of `blocks` it also learns the outputs.
+        """
         bench, data = self.bench, self.bench.data.train
         half = half_pays(gpu=torch.cuda.is_available())
-        objective = Distillation(bench.network.skeleton(), (), rate, labels=data.labels)
+        objective = Distillation(bench.network.skeleton(), blocks, rate, labels=data.labels)
         inputs = Inputs(bench.changed, len(data), data.labels)
         folder.mkdir(parents=True, exist_ok=True)
         how = Fit(passes or self.case.passes, half=half, seed=cell.seed)
@@ -143,9 +145,33 @@ class Bench:
         return network
 
 
+def with_teacher(setup: ModelConfig, name: str, session: Session) -> Workbench:
+    """A workbench whose teacher is kept in the session's home by name, and made where it is not there."""
+    store, name = WeightStore(session.home), f"teacher-{name}"
+    known = store.read(name)
+    if known:
+        return workbench(setup.model_copy(update={"weights": None}), session, trained=known[0])
+    made = workbench(setup, session)
+    store.write(name, weights_of(made.model))
+    return made
+
+
+def right(network: nn.Module, bench: Workbench, images: Images) -> Tensor:
+    """For every image, whether the network's best class is its own."""
+    on = "cuda" if torch.cuda.is_available() else "cpu"
+    scores = evaluate(network.to(on).eval(), bench.inputs(images), images.labels)[1]
+    network.to("cpu")
+    return scores.argmax(1) == images.labels
+
+
 def share(right: Tensor) -> float:
     """Percent of images that are right."""
     return 100 * float(right.float().mean())
+
+
+def processor() -> str:
+    """What trains here."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 @dataclass(frozen=True)

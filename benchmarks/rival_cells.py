@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import rival_files  # noqa: E402
-from benchmarks.rival_cases import CASES, INT8, Bench, Cell, Made, share  # noqa: E402
+from benchmarks.rival_cases import CASES, INT8, Bench, Cell, Made, processor, share  # noqa: E402
 from benchmarks.rival_methods import METHODS  # noqa: E402
 from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
 from merges.graph import TraceError  # noqa: E402
@@ -56,7 +56,7 @@ def work(cell: Cell, made: Bench, kept: Path, models: Path) -> dict[str, Any]:
             "priced": _priced(path, made) if done.network else {"failed": "int8 has no prices"},
         }
     about["seconds"] = round(time.perf_counter() - start)
-    about["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    about["device"] = processor()
     about["versions"] = {name: version(name) for name in _PACKAGES}
     kept.mkdir(parents=True, exist_ok=True)
     with replacing(kept / f"{cell.name}.json") as temporary:

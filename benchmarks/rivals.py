@@ -12,8 +12,8 @@ the learning rate that is best for their method on held-back images, of the same
 setting. `untouched` is the teacher trained on for the same passes; drops are counted from it. A case has one
 teacher and one search a method; seeds are of trainings (order and augmentation, gradients to prune by). Then
 all ONNX files are timed in turn, with one thread and with all: they are kept without weights, to be timed
-again anywhere. A cell takes some 12 core-minutes for GoogLeNet at 64 pixels (more where rates are
-tried), the teacher 11, a search 10. Processes that are started alike share the cells. --device cuda trains on
+again anywhere. A cell takes some 6 core-minutes for GoogLeNet at 64 pixels (twice that where rates are
+tried), the teacher 14, a search 3. Processes that are started alike share the cells. --device cuda trains on
 a GPU; --seconds starts no cell that may not fit.
 """
 

@@ -40,14 +40,13 @@ def relative_adam(model: nn.Module, rate: float) -> torch.optim.Adam:
     A bias moves as its layer's outputs do; it gets at least `_FLOOR` times the rate.
     """
     groups: list[dict[str, Any]] = []
+    on_gpu = any(parameter.is_cuda for parameter in model.parameters())
     for parameter in filter(lambda weight: weight.requires_grad, model.parameters()):
         own = rate * max(float(parameter.detach().square().mean().sqrt()), _FLOOR)
-        groups.append({"params": [parameter], "lr": own, "initial_lr": own})
-    if not any(parameter.is_cuda for parameter in model.parameters()):
-        return torch.optim.Adam(groups)
-    for group in groups:  # a captured step reads its rates from the GPU
-        group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
-    return torch.optim.Adam(groups, fused=True, capturable=True)
+        # A captured step reads its rates from the GPU.
+        now = torch.tensor(own, device=parameter.device) if on_gpu else own
+        groups.append({"params": [parameter], "lr": now, "initial_lr": own})
+    return torch.optim.Adam(groups, fused=on_gpu or None, capturable=on_gpu)
 
 
 def cosine(step: int, steps: int, warmup: int) -> float:

@@ -35,7 +35,6 @@ from training.store import WeightStore, weights_of
 from training.workbench import Workbench, workbench
 
 _CLOSED_FORM_IMAGES = 64
-_MEASURED_IMAGES = 256  # for what norms begin with
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def trained_network(
     guided = [block.name for block in network.blocks if block.choices(plan) and not (many and with_labels)]
     objective = Distillation(network.skeleton(), guided, rate, by_labels or with_labels, labels=labels)
     if many and how.epochs:
-        norms.put(merged, bench.inputs(data), _MEASURED_IMAGES)
+        norms.put(merged, bench.inputs(data))
     losses = fit(merged, objective, inputs, how, log, judge)
     norms.fold(merged)
     return merged, losses

@@ -38,12 +38,12 @@ class Trained:
     def answer(self) -> dict[str, Any]:
         """The ``--json`` form."""
         values = asdict(self) | {"drop": self.drop}
-        for name, judged in (("teacher", self.teacher), ("merged", self.merged)):
+        for name, accuracy in (("teacher", self.teacher.accuracy), ("merged", self.merged.accuracy)):
             values[name] |= values[name].pop("accuracy") or {}
-            if judged.accuracy:
+            if accuracy:
                 for metric in ("top1", "top5"):
-                    share = getattr(judged.accuracy, metric)
-                    values[name][f"{metric}_interval"] = judged.accuracy.interval(share)
+                    share = getattr(accuracy, metric)
+                    values[name][f"{metric}_interval"] = accuracy.interval(share)
         return values
 
 

@@ -21,7 +21,8 @@ def first_plans(latencies: Latencies, estimates: Estimates) -> Iterator[tuple[st
     yield "", {}
     if ("paper", latencies.network.name) in known():
         paper = preset("paper", latencies.network, partly=True)
-        yield from [("paper", paper)] if paper else []
+        if paper:
+            yield "paper", paper
     yield from (("", plan) for plan in ladder(estimates, RUNGS))
 
 

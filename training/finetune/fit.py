@@ -133,15 +133,14 @@ class _Run:
         logs: Path,
         judged: bool,
     ) -> None:
-        self.fabric = fabric = _fabric(how, logs)
-        torch.backends.cudnn.deterministic = True  # or a resumed run ends otherwise on a GPU
+        self.fabric = _fabric(how, logs)
         self.objective, self.inputs, self.how = objective, inputs, how
         self.merged = merged.to(self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = AveragedModel(self.merged, multi_avg_fn=_moving(how.average))
         self.best = copy.deepcopy(self.mean) if judged else self.mean
         self.network, self.optimiser = self.fabric.setup(self.merged, objective.optimiser(self.merged))
         # The paper's optimiser is not made for it, and nobody has tried it with several GPUs.
-        captured = self.optimiser.param_groups[0].get("capturable") and fabric.world_size == 1
+        captured = self.optimiser.param_groups[0].get("capturable") and self.fabric.world_size == 1
         self.step = Captured(self._step) if captured else self._step
         self.a_pass = max(1, inputs.count // min(how.batch, inputs.count))
         self.total = how.epochs * self.a_pass
@@ -208,6 +207,7 @@ def _moving(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tenso
 
 def _fabric(how: Fit, logs: Path) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what was asked for
+    torch.backends.cudnn.deterministic = True  # or a resumed run ends otherwise on a GPU
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     fabric = Fabric(

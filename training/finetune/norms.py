@@ -5,12 +5,14 @@ faster and bears larger steps (Ioffe and Szegedy 2015; RepVGG, Ding et al. 2021,
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from training.finetune.hooks import hooked_outputs
+
+MEASURED_IMAGES = 256
 _LEAST_VARIANCE = 1e-6
 _SMALLEST = 2  # sides of a map; of single values a batch's norm would be noise
 
@@ -20,29 +22,23 @@ class Normed(nn.Sequential):
 
 
 @torch.no_grad()
-def put(network: nn.Module, images: Callable[[Tensor], Tensor], count: int, batch: int = 32) -> None:
+def put(
+    network: nn.Module, images: Callable[[Tensor], Tensor], count: int = MEASURED_IMAGES, batch: int = 32
+) -> None:
     """Put norms that change nothing behind all convolutions that make maps, in place.
 
     They are measured on the first `count` images, which `images` gives by index.
     """
     convs = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
     seen: dict[str, list[Tensor]] = {}
-
-    def watched(name: str) -> Callable[..., None]:
-        def hook(_layer: nn.Module, _inputs: Any, made: Tensor) -> None:
-            if min(made.shape[2:]) >= _SMALLEST:
-                seen.setdefault(name, []).append(
-                    torch.stack([made.mean((0, 2, 3)), made.square().mean((0, 2, 3))])
-                )
-
-        return hook
-
-    hooks = [layer.register_forward_hook(watched(name)) for name, layer in convs.items()]
     network.eval()
-    for index in torch.arange(count).split(batch):
-        network(images(index))
-    for hook in hooks:
-        hook.remove()
+    with hooked_outputs(network, convs) as outputs:
+        for index in torch.arange(count).split(batch):
+            network(images(index))
+            for name, made in outputs.items():
+                if min(made.shape[2:]) >= _SMALLEST:
+                    moments = torch.stack([made.mean((0, 2, 3)), made.square().mean((0, 2, 3))])
+                    seen.setdefault(name, []).append(moments)
     for name, parts in seen.items():
         mean, square = torch.stack(parts).mean(0)
         network.set_submodule(name, Normed(convs[name], _unchanging(mean, square - mean.square())))

@@ -78,7 +78,6 @@ class Distillation:
     labels: Tensor | None = None
     _made: dict[str, Tensor] = field(default_factory=dict, init=False)
     _wanted: dict[str, Tensor] = field(default_factory=dict, init=False)
-    _known: Tensor | None = field(default=None, init=False)
 
     def describe(self) -> str:
         return f"distilled, rate {self.rate}, features {self.features}, labels {self.labels is not None}"
@@ -92,7 +91,7 @@ class Distillation:
     @contextmanager
     def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
         self.teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._known = None if self.labels is None else self.labels.to(device)
+        self.labels = None if self.labels is None else self.labels.to(device)
         with (
             hooked_outputs(network, self.blocks) as self._made,
             hooked_outputs(self.teacher, self.blocks) as self._wanted,
@@ -105,7 +104,7 @@ class Distillation:
         with torch.no_grad():
             wanted = self.teacher(inputs)
         asked = distance(answers, wanted, self.classifies) + self.features * self._feature_error()
-        return asked if self._known is None else asked + _label_error(answers, self._known[index])
+        return asked if self.labels is None else asked + _label_error(answers, self.labels[index])
 
     def _feature_error(self) -> Tensor:
         """Mean over blocks of the squared distance, relative to the variance of the targets."""
@@ -135,7 +134,6 @@ class LabelTraining:
     times: float = 10.0
     momentum: float = 0.9
     decay: float = 2e-4
-    _known: Tensor | None = field(default=None, init=False)
 
     def describe(self) -> str:
         return f"labelled, rate {self.rate}, new layers {self.times} times, {sorted(self.fresh)}"
@@ -157,9 +155,8 @@ class LabelTraining:
 
     @contextmanager
     def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
-        self._known = self.labels.to(device)
+        self.labels = self.labels.to(device)
         yield
 
     def loss(self, answers: Any, inputs: Tensor, index: Tensor) -> Tensor:
-        assert self._known is not None, "not being watched"
-        return _label_error(answers, self._known[index])
+        return _label_error(answers, self.labels[index])
