@@ -1,11 +1,10 @@
 """How well the latency models of ARM boards predict what it has not seen (a few seconds).
 
 Leaves one whole network out of the fit, predicts its convolutions and all its layers, and compares with
-what was measured; then the paper's hand-made GoogLeNet plan, the calibrated targets, and the share of time
-outside tensor layers. python benchmarks/latency_model.py
+what was measured; then the paper's hand-made GoogLeNet plan, and the share of time outside tensor layers. For
+emulated targets see emulated.py. python benchmarks/latency_model.py
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -17,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from latency_models import target
 from latency_models.build_tables import measurements, records
-from latency_models.calibrate import PLAIN
 from latency_models.predict import Predictor, UnknownKernelError
 from latency_models.table import LatencyTable, Measurement
 from merges.plan import Plan
@@ -65,22 +63,7 @@ def main() -> None:
     )
     paper.add_row("paper", f"{merged.latency_ms:.1f}", f"{merged.speedup:.2f}x", "107.7 ms, 3.94x")
     Console().print(paper)
-    Console().print(calibrated())
     Console().print(outside_tensors())
-
-
-def calibrated() -> Table:
-    """Networks left out of the calibrations, from shapes alone."""
-    table = Table(title="calibrated targets (ncnn), one network left out of the calibration: error in %")
-    table.add_column("target")
-    for heading in ("mean", *PLAIN):
-        table.add_column(heading, justify="right")
-    for name in target.names():
-        if target.load(name).calibration:
-            found = json.loads((target.CALIBRATIONS / f"{name}.json").read_text())
-            errors = [f"{100 * found['left_out'][n]:+.0f}" if n in found["left_out"] else "" for n in PLAIN]
-            table.add_row(name, f"{100 * found['error']:.1f}", *errors)
-    return table
 
 
 def outside_tensors() -> Table:

@@ -1,137 +1,113 @@
-"""Calibrate targets from whole-network timings: ``python -m latency_models.calibrate [TARGET ...]``.
+"""Fit the prices of emulated targets: ``python -m latency_models.calibrate`` (a minute).
 
-Writes ``calibrations/NAME.json`` for every target whose file names a board of ncnn's benchmark records: a
-price for each kind of work (its runtime's ``work``), and how far networks left out of the fit are missed.
+Writes ``calibrations/NAME.json`` for every core and every target that names one: what each kind of work
+costs, fitted to the whole-network timings of all boards of the records that have that core, and how far
+networks left out of the fit are missed.
 """
 
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
-import pandas as pd
-from scipy.optimize import nnls
 
-from latency_models.build_tables import SOURCES
-from latency_models.kernel import Kernel
-from latency_models.runtime import discover
+from latency_models.emulation import costs
+from latency_models.emulation.costs import Costs, Timing
+from latency_models.emulation.records import BOARDS, PLAIN, Board, networks, times_ms
+from latency_models.emulation.work import KINDS, Worker, in_half
 from latency_models.target import CALIBRATIONS, Target, load, names
 
-_RECORDED = discover()["ncnn"]  # what the records were made with
-_TRUST = 0.1  # weight of the starting ratios against the timings
-_ROUNDS = 3
-_FREE = ("Split", "Flatten", "Reshape", "Dropout")
-_FUNCTIONS = {"Swish": "silu", "Sigmoid": "sigmoid", "Softmax": "softmax"}  # of the layers that are no relu
-_OPS = {"InnerProduct": "linear", "LRN": "lrn"}
-PLAIN = (
-    *("googlenet", "resnet18", "vgg16", "alexnet", "squeezenet", "mobilenet", "mobilenet_v3", "mnasnet"),
-    *("shufflenet", "shufflenet_v2"),
-)
+_RECORDED = "ncnn"  # what the records were made with
 
 
 @cache
-def work() -> dict[str, np.ndarray]:
-    """Counts of each kind of work in the networks of the records, by network."""
-    layers = pd.read_csv(SOURCES / "layers.csv.gz", keep_default_na=False)
+def work_of_networks(half: bool) -> dict[str, np.ndarray]:
+    """The work of the networks of the records, in the order of `KINDS`."""
+    worker = Worker(_RECORDED, half)
     return {
-        str(name): np.sum([_RECORDED.work(kernel) for kernel in _kernels(rows)], axis=0)
-        for name, rows in layers.groupby("network")
+        name: np.sum([worker.of(kernel).amounts for kernel in kernels], axis=0)
+        for name, kernels in networks().items()
     }
 
 
-def _kernels(rows: pd.DataFrame) -> Iterator[Kernel]:
-    for row in rows.itertuples():
-        if row.op in _FREE or not row.in_chw or not row.out_chw:
-            continue
-        source, target = _shape(str(row.in_chw)), _shape(str(row.out_chw))
-        if row.op in ("Convolution", "ConvolutionDepthWise"):
-            window, stride = _pair(str(row.kernel)), _pair(str(row.stride))
-            groups = int(float(str(row.groups) or 1))
-            yield Kernel("conv", source, target, window, stride, groups=groups)
-        elif row.op == "Pooling":
-            everything = row.kernel == "global"
-            yield Kernel("maxpool", source, target, source[1:] if everything else _pair(str(row.kernel)))
-        elif row.op in _OPS:
-            flat = row.op == "InnerProduct"
-            yield Kernel(_OPS[str(row.op)], (int(np.prod(source)), 1, 1) if flat else source, target)
-        else:
-            op = _FUNCTIONS.get(str(row.op), "relu")
-            for part in str(row.in_chw).split(";"):
-                yield Kernel(op, _shape(part), _shape(part))
+@cache
+def timings(core: str, threads: int = 1) -> tuple[Timing, ...]:
+    """All that the records say of boards with a core."""
+    work = work_of_networks(in_half(_RECORDED, core))
+    return tuple(
+        Timing(board, name, work[name], ms)
+        for board in BOARDS
+        if board.core == core
+        for name, ms in times_ms(board, threads).items()
+    )
 
 
-def _shape(text: str) -> tuple[int, int, int]:
-    numbers = [int(n) for n in text.split(";")[0].split("x")]
-    first, second, third = (*numbers, 1, 1)[:3]
-    return first, second, third
+def prices(target: Target, without: Iterable[str] = ()) -> np.ndarray:
+    """A target's microseconds for each kind of work, fitted without some networks."""
+    return _prices(target.core, target.board, target.clock_ghz, target.threads, frozenset(without))
 
 
-def _pair(text: str) -> tuple[int, int]:
-    first, second = (int(n) for n in text.split("x"))
-    return first, second
+@cache
+def _costs(core: str, without: frozenset[str]) -> Costs:
+    return costs.fit(core, [timing for timing in timings(core) if timing.network not in without])
 
 
-def timings(target: Target) -> dict[str, float]:
-    """Milliseconds by network on a target's board (the fastest of the record's loops)."""
-    records = pd.read_csv(SOURCES / "networks.csv.gz")
-    rows = records[
-        records["device"].str.startswith(target.calibration)
-        & (records["num_threads"] == target.threads)
-        & (records["powersave"] == target.powersave)
-        & records["network"].isin(list(work()))
-    ]
-    return {str(name): float(ms) for name, ms in zip(rows["network"], rows["min_ms"], strict=True)}
+def _prices(core: str, board: str, clock_ghz: float, threads: int, without: frozenset[str]) -> np.ndarray:
+    one = _costs(core, without).prices_us(board, clock_ghz)
+    if threads == 1:
+        return one
+    several = [timing for timing in timings(core, threads) if timing.network not in without]
+    own = [timing for timing in several if timing.board.name == board]
+    if own:
+        return costs.with_threads(one, own)
+    raise LookupError(f"no record of {board or core} with {threads} threads")
 
 
-def prices(times_ms: Mapping[str, float]) -> np.ndarray:
-    """Microseconds for each kind of work: non-negative, least relative errors, near the ratios."""
-    times_us = np.array([1000 * ms for ms in times_ms.values()])
-    design = np.stack([work()[name] for name in times_ms]) / times_us[:, None]
-    ratios = np.array(list(_RECORDED.ratios.values()))
-    start = ratios / np.median(design @ ratios)
-    found = start
-    for _ in range(_ROUNDS):
-        pull = np.sqrt(_TRUST) * np.diag(1 / start)
-        rows = np.vstack([design, pull])
-        wanted = np.concatenate([np.ones(len(times_us)), np.full(len(start), np.sqrt(_TRUST))])
-        scale = rows.max(axis=0)
-        found = nnls(rows / scale, wanted)[0] / scale
-        # The board's speed: all ratios together follow what was found.
-        start = start * np.exp(np.mean(np.log(np.maximum(found / start, 0.2))))
+def left_out(target: Target) -> dict[str, float]:
+    """Relative error of every plain network of a target's board when it is left out of the fit."""
+    found: dict[str, float] = {}
+    for timing in timings(target.core, target.threads):
+        if timing.board.name == target.board and timing.network in PLAIN:
+            us = float(timing.work @ prices(target, [timing.network]))
+            found[timing.network] = us / (1000 * timing.ms) - 1
     return found
 
 
-def left_out(times_ms: Mapping[str, float]) -> dict[str, float]:
-    """Relative error of every network when it is left out of the fit."""
-    errors: dict[str, float] = {}
-    for name, ms in times_ms.items():
-        others = {other: value for other, value in times_ms.items() if other != name}
-        errors[name] = float(work()[name] @ prices(others)) / (1000 * ms) - 1
-    return errors
+def board_left_out(board: Board) -> dict[str, float]:
+    """Relative error of every plain network on a board of which only the core and the clock are known."""
+    others = [timing for timing in timings(board.core) if timing.board != board]
+    own = [timing for timing in timings(board.core) if timing.board == board and timing.network in PLAIN]
+    found = costs.fit(board.core, others).prices_us("", board.clock_ghz)
+    return {timing.network: float(timing.work @ found) / (1000 * timing.ms) - 1 for timing in own}
 
 
 def calibrate(target: Target) -> dict[str, object]:
     """The content of a target's calibration file."""
-    times_ms = timings(target)
-    errors = left_out(times_ms)
-    plain = [abs(errors[name]) for name in PLAIN if name in errors]
+    errors = left_out(target)
     return {
-        "prices_us": dict(zip(_RECORDED.ratios, prices(times_ms).tolist(), strict=True)),
-        "error": float(np.mean(plain)),
+        "prices_us": dict(zip(KINDS, prices(target).tolist(), strict=True)),
+        "error": float(np.mean(np.abs(list(errors.values())))),
         "left_out": {name: round(error, 4) for name, error in errors.items()},
     }
 
 
+def calibrate_core(core: str) -> dict[str, object]:
+    """The content of a core's calibration file, for boards of which only the core and the clock are known."""
+    boards = dict.fromkeys(timing.board for timing in timings(core))
+    errors = [abs(error) for board in boards for error in board_left_out(board).values()]
+    found = dict(zip(KINDS, _costs(core, frozenset()).prices_us("", 1.0).tolist(), strict=True))
+    return {"prices_us": found, "error": float(np.mean(errors))}
+
+
 def main() -> None:
-    wanted = sys.argv[1:] or [name for name in names() if load(name).calibration]
-    for name in wanted:
-        found = calibrate(load(name))
-        text = json.dumps(found, indent=1) + "\n"
-        (CALIBRATIONS / f"{name}.json").write_text(text)
-        print(
-            f"{name}: {100 * float(str(found['error'])):.1f} % mean error on plain CNNs left out of the fit"
-        )
+    for core in dict.fromkeys(board.core for board in BOARDS):
+        (CALIBRATIONS / f"{core}.json").write_text(json.dumps(calibrate_core(core), indent=1) + "\n")
+    for name in names():
+        target = load(name)
+        if target.core:
+            found = calibrate(target)
+            (CALIBRATIONS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+            print(f"{name}: {100 * float(str(found['error'])):.1f} % mean error on plain networks left out")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ class Total:
         ]
         if self.outside:
             parts.append(f"{self.outside} of them outside the measured range")
+        if "emulated" in self.kinds:
+            parts.append(f"expected error {100 * self.error:.0f} %")
         return ", ".join(parts)
 
 

@@ -10,7 +10,7 @@ import io
 import json
 import tarfile
 import zipapp
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from latency_models import board
 from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel
-from latency_models.runtime import Runtime
+from latency_models.runtime import Job, Runtime
 from latency_models.table import Measurement
 from latency_models.target import Target
 from latency_models.text import plain
@@ -90,7 +90,7 @@ def write(
             f"{runtime.name} cannot be run by this program; its targets know shipped tables only"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    entries = [_entry(folder, runtime, kernel) for kernel in dict.fromkeys(kernels)]
+    entries = [_entry(folder, runtime.job, kernel) for kernel in dict.fromkeys(kernels)]
     manifest = {
         "version": _VERSION,
         "target": target.name,
@@ -100,7 +100,7 @@ def write(
         "probes": {channels: f"probe-{channels}" for channels in runtime.probes()},
         "at_once": at_once,
         "about": dict(about or {}),
-        "reference": _entry(folder, runtime, REFERENCE),
+        "reference": _entry(folder, runtime.job, REFERENCE),
         "kernels": entries,
     }
     for channels, content in runtime.probes().items():
@@ -124,11 +124,27 @@ def write_program(folder: Path, timed: type[Timed]) -> None:
     zipapp.create_archive(root, folder / PROGRAM)
 
 
-def _entry(folder: Path, runtime: Runtime, kernel: Kernel) -> dict[str, Any]:
+def write_to_count(folder: Path, runtime: Runtime, kernels: Iterable[Kernel], half: bool) -> None:
+    """Write a kit whose kernels are counted under the emulator, in half precision where that is asked for.
+
+    Raises
+    ------
+    NotMeasurableError
+        The runtime cannot be counted, or cannot run an operation alone.
+    """
+    if runtime.counted is None:
+        raise NotMeasurableError(f"{runtime.name} cannot be run under the emulator")
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [_entry(folder, runtime.counted_job, kernel) | {"half": half} for kernel in kernels]
+    write_program(folder, runtime.counted)
+    (folder / board.MANIFEST).write_text(json.dumps({"kernels": entries}))
+
+
+def _entry(folder: Path, job_of: Callable[[Kernel], Job], kernel: Kernel) -> dict[str, Any]:
     try:
-        job = runtime.job(kernel)
+        job = job_of(kernel)
     except NotImplementedError as error:
-        raise NotMeasurableError(f"{runtime.name}: {error} ({kernel.key})") from error
+        raise NotMeasurableError(f"{error} ({kernel.key})") from error
     name = hashlib.sha256(kernel.key.encode()).hexdigest()[:16]
     for suffix, content in job.files.items():
         (folder / f"{name}{suffix}").write_bytes(content)

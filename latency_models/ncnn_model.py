@@ -20,6 +20,7 @@ _ACTIVATIONS = {
     "gelu": ("GELU", ""),
 }
 _MAX, _AVERAGE, _VALID = 0, 1, 1
+_CHANNELS_LAST = 3
 
 
 def layer_of(kernel: Kernel) -> tuple[str, str]:
@@ -64,6 +65,14 @@ def layer_of(kernel: Kernel) -> tuple[str, str]:
             return "Slice", f"-23300={len(kernel.parts)},{','.join(map(str, kernel.parts))} 1=0"
         case "concat":
             return "Concat", "0=0"
+        case "softmax":
+            return "Softmax", "0=0"
+        case "channelshuffle" if not kernel.details:
+            return "ShuffleChannel", "0=2"
+        case "permute" if not kernel.details:
+            return "Permute", f"0={_CHANNELS_LAST}"
+        case "interpolate" if not kernel.details:
+            return "Interp", f"0=1 3={kernel.out_shape[1]} 4={kernel.out_shape[2]}"
     if kernel.op in _ACTIVATIONS:
         return _ACTIVATIONS[kernel.op]
     raise NotImplementedError(f"operation {kernel.op!r} has no one-layer ncnn network")

@@ -1,22 +1,29 @@
 """Latency of any kernel on a target: from its table, or from a physical model fitted to the table.
 
+Emulated targets have no table: their kernels' instructions are counted, and priced.
+
 Nothing unknown is ever counted as zero: a kernel whose operation the table does not hold is refused
 by name.
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import nnls
 
+from latency_models.emulation import counts
+from latency_models.emulation.work import IN_CYCLES, KINDS, Worker, in_half
 from latency_models.kernel import Kernel
 from latency_models.runtime import named
 from latency_models.table import LatencyTable, Measurement
 from latency_models.target import CALIBRATIONS, Target
 
+BETWEEN_ERROR = 0.05  # of counts that are interpolated (benchmarks/emulated.py)
 _ENOUGH = 2  # rows of an operation below which no model is fitted
 # How far two measured operations that move memory alike (Caffe's relu and concat) are apart, by value moved.
 _LIKE_ERROR = 0.5
@@ -33,7 +40,7 @@ class Latency:
     Attributes
     ----------
     us : microseconds an image
-    kind : ``measured``, ``interpolated``, ``calibrated`` or ``emulated``
+    kind : ``measured``, ``interpolated`` or ``emulated``
     error : expected relative error (spread of the measurement, or of the model left-out)
     outside : whether the kernel is larger or smaller than everything measured for its operation
     """
@@ -47,9 +54,11 @@ class Latency:
 class Predictor:
     """Answers for one target; fits one model an operation when it first needs it."""
 
-    def __init__(self, target: Target, table: LatencyTable) -> None:
+    def __init__(self, target: Target, table: LatencyTable, home: Path | None = None) -> None:
+        """Under `home` are the user's own counts, of an emulated target."""
         self.target = target
         self.table = table
+        self.home = home
         self.runtime = named(target.runtime)
         self._models: dict[str, _Model] = {}
 
@@ -61,8 +70,8 @@ class Predictor:
         UnknownKernelError
             The kernel is not in the table and no model can be fitted for its operation.
         """
-        if self.target.calibration:
-            return self._calibrated(kernel)
+        if self.target.core:
+            return self._emulated(kernel)
         row = self.table.get(kernel)
         if row is not None:
             return Latency(row.median_us, self.target.kind, row.spread_us / max(row.median_us, 1e-9))
@@ -97,26 +106,41 @@ class Predictor:
             "('targets'), such as host, which measures what it needs"
         )
 
-    def _calibrated(self, kernel: Kernel) -> Latency:
+    def _emulated(self, kernel: Kernel) -> Latency:
         prices, error = self._calibration
         try:
-            us = float(self.runtime.work(kernel) @ prices)
+            work = self._worker.of(kernel)
         except LookupError as lookup:
             raise UnknownKernelError(
-                f"{self.target.name} is calibrated from whole networks and knows no {kernel.op!r} layers "
-                f"({kernel.key}), only {', '.join(self.runtime.counted)}; choose another target, such as host"
+                f"{self.target.name} knows no {kernel.op!r} layers ({kernel.key}): none was run under the "
+                "emulator; choose another target, such as host"
             ) from lookup
-        return Latency(us, "calibrated", error)
+        between = 0.0 if work.counted else BETWEEN_ERROR
+        return Latency(float(work.amounts @ prices), "emulated", math.hypot(error, between))
+
+    def counted(self, kernel: Kernel) -> bool:
+        """Whether an emulated target has a kernel's own counts."""
+        return kernel in self._worker.counts
+
+    @cached_property
+    def _worker(self) -> Worker:
+        runtime, half = self.target.runtime, in_half(self.target.runtime, self.target.core)
+        own = counts.load(counts.kept(self.home, runtime, half)) if self.home else {}
+        return Worker(runtime, half, own)
 
     @property
     def calibration_error(self) -> float:
-        """Mean error of a calibrated target on networks that were left out."""
+        """Mean error of an emulated target on networks that were left out of its fit."""
         return self._calibration[1]
 
     @cached_property
     def _calibration(self) -> tuple[np.ndarray, float]:
-        found = json.loads((CALIBRATIONS / f"{self.target.name}.json").read_text())
-        return np.array([found["prices_us"][name] for name in self.runtime.ratios]), float(found["error"])
+        own, of_core = (CALIBRATIONS / f"{name}.json" for name in (self.target.name, self.target.core))
+        found = json.loads((own if own.exists() else of_core).read_text())
+        prices = np.array([found["prices_us"][name] for name in KINDS])
+        if not own.exists():  # a core's are at 1 GHz
+            prices[:IN_CYCLES] /= self.target.clock_ghz
+        return prices, float(found["error"])
 
 
 class _Model:

@@ -34,20 +34,18 @@ class Runtime(ABC):
     ----------
     name : as targets call it
     timed : times a kernel, here and on boards; None where the runtime is known from shipped tables only
+    counted : runs a kernel where instructions are counted; None where it cannot be
     whole : times a finished model, by the clock; None like `timed`
     model_suffix : how the name of a finished model's file ends
     like : operations that a table lacks, each as so many times another one
-    ratios : prices of each kind of work that calibrations start from; empty where there are none
-    counted : operations that calibrations know
     """
 
     name: str
     timed: type[Timed] | None = None
+    counted: type[Timed] | None = None
     whole: type[Timed] | None = None
     model_suffix: str = ""
     like: Mapping[str, tuple[str, float]] = {}
-    ratios: Mapping[str, float] = {}
-    counted: tuple[str, ...] = ()
 
     def on(self, target: Target) -> "Runtime":
         """The runtime as it runs on a target."""
@@ -70,6 +68,16 @@ class Runtime(ABC):
             The runtime has no such operation; the message names it.
         """
         raise NotImplementedError(f"operation {kernel.op!r} cannot be timed")
+
+    def counted_job(self, kernel: Kernel) -> Job:
+        """How to count one kernel.
+
+        Raises
+        ------
+        NotImplementedError
+            The runtime has no such operation, or cannot run it alone; the message names it.
+        """
+        return self.job(kernel)
 
     def whole_job(self, model: Path, input_shape: tuple[int, ...] | None) -> Job:
         """How to time a finished model; `input_shape` is that of one image, where it is known.
@@ -99,16 +107,6 @@ class Runtime(ABC):
         """
         read, made = (math.prod(shape) for shape in (kernel.in_shape, kernel.out_shape))
         return np.array([read, made * math.prod(kernel.window), kernel.parameters, 1.0], dtype=float)
-
-    def work(self, kernel: Kernel) -> np.ndarray:
-        """Counts of each kind of work in the order of `ratios`, where whole networks are calibrated.
-
-        Raises
-        ------
-        LookupError
-            The operation is not one that the calibrations know.
-        """
-        raise LookupError(kernel.op)
 
 
 @cache

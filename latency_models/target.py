@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 TARGETS = Path(__file__).parent / "targets"
 TABLES = Path(__file__).parent / "tables"
 CALIBRATIONS = Path(__file__).parent / "calibrations"
-KINDS = ("measured", "interpolated", "calibrated", "emulated")
+KINDS = ("measured", "interpolated", "emulated")
 
 
 class TargetError(ValueError):
@@ -22,11 +22,10 @@ class TargetError(ValueError):
 class Target:
     """What a latency is for.
 
-    `table` names the shipped table; empty where kernels are measured. `affinity` holds the cores that
-    are measured on (all where empty). `calibration` is how ncnn's benchmark records name the board of a
-    calibrated target, `powersave` which of its cores ran (0 all, 1 the small ones, 2 the big ones). `remote`
-    is a board that is measured through a kit, `block` how many channels its convolutions take at once
-    (onnxruntime; None: as on this machine).
+    `table` names the shipped table; empty where kernels are measured. `affinity` holds the cores that are
+    measured on (all where empty). `core` and `clock_ghz` are of an emulated target, `board` its name in the
+    records that its prices are fitted to. `remote` is a board that is measured through a kit, `block` how
+    many channels its convolutions take at once (onnxruntime; None: as on this machine).
     """
 
     name: str
@@ -38,8 +37,9 @@ class Target:
     source: str
     table: str = ""
     affinity: tuple[int, ...] = ()
-    calibration: str = ""
-    powersave: int = 0
+    core: str = ""
+    clock_ghz: Annotated[float, Field(ge=0, le=100)] = 0.0
+    board: str = ""
     remote: bool = False
     block: int | None = None
 
@@ -51,7 +51,7 @@ class Target:
     @property
     def grows(self) -> bool:
         """Whether its table is measured by the user (and not shipped)."""
-        return not self.table and not self.calibration
+        return not self.table and not self.core
 
 
 def names(home: Path | None = None) -> list[str]:
@@ -83,10 +83,27 @@ def load(name: str, home: Path | None = None) -> Target:
     try:
         values = tomllib.loads(files[name].read_text())
         Target(name=name, **values)  # refuses other fields
-        return TypeAdapter(Target).validate_python({"name": name, **values})
+        found = TypeAdapter(Target).validate_python({"name": name, **values})
+        _check_core(found)
+        return found
     except ValidationError as error:
         first = error.errors()[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise TargetError(f"{files[name]} describes no target ({reason}); mend or remove it") from error
     except (ValueError, TypeError, OSError, RecursionError) as error:
         raise TargetError(f"{files[name]} describes no target ({error}); mend or remove it") from error
+
+
+def _check_core(target: Target) -> None:
+    """Refuse an emulated target whose prices are not known."""
+    if not target.core or (CALIBRATIONS / f"{target.name}.json").exists():
+        return
+    cores = sorted(path.stem for path in CALIBRATIONS.glob("cortex-*.json"))
+    if target.core not in cores:
+        raise ValueError(f"core is {target.core!r}; expected one of {', '.join(cores)}")
+    if target.clock_ghz <= 0:
+        raise ValueError(
+            f"clock_ghz is {target.clock_ghz:g}; expected that of the {target.core}, such as 1.8"
+        )
+    if target.threads != 1:
+        raise ValueError(f"threads is {target.threads}; without timings of a board only 1 is known")

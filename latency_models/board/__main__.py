@@ -7,6 +7,7 @@ import os
 import sys
 
 from board import MANIFEST, RESULTS, run
+from board.counted import COUNT, count
 from board.runtime import KIND  # written into the kit for its runtime
 from board.whole import PEAK, bench, peak_bytes
 
@@ -15,10 +16,12 @@ def _told(done: int, total: int) -> None:
     print("%d of %d" % (done, total), flush=True)
 
 
-def _work(folder: str, peak_of: str) -> None:
+def _work(folder: str, peak_of: str, counts: bool) -> None:
     with open(os.path.join(folder, MANIFEST)) as file:
         manifest = json.load(file)
-    if peak_of:
+    if counts:
+        count(folder, KIND, manifest, _told)
+    elif peak_of:
         model = next(model for model in manifest["models"] if model["id"] == peak_of)
         print(peak_bytes(folder, KIND, model))
     elif "models" in manifest:
@@ -29,11 +32,12 @@ def _work(folder: str, peak_of: str) -> None:
 
 def main() -> int:
     asks_peak = len(sys.argv) == 4 and sys.argv[2] == PEAK
-    if len(sys.argv) != 2 and not asks_peak:
+    counts = len(sys.argv) == 3 and sys.argv[2] == COUNT
+    if len(sys.argv) != 2 and not asks_peak and not counts:
         print("usage: python3 board.pyz FOLDER", file=sys.stderr)
         return 2
     try:
-        _work(sys.argv[1], sys.argv[3] if asks_peak else "")
+        _work(sys.argv[1], sys.argv[3] if asks_peak else "", counts)
     except ImportError as error:
         print("this board lacks a package (%s); install it with pip" % error, file=sys.stderr)
         return 3

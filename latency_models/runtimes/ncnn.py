@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
-
 from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel, Layer
 from latency_models.ncnn_model import MAGIC, ends_of, layer_of
-from latency_models.ncnn_prices import COUNTED, RATIOS, work_of
 from latency_models.pnnx import ConversionError, converted
 from latency_models.runtime import Job, Runtime, drop_free, fuse_activations
 
@@ -40,7 +37,7 @@ class _Timed(Timed):
         self.net.opt.num_threads = threads
         self.net.opt.use_vulkan_compute = False
         for half in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
-            setattr(self.net.opt, half, False)
+            setattr(self.net.opt, half, entry.get("half", False) and half != "use_bf16_storage")
         if self.net.load_param(str(Path(folder, entry["files"][0]))) != 0:
             raise RuntimeError("ncnn cannot read its network")
         if len(entry["files"]) > 1:
@@ -54,8 +51,9 @@ class _Timed(Timed):
             if len(entry["files"]) == 1:
                 self.net.load_model(weights.name)
         shapes = entry["inputs"].items()
-        self.inputs = [(k, ncnn.Mat(numpy.full(s, 0.5, "float32")).clone()) for k, s in shapes]
-        self.call_us = min(self._time_us(self.ready[0]) for _ in range(20))
+        given = {k: numpy.full(s, 0.5, "float32") for k, s in shapes}  # a Mat does not keep what it views
+        self.inputs = [(name, ncnn.Mat(values).clone()) for name, values in given.items()]
+        self.call_us = min(self._time_us(self.ready[0]) for _ in range(self.LOOKS))
 
     def _time_us(self, output: str) -> float:
         import time
@@ -104,10 +102,11 @@ class _Whole(Timed):
             raise OSError(f"ncnn cannot read {entry['id']}")
         self.outputs = entry["outputs"]
         generator = numpy.random.default_rng(0)
-        self.inputs = {
-            name: ncnn.Mat(generator.standard_normal(shape, dtype=numpy.float32)).clone()
+        given = {  # a Mat does not keep what it views
+            name: generator.standard_normal(shape, dtype=numpy.float32)
             for name, shape in entry["inputs"].items()
         }
+        self.inputs = {name: ncnn.Mat(values).clone() for name, values in given.items()}
 
     def run(self) -> None:
         self.answers()
@@ -130,11 +129,9 @@ class _Whole(Timed):
 
 class Ncnn(Runtime):
     name = "ncnn"
-    timed = _Timed
+    timed = counted = _Timed
     whole = _Whole
     model_suffix = ".param"
-    ratios = RATIOS
-    counted = COUNTED
 
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
         return fuse_activations(drop_free(layers, _FREE), into={"conv", "linear"}, which=_INTO_CONVOLUTIONS)
@@ -181,9 +178,6 @@ class Ncnn(Runtime):
             return version("ncnn")
         except PackageNotFoundError:
             return "not installed here"
-
-    def work(self, kernel: Kernel) -> np.ndarray:
-        return work_of(kernel)
 
 
 def _converted(kernel: Kernel) -> Job:

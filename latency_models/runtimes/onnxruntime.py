@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel, Layer
 from latency_models.layouts import blocked
+from latency_models.onnx_timed import OneKernelCounted, OneKernelTimed, WholeTimed
 from latency_models.runtime import Job, Runtime, drop_free, fuse_activations
 from latency_models.target import Target
 
@@ -28,119 +28,6 @@ if TYPE_CHECKING:  # help lists the runtimes, and shall not wait for their libra
 _FREE = {"flatten", "identity", "dropout"}
 _ACTIVATIONS = {"relu", "relu6", "leakyrelu", "sigmoid", "tanh", "hardsigmoid", "hardswish"}
 BLOCKS = (8, 16)
-
-
-class _Timed(Timed):
-    """The kernel's own nodes, read from the runtime's profile: not the nodes that stand around it.
-
-    The profile itself takes some two microseconds a node: four fifths of what it reports for a node that does
-    nothing are taken off (64 such nodes take 0.4 to 0.5 us each without it, 2 to 3 with it). An operation
-    without a list of its own nodes is all nodes but those whose names begin with an underscore.
-    """
-
-    def __init__(self, folder: str, entry: dict, threads: int) -> None:
-        import tempfile
-        from pathlib import Path
-
-        import numpy
-        import onnxruntime
-
-        self.ops, self.empty = set(entry["ops"]), entry["empty"]
-        self.runs = 0
-        self.scratch = tempfile.mkdtemp(prefix="profile-")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(self.scratch, "run"))
-        model = str(Path(folder, entry["files"][0]))
-        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        generator = numpy.random.default_rng(0)
-        self.feeds = {
-            value.name: generator.standard_normal(value.shape, dtype=numpy.float32)
-            for value in self.session.get_inputs()
-        }
-
-    def run(self) -> None:
-        self.session.run(None, self.feeds)
-        self.runs += 1
-
-    def samples_us(self) -> list[float]:
-        import json
-        import shutil
-        from pathlib import Path
-
-        events = json.loads(Path(self.session.end_profiling()).read_text())
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        ran = [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")]
-        times = [
-            float(event["dur"])
-            for event in ran
-            if (not self.ops or event["args"]["op_name"] in self.ops) and not event["name"].startswith("_")
-        ]
-        nodes = len(times) // max(self.runs, 1)
-        if nodes == 0 and not self.ops:
-            return [0.0] * self.runs  # the runtime has found that nothing is to be done
-        if nodes == 0:
-            names = sorted({event["args"]["op_name"] for event in ran})
-            raise RuntimeError(f"it runs as {', '.join(names)}, not as {', '.join(sorted(self.ops))}")
-        # The lower quartile: as first node of a run, the empty one often also waits for code to be loaded.
-        looks = sorted(float(event["dur"]) for event in ran if event["name"].startswith(self.empty))
-        looking = 0.8 * nodes * looks[len(looks) // 4]
-        return [max(sum(times[i : i + nodes]) - looking, 0.1) for i in range(0, len(times), nodes)]
-
-    @staticmethod
-    def version() -> str:
-        import onnxruntime
-
-        return str(onnxruntime.__version__)
-
-    @classmethod
-    def findings(cls, folder: str, probes: dict[str, str]) -> dict[str, Any]:
-        """Channels in a block: those of the smallest pooling that the runtime reorders its input for."""
-        for channels, name in sorted(probes.items(), key=lambda item: int(item[0])):
-            probe = cls(folder, {"files": [name], "ops": ["ReorderInput"], "empty": ""}, 1)
-            probe.run()
-            try:
-                probe.samples_us()
-            except RuntimeError:
-                continue
-            return {"block": int(channels)}
-        return {"block": 0}
-
-
-class _Whole(Timed):
-    """A finished model, timed by the clock, for inputs as its manifest says."""
-
-    def __init__(self, folder: str, entry: dict, threads: int) -> None:
-        from pathlib import Path
-
-        import numpy
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that wait for this model's next run would take the cores of the model whose turn it is.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        model = str(Path(folder, entry["files"][0]))
-        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        generator = numpy.random.default_rng(0)
-        self.feeds = {}
-        for value in self.session.get_inputs():
-            shape = entry["inputs"][value.name]
-            self.feeds[value.name] = generator.standard_normal(shape, dtype=numpy.float32)
-
-    def run(self) -> None:
-        self.session.run(None, self.feeds)
-
-    @staticmethod
-    def version() -> str:
-        import onnxruntime
-
-        return str(onnxruntime.__version__)
 
 
 def _sized(name: str, dims: list[int | None], image: tuple[int, ...] | None) -> list[int]:
@@ -160,8 +47,9 @@ def _sized(name: str, dims: list[int | None], image: tuple[int, ...] | None) -> 
 
 class OnnxRuntime(Runtime):
     name = "onnxruntime"
-    timed = _Timed
-    whole = _Whole
+    timed = OneKernelTimed
+    counted = OneKernelCounted
+    whole = WholeTimed
     model_suffix = ".onnx"
 
     def __init__(self, block: int | None = None) -> None:
@@ -202,6 +90,14 @@ class OnnxRuntime(Runtime):
             raise NotImplementedError(f"operation {kernel.op!r} is not known without its network")
         content = one_kernel_model(kernel).SerializeToString()
         return Job({".onnx": content}, {"ops": OPS[kernel.op], "empty": EMPTY})
+
+    def counted_job(self, kernel: Kernel) -> Job:
+        from latency_models.onnx_counted import once_and_twice
+
+        if kernel.model is not None or kernel.details:
+            raise NotImplementedError(f"operation {kernel.op!r} is not counted alone")
+        once, twice = once_and_twice(kernel)
+        return Job({"-once.onnx": once, "-twice.onnx": twice}, {})
 
     def probes(self) -> dict[str, bytes]:
         return {str(channels): pooling_model(channels) for channels in BLOCKS}

@@ -1,6 +1,7 @@
 """Errors that a user can mend (exit code 2), and errors of the work itself (exit code 1)."""
 
 from latency_models.bench import ModelError
+from latency_models.emulation.emulator import EmulatorError
 from latency_models.kit import AnswerError, NotMeasurableError
 from latency_models.predict import UnknownKernelError
 from latency_models.remote.heard import AddressError, BoardError
@@ -23,6 +24,7 @@ FAILED = (
     MergeError,
     NotMeasurableError,
     BoardError,
+    EmulatorError,
     ExportError,
     DivergedError,
     OSError,

@@ -36,6 +36,16 @@ def _runtimes() -> str:
     help="Measure only what the untouched network needs, not what its plans may need.",
 )
 @options.board("Measure")
+@click.option(
+    "--emulate",
+    is_flag=True,
+    help="Count the instructions of the kernels that an emulated target has no counts of, under QEMU.",
+)
+@click.option(
+    "--setup",
+    is_flag=True,
+    help="With --emulate: make the emulator (QEMU's plugin, an arm64 system, runtimes), then stop.",
+)
 @options.folder("--kit", text="Write a folder to copy to a board by hand, then stop.")
 @options.file("--import", "answer", text="Read a kit's results.jsonl, or a table in .csv or .parquet.")
 @options.file("--export", "table", text="Write the target's table to a .csv or .parquet file, then stop.")
@@ -54,9 +64,14 @@ def command(
     name makes a new target.
     """
     ways = [way for way in ("ssh", "adb", "kit", "answer") if given[way]]
-    if len(ways) > 1:
-        raise BadInputError("give one of --ssh, --adb, --kit and --import")
+    if len(ways) + given["emulate"] > 1:
+        raise BadInputError("give one of --ssh, --adb, --kit, --import and --emulate")
+    if given["setup"]:
+        _set_up(given["emulate"])
+        return
     device = _device(target, ways, given, home)
+    if given["emulate"]:
+        _check_emulated(device)
     count, about = 0, dict[str, Any]()
     if given["answer"]:
         from search.deploy import boards
@@ -92,6 +107,23 @@ def _device(target: str, ways: list[str], given: dict[str, Any], home: Path) -> 
     return device
 
 
+def _check_emulated(device: Device) -> None:
+    spec = device.spec
+    if not spec.core:
+        raise BadInputError(
+            f"{spec.name} is {spec.kind}, not emulated; give --emulate a target such as raspberry-pi-4 "
+            "('targets' lists the kinds)"
+        )
+
+
+def _set_up(emulate: bool) -> None:
+    from search.deploy import emulated
+
+    if not emulate:
+        raise BadInputError("--setup is for --emulate; give both")
+    emulated.set_up(terminal.note)
+
+
 def _show(device: Device, by_layer: bool, home: Path, as_json: bool, given: dict[str, Any]) -> None:
     """Measure what is to be measured now, and show the network's layers."""
     from search.deploy import boards
@@ -110,6 +142,8 @@ def _show(device: Device, by_layer: bool, home: Path, as_json: bool, given: dict
             options.say({"kit": str(given["kit"]), "kernels": count}, as_json, _import(target, given["kit"]))
             return
         count = _measured(given, network, device, home, by_layer, watch)
+        if given["emulate"]:
+            _count(network, device, home, watch, by_layer)
     if count:
         terminal.note(f"{count} kernels measured, kept in {device.path}")
     device = Device.named(target, home)
@@ -117,6 +151,16 @@ def _show(device: Device, by_layer: bool, home: Path, as_json: bool, given: dict
     answer = network_tables.layers_answer(given["model"], target, latencies.by_layer())
     score = latencies.score({})
     options.say(answer, as_json, network_tables.layers_table(answer, device.describe(score.total)))
+
+
+def _count(network: Network, device: Device, home: Path, watch: Watch, by_layer: bool) -> None:
+    from search.deploy import emulated
+
+    count, failed = emulated.count_reachable(network, device, home, watch, by_layer)
+    terminal.note(f"{count} kernels counted, kept in {home / 'counts'}; the others were counted before")
+    if failed:
+        name, reason = next(iter(failed.items()))
+        terminal.note(f"{len(failed)} cannot be counted alone and are put between others: {name}, {reason}")
 
 
 def _import(target: str, kit: Path) -> str:

@@ -24,7 +24,7 @@ def command(context: click.Context, home: Path, as_json: bool) -> None:
         return
     known = [target.load(name, home) for name in target.names(home)]
     answer = [{field: asdict(spec)[field] for field in _FIELDS} | {"error": _error(spec)} for spec in known]
-    table = Table(title="targets", caption="error: mean error on networks left out of the calibration")
+    table = Table(title="targets", caption="error: mean error on networks left out of the fit")
     for field in (*_FIELDS, "error"):
         table.add_column(field, overflow="fold")
     for row in answer:
@@ -37,7 +37,7 @@ def _error(spec: target.Target) -> float | None:
     from latency_models.predict import Predictor
     from latency_models.table import LatencyTable
 
-    return Predictor(spec, LatencyTable()).calibration_error if spec.calibration else None
+    return Predictor(spec, LatencyTable()).calibration_error if spec.core else None
 
 
 @command.command("diff", epilog=example("targets diff host my-board"))

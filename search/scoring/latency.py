@@ -32,7 +32,7 @@ class Device:
             self.table = self._store.load(spec.name)
         else:
             self.table = LatencyTable.load(target.TABLES / spec.table) if spec.table else LatencyTable()
-        self.predictor = Predictor(spec, self.table)
+        self.predictor = Predictor(spec, self.table, home)
 
     @classmethod
     def named(cls, name: str, home: Path) -> "Device":

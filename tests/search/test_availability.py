@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from latency_models.emulation.work import Work, Worker
 from latency_models.kernel import Kernel
 from latency_models.predict import UnknownKernelError
-from latency_models.runtimes import ncnn
 from merges.network import Network
 from search.scoring.availability import priced
 from search.scoring.latency import Device
@@ -24,14 +23,14 @@ def whole() -> Network:
 def test_what_a_target_cannot_price_is_left_out_with_the_reason(
     whole: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = ncnn.work_of
+    known = Worker.of
 
-    def without_splits(kernel: Kernel) -> np.ndarray:
+    def without_splits(worker: Worker, kernel: Kernel) -> Work:
         if kernel.op == "split":
             raise LookupError(kernel.op)
-        return known(kernel)
+        return known(worker, kernel)
 
-    monkeypatch.setattr(ncnn, "work_of", without_splits)
+    monkeypatch.setattr(Worker, "of", without_splits)
     devices = [Device.named(name, tmp_path) for name in ("arm-a57", BOARD)]
     for latencies in priced(whole, devices):
         offered = latencies.network.sites
