@@ -81,3 +81,6 @@ def test_the_wheel_holds_nothing_but_one_package(python: Path) -> None:
     tops = {path.name for path in packages.iterdir() if path.is_dir() and not path.name.endswith("-info")}
     assert tops == {"rebirth"}
     assert (packages / "rebirth" / "parts" / "search" / "results" / "page.html").exists()
+    emulation = packages / "rebirth" / "parts" / "latency_models" / "emulation"
+    assert (emulation / "counter.c").exists()
+    assert {path.name for path in (emulation / "counts").iterdir()} >= {"ncnn.csv.gz", "onnxruntime.csv.gz"}
