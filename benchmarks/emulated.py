@@ -4,8 +4,7 @@ Every network left out of the fit, on every board; every board left out, of whic
 are known; how far two boards with one core are apart, which no model of the core can go below; counts that
 are interpolated against counts that were made; and the paper's plan on one target of each kind.
 
-python benchmarks/emulated.py [--whole]     # --whole: also whole networks under the emulator (ten minutes
-more)
+python benchmarks/emulated.py [--whole]     # also whole networks under the emulator (ten minutes more)
 """
 
 import argparse

@@ -44,23 +44,20 @@ def timings(core: str, threads: int = 1) -> tuple[Timing, ...]:
 
 def prices(target: Target, without: Iterable[str] = ()) -> np.ndarray:
     """A target's microseconds for each kind of work, fitted without some networks."""
-    return _prices(target.core, target.board, target.clock_ghz, target.threads, frozenset(without))
+    missing = frozenset(without)
+    one = _costs(target.core, missing).prices_us(target.board, target.clock_ghz)
+    if target.threads == 1:
+        return one
+    several = (t for t in timings(target.core, target.threads) if t.network not in missing)
+    own = [timing for timing in several if timing.board.name == target.board]
+    if own:
+        return costs.with_threads(one, own)
+    raise LookupError(f"no record of {target.board or target.core} with {target.threads} threads")
 
 
 @cache
 def _costs(core: str, without: frozenset[str]) -> Costs:
     return costs.fit(core, [timing for timing in timings(core) if timing.network not in without])
-
-
-def _prices(core: str, board: str, clock_ghz: float, threads: int, without: frozenset[str]) -> np.ndarray:
-    one = _costs(core, without).prices_us(board, clock_ghz)
-    if threads == 1:
-        return one
-    several = [timing for timing in timings(core, threads) if timing.network not in without]
-    own = [timing for timing in several if timing.board.name == board]
-    if own:
-        return costs.with_threads(one, own)
-    raise LookupError(f"no record of {board or core} with {threads} threads")
 
 
 def left_out(target: Target) -> dict[str, float]:

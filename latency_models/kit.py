@@ -90,7 +90,7 @@ def write(
             f"{runtime.name} cannot be run by this program; its targets know shipped tables only"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    entries = [_entry(folder, runtime.job, kernel) for kernel in dict.fromkeys(kernels)]
+    entries = [_entry(folder, runtime, runtime.job, kernel) for kernel in dict.fromkeys(kernels)]
     manifest = {
         "version": _VERSION,
         "target": target.name,
@@ -100,7 +100,7 @@ def write(
         "probes": {channels: f"probe-{channels}" for channels in runtime.probes()},
         "at_once": at_once,
         "about": dict(about or {}),
-        "reference": _entry(folder, runtime.job, REFERENCE),
+        "reference": _entry(folder, runtime, runtime.job, REFERENCE),
         "kernels": entries,
     }
     for channels, content in runtime.probes().items():
@@ -124,27 +124,36 @@ def write_program(folder: Path, timed: type[Timed]) -> None:
     zipapp.create_archive(root, folder / PROGRAM)
 
 
-def write_to_count(folder: Path, runtime: Runtime, kernels: Iterable[Kernel], half: bool) -> None:
+def write_to_count(folder: Path, runtime: Runtime, kernels: Iterable[Kernel], half: bool) -> dict[str, str]:
     """Write a kit whose kernels are counted under the emulator, in half precision where that is asked for.
+
+    Returns the kernels that cannot be run alone and are left out, by name with the reason.
 
     Raises
     ------
     NotMeasurableError
-        The runtime cannot be counted, or cannot run an operation alone.
+        The runtime cannot be counted.
     """
     if runtime.counted is None:
         raise NotMeasurableError(f"{runtime.name} cannot be run under the emulator")
     folder.mkdir(parents=True, exist_ok=True)
-    entries = [_entry(folder, runtime.counted_job, kernel) | {"half": half} for kernel in kernels]
+    entries: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
+    for kernel in kernels:
+        try:
+            entries.append(_entry(folder, runtime, runtime.counted_job, kernel) | {"half": half})
+        except NotMeasurableError as error:
+            failed[kernel.key] = str(error.__cause__)  # which does not name the kernel again
     write_program(folder, runtime.counted)
     (folder / board.MANIFEST).write_text(json.dumps({"kernels": entries}))
+    return failed
 
 
-def _entry(folder: Path, job_of: Callable[[Kernel], Job], kernel: Kernel) -> dict[str, Any]:
+def _entry(folder: Path, runtime: Runtime, job_of: Callable[[Kernel], Job], kernel: Kernel) -> dict[str, Any]:
     try:
         job = job_of(kernel)
     except NotImplementedError as error:
-        raise NotMeasurableError(f"{error} ({kernel.key})") from error
+        raise NotMeasurableError(f"{runtime.name}: {error} ({kernel.key})") from error
     name = hashlib.sha256(kernel.key.encode()).hexdigest()[:16]
     for suffix, content in job.files.items():
         (folder / f"{name}{suffix}").write_bytes(content)

@@ -35,21 +35,11 @@ def count(
     for start in range(0, len(wanted), _AT_ONCE):
         progress(start, len(wanted))
         part = wanted[start : start + _AT_ONCE]
-        able = [kernel for kernel in part if _can(runtime, kernel, failed)]
         with tempfile.TemporaryDirectory(prefix="counting-") as folder:
-            kit.write_to_count(Path(folder), runtime, able, half)
+            failed |= kit.write_to_count(Path(folder), runtime, part, half)
             emulator.count(Path(folder), half)
             found, refused = counted(Path(folder))
         failed |= refused
         keep(found)
     progress(len(wanted), len(wanted))
     return failed
-
-
-def _can(runtime: Runtime, kernel: Kernel, failed: dict[str, str]) -> bool:
-    try:
-        runtime.counted_job(kernel)
-    except NotImplementedError as error:
-        failed[kernel.key] = str(error)
-        return False
-    return True

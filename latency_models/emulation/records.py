@@ -34,7 +34,7 @@ class Board:
     """A board of the records.
 
     `record` is how its name begins there, `powersave` which of its cores ran (0 all, 1 the small ones, 2 the
-    big ones). `memory` is how many times slower than its kin's its memory is.
+    big ones).
     """
 
     name: str
