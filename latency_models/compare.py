@@ -1,14 +1,14 @@
-"""Two tables side by side."""
+"""Two targets side by side."""
 
 from dataclasses import dataclass
 from statistics import median
 
-from latency_models.table import LatencyTable
+from latency_models.predict import Predictor
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """The second table's times over the first's, for the kernels of one operation."""
+    """The second target's times over the first's, for the kernels of one operation."""
 
     op: str
     kernels: int
@@ -19,7 +19,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Difference:
-    """What two tables have in common, and how their times relate there."""
+    """What two targets have in common, and how their times relate there."""
 
     common: int
     only_first: int
@@ -27,14 +27,15 @@ class Difference:
     by_op: tuple[Ratio, ...]
 
 
-def tables(first: LatencyTable, second: LatencyTable) -> Difference:
-    """Compare kernel by kernel (paired by the kernel itself, never by order)."""
-    common = [kernel for kernel in first.rows if kernel in second.rows]
+def targets(first: Predictor, second: Predictor) -> Difference:
+    """Compare the kernels that both targets have measured, or counted under the emulator."""
+    common = [kernel for kernel in first.known if kernel in second.known]
     ratios: dict[str, list[float]] = {}
     for kernel in common:
-        ratio = second.rows[kernel].median_us / max(first.rows[kernel].median_us, 1e-9)
+        ratio = second.latency(kernel).us / max(first.latency(kernel).us, 1e-9)
         ratios.setdefault(kernel.op, []).append(ratio)
     by_op = tuple(
         Ratio(op, len(values), median(values), min(values), max(values)) for op, values in ratios.items()
     )
-    return Difference(len(common), len(first) - len(common), len(second) - len(common), by_op)
+    only_first, only_second = (len(one.known) - len(common) for one in (first, second))
+    return Difference(len(common), only_first, only_second, by_op)

@@ -6,9 +6,10 @@ Nothing unknown is ever counted as zero: a kernel whose operation the table does
 by name.
 """
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -118,9 +119,18 @@ class Predictor:
         between = 0.0 if work.counted else BETWEEN_ERROR
         return Latency(float(work.amounts @ prices), "emulated", math.hypot(error, between))
 
-    def counted(self, kernel: Kernel) -> bool:
-        """Whether an emulated target has a kernel's own counts."""
-        return kernel in self._worker.counts
+    @property
+    def known(self) -> Collection[Kernel]:
+        """The kernels that were measured or, on an emulated target, counted."""
+        return self._worker.counts.keys() if self.target.core else self.table.rows.keys()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that latencies rest on: timings, or prices and counts."""
+        prices, counted = (self._calibration[0], self._worker.counts) if self.target.core else ((), {})
+        timed = {kernel: row.median_us for kernel, row in self.table.rows.items()}
+        lines = [f"{kernel.key} {np.asarray(value)}" for kernel, value in {**timed, **counted}.items()]
+        return hashlib.sha256("\n".join([str(prices), *sorted(lines)]).encode()).hexdigest()[:16]
 
     @cached_property
     def _worker(self) -> Worker:

@@ -68,6 +68,8 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
             study.enqueue(running, plans)
         session.note(f"study {name}: {made.evaluator.describe()}")
         warn_of_guessing(StudyRecord.read(running), session.note)
+        if begun and not made.space.latencies.device.spec.grows:
+            _warn_of_other_latencies(begun, record, session.note)
         with _pool(config, made, session) as pool:
             _driver(running, made, pool, config, lock).run(config.budget, session.watch("trials"))
         _account_for(running, config.budget, session.note)
@@ -211,4 +213,14 @@ def warn_of_guessing(record: StudyRecord, note: Note) -> None:
         note(
             f"warning: the untouched network gets {right:.1f} % right, no better than guessing; "
             "do `weights`, `labels` and `preprocess` belong to it?"
+        )
+
+
+def _warn_of_other_latencies(begun: StudyRecord, record: StudyRecord, note: Note) -> None:
+    """Warn if a study goes on with other latencies: those of its earlier trials stay as they are."""
+    if begun.latency_fingerprint not in ("", record.latency_fingerprint):
+        note(
+            f"warning: the latencies of {record.target} have changed since this study began (other counts of "
+            "yours, or another version of this program); its earlier trials keep the old ones. "
+            "A study of another `study` name has only new ones"
         )

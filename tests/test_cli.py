@@ -62,6 +62,17 @@ def test_the_same_command_continues_the_study(home: Path) -> None:
     assert f"study {STUDY!r} exists" in refused.stderr
 
 
+def test_a_study_that_goes_on_with_other_latencies_says_so(home: Path) -> None:
+    study = opened(home)
+    made = StudyRecord.read(study)
+    assert "have changed" not in search(home, 6).stderr
+    made.model_copy(update={"latency_fingerprint": "another"}).write(study)
+    went_on = search(home, 6)
+    made.write(study)
+    assert went_on.returncode == 0
+    assert f"the latencies of {made.target} have changed since this study began" in went_on.stderr
+
+
 def test_one_seed_gives_the_same_plans_and_accuracies(home: Path, tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     assert search(tmp_path, 6).returncode == 0

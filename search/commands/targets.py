@@ -46,12 +46,12 @@ def _error(spec: target.Target) -> float | None:
 @options.home
 @options.as_json
 def diff(first: str, second: str, home: Path, as_json: bool) -> None:
-    """Compare the tables of two targets, kernel by kernel where both have measured it."""
+    """Compare two targets by the kernels that both have measured, or counted under the emulator."""
     from latency_models import compare
     from search.scoring.latency import Device
 
     one, other = (Device.named(name, home) for name in (first, second))
-    found = compare.tables(one.table, other.table)
+    found = compare.targets(one.predictor, other.predictor)
     answer: dict[str, Any] = {"first": first, "second": second, **asdict(found)}
     table = Table(
         title=f"{second} against {first}: {found.common} kernels in both, "

@@ -42,7 +42,7 @@ def count_reachable(
     own = counts.load(path)
     latencies = Latencies(network, device)
     kernels = [layer.kernel for layer in latencies.layers({})] if by_layer else latencies.reachable(watch)
-    waiting = [kernel for kernel in dict.fromkeys(kernels) if not device.predictor.counted(kernel)]
+    waiting = [kernel for kernel in dict.fromkeys(kernels) if kernel not in device.predictor.known]
 
     def keep(found: counts.Counts) -> None:
         own.update(found)

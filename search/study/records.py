@@ -89,6 +89,7 @@ class StudyRecord(_Record):
     classes: int | None
     target: str
     latency_source: str
+    latency_fingerprint: str = ""
     data_fingerprint: str
     images: dict[str, Any]
     model: ModelConfig

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latency_models import calibrate
+from latency_models import calibrate, compare
 from latency_models.board.counted import RUNS
 from latency_models.emulation import counts, emulator, records
 from latency_models.emulation.between import Between
@@ -128,6 +128,23 @@ def test_the_users_own_counts_take_the_place_of_what_lies_between(tmp_path: Path
     counted = Predictor(spec, LatencyTable(), tmp_path).latency(kernel)
     assert counted.us == pytest.approx(2 * between.us, rel=0.1)
     assert counted.error < between.error
+
+
+def test_latencies_have_another_fingerprint_where_counts_or_prices_differ(tmp_path: Path) -> None:
+    spec = load("raspberry-pi-4")
+    shipped = Predictor(spec, LatencyTable()).fingerprint
+    assert Predictor(spec, LatencyTable(), tmp_path).fingerprint == shipped
+    assert Predictor(load("raspberry-pi-3"), LatencyTable()).fingerprint != shipped
+    counts.save({CONV: 2 * WORKER.counts_of(CONV).astype(int)}, counts.kept(tmp_path, "ncnn", half=False))
+    assert Predictor(spec, LatencyTable(), tmp_path).fingerprint != shipped
+
+
+def test_two_emulated_targets_are_compared_by_what_both_have_counted() -> None:
+    first, second = (Predictor(load(f"raspberry-pi-{number}"), LatencyTable()) for number in (3, 4))
+    found = compare.targets(first, second)
+    assert found.common == len(WORKER.counts)
+    assert found.only_first == found.only_second == 0
+    assert next(row for row in found.by_op if row.op == "conv").median_ratio < 0.8, "4 is the faster board"
 
 
 def test_an_operation_that_nothing_counted_is_like_is_refused_by_name() -> None:
