@@ -86,11 +86,11 @@ def boards_left_out() -> Table:
 
 def between_boards() -> Table:
     """What two boards with one core take, each times its clock."""
-    title = "boards with one core, one thread: how far two are apart in the cycles of a network"
-    table = _table(title, "core", "networks", "middle", "one in ten differs by")
-    for core in _CORES:
+    title = "boards with one core: how far two are apart in the cycles of a network"
+    table = _table(title, "core", "threads", "networks", "middle", "one in ten differs by")
+    for core, threads in itertools.product(_CORES, (1, 4)):
         cycles: dict[str, list[float]] = defaultdict(list)
-        for timing in calibrate.timings(core):
+        for timing in calibrate.timings(core, threads):
             if timing.network in records.PLAIN:
                 cycles[timing.network].append(timing.ms * timing.board.clock_ghz)
         apart = [
@@ -100,7 +100,9 @@ def between_boards() -> Table:
         ]
         if apart:
             middle, most = np.quantile(apart, (0.5, 0.9))
-            table.add_row(core, str(len(cycles)), f"{100 * middle:.0f} %", f"{100 * most:.0f} %")
+            table.add_row(
+                core, str(threads), str(len(cycles)), f"{100 * middle:.0f} %", f"{100 * most:.0f} %"
+            )
     return table
 
 

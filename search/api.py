@@ -97,12 +97,14 @@ def plan(
     max_drop: float | None = None,
     max_latency: str | None = None,
     speedup: float | None = None,
+    after_training: bool = False,
 ) -> PlanFile:
     """One plan of a study: a trial's, or the best on the front within one limit.
 
     Parameters
     ----------
-    max_drop : points of accuracy, before training
+    max_drop : points of accuracy, before training or, with `after_training`, after it: as trained by
+        ``finish`` of the search, or estimated from the plans that were
     max_latency : ``40ms``, or ``50%`` of the untouched network's
 
     Raises
@@ -111,7 +113,7 @@ def plan(
         Not exactly one of the four is given, or no plan meets it.
     """
     found = recorded.read(study.name, study.url)
-    point = select(fronts.front_of(found), trial, max_drop, max_latency, speedup)
+    point = select(fronts.front_of(found), trial, max_drop, max_latency, speedup, after_training)
     return PlanFile.of_trial(found, point)
 
 

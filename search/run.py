@@ -22,8 +22,9 @@ from search.evaluation.proxy_budget import carried_on, paced, seconds_a_step
 from search.prepare import Prepared, prepare
 from search.proxy import Proxy
 from search.results.dashboard import describe_study
+from search.results.front import front_of
 from search.samplers import make_sampler
-from search.study import study
+from search.study import recorded, study
 from search.study.recording import study_record
 from search.study.records import StudyRecord, reason_of, write_accuracy_model
 from training.errors import BadInputError, SearchFailedError
@@ -81,18 +82,18 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
 
 def _finish(name: str, storage: str, config: SearchConfig, made: Prepared, session: Session) -> None:
     """Train the plans around the front's knee for some passes, having said what that costs."""
-    points = finishing.waiting(name, storage, config.finish, config.limits.drop)
-    if not points:
+    left = finishing.missing(front_of(recorded.read(name, storage)), config.finish)
+    if not left:
         return
     assert isinstance(made.evaluator, FineTuned), "a study without training finishes nothing"
     images = len(made.bench.data.train)
     steps = finishing.PASSES * images / made.proxy.batch
-    minutes = len(points) * steps * seconds_a_step(made.evaluator) / 60
+    minutes = left * steps * seconds_a_step(made.evaluator) / 60
     session.note(
-        f"{len(points)} plan(s) are trained now: {finishing.PASSES} passes over {images:,} images each, some "
+        f"{left} plan(s) are trained now: {finishing.PASSES} passes over {images:,} images each, some "
         f"{max(1, round(minutes))} min in all"
     )
-    finishing.finish(name, storage, points, session)
+    finishing.finish(name, storage, config.finish, config.limits.drop, session)
 
 
 def _driver(

@@ -17,13 +17,16 @@ def test_plans_around_the_knee_are_trained_once_and_shown(tmp_path: Path) -> Non
     front = answer("front", "--study", STUDY, "--html", page, home=home)
     trained = {point["trial"]: point["after"] for point in front["points"] if point["after"]}
     assert len(trained) == 2
-    assert front["knee"] in trained
     for after in trained.values():
         low, high = after["interval"]
         assert low <= after["value"] <= high
         assert after["images"] == 450
+    others = [point for point in front["points"] if not point["after"]]
+    assert all(0 <= point["drop_after"] <= 100 for point in others), "estimated from the two"
     assert "after 4 passes, test images" in page.read_text()
-    knee = trained[front["knee"]]
+    chosen = answer("plan", "--study", STUDY, "--max-drop", 99, "--after-training", home=home)
+    assert chosen["trial"] == front["points"][-1]["trial"], "the fastest of all"
+    knee = next(iter(trained.values()))
     result = json.loads((Path(knee["run"]) / "result.json").read_text())
     assert result["merged"]["top1"] == knee["value"]
     assert result["teacher"]["top1"] == knee["untouched"]

@@ -45,6 +45,12 @@ _file = click.Path(exists=False, dir_okay=False, path_type=Path)
 @click.option(
     "--speedup", type=float, help="the most accurate plan that is at least this many times as fast, e.g. 1.7."
 )
+@click.option(
+    "--after-training",
+    is_flag=True,
+    help="Of --max-drop: points after training, as plans were trained by 'search --finish', or estimated "
+    "from those.",
+)
 @options.late(
     "--preset",
     text=lambda: f"Instead of a study: {', '.join(_presets())}; paper:3 is the first 3 steps of paper.",
@@ -111,7 +117,7 @@ def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
     from search.study.storage import database
 
     study = recorded.read(name, database(given["storage"], given["home"]))
-    limits = (given[limit] for limit in ("trial", "max_drop", "max_latency", "speedup"))
+    limits = (given[limit] for limit in ("trial", "max_drop", "max_latency", "speedup", "after_training"))
     return PlanFile.of_trial(study, selection.select(front.front_of(study), *limits))
 
 

@@ -103,7 +103,8 @@ from training.progress import Session
     "--finish",
     0,
     "At the end, train so many plans around the front's knee (and the fastest within --max-drop) for 4 "
-    "passes, and show what they reach on the test images; what that costs is said first.",
+    "passes, and show what they reach on the test images, and what all others may; what that costs is said "
+    "first.",
     default=0,
 )
 @click.option(

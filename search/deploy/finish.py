@@ -19,32 +19,42 @@ PASSES = 4
 _NOT_IN_NAMES = re.compile(r"[^\w.-]")
 
 
-def around(front: Front, count: int, max_drop: float | None) -> list[Point]:
-    """The plans to choose among: the fastest within the wanted drop, the front's knee, its neighbours."""
+def missing(front: Front, count: int) -> int:
+    """How many plans of a front are left to train until so many are."""
+    merged = [p for p in front.points if p.merged]
+    return max(0, min(count, len(merged)) - sum(p.after is not None for p in merged))
+
+
+def next_plan(front: Front, max_drop: float | None) -> Point:
+    """The plan to train next: the fastest within the wanted drop, the front's knee, or one near it.
+
+    Drops are those after training as soon as one plan was trained, so every training tells where the next
+    one is worth most.
+    """
     merged, knee = [p for p in front.points if p.merged], front.knee
-    if knee is None:
-        return []
+    assert knee is not None, "a plan is missing"
     middle = merged.index(knee)
-    wanted = [p for p in within(front, max_drop) if p.merged] if max_drop is not None else []
+    wanted = within(front, max_drop, after_training=True)[:1] if max_drop is not None else []
     near = sorted(merged, key=lambda p: abs(merged.index(p) - middle))
-    chosen = {p.trial: p for p in (*wanted[:1], *near)}
-    return sorted(list(chosen.values())[:count], key=lambda p: -p.latency_ms)
+    return next(p for p in (*wanted, *near) if p.merged and p.after is None)
 
 
-def finish(name: str, storage: str, points: list[Point], session: Session) -> None:
+def finish(name: str, storage: str, count: int, max_drop: float | None, session: Session) -> None:
     """Train plans of a study for some passes, and record in it what they reach on the test images.
 
-    Every run is kept, and goes on where it was interrupted. Code that the study names is run: the search
-    that comes before has been given it.
+    So many plans of the front are trained in the end. Every run is kept, and goes on where it was
+    interrupted. Code that the study names is run: the search that comes before has been given it.
 
     Raises
     ------
     BadInputError
         A plan cannot be trained: see ``train``.
     """
-    study = recorded.read(name, storage)
-    for number, point in enumerate(points):
-        session.note(f"training trial {point.trial} ({point.speedup:.2f}x), {number + 1} of {len(points)}")
+    left = missing(front_of(recorded.read(name, storage)), count)
+    for number in range(left):
+        study = recorded.read(name, storage)
+        point = next_plan(front_of(study), max_drop)
+        session.note(f"training trial {point.trial} ({point.speedup:.2f}x), {number + 1} of {left}")
         plan = PlanFile.of_trial(study, point)
         setup, training = Training.of(plan, {"epochs": PASSES, "trust": True})
         known = [plan.study, plan.trial, plan.choices, setup.model_dump(mode="json"), PASSES]
@@ -52,11 +62,6 @@ def finish(name: str, storage: str, points: list[Point], session: Session) -> No
         out, start = session.home / "runs" / folder, time.monotonic()
         trained = train(plan, setup, training, out, session)
         write_after(open_study(name, storage), point.trial, _after(trained, out, time.monotonic() - start))
-
-
-def waiting(name: str, storage: str, count: int, max_drop: float | None) -> list[Point]:
-    """Those of the plans to choose among that are not trained yet."""
-    return [p for p in around(front_of(recorded.read(name, storage)), count, max_drop) if p.after is None]
 
 
 def _after(trained: Trained, out: Path, seconds: float) -> After:

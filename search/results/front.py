@@ -1,10 +1,11 @@
 """Reads the Pareto front of a study from its database, and selects a plan."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from search.pareto import hypervolume_area, no_more
+from search.results.recovery import kept_after, recovery
 from search.study.recorded import Finished, Recorded
 from search.study.records import StudyRecord
 from search.titles import PARAMETERS
@@ -27,8 +28,9 @@ class Point:
     `accuracy` and `drop` are by the study's metric; `top1` is None if plans were judged without images.
     `kind` is the weakest evidence that the latency is based on, `latency_error` its expected relative error.
     `goals` are the study's further goals, by title with unit; `kept` is the share of each output that is kept
-    (percent), where answers judge. `merged` says whether the plan merges anything. `after` is what it reaches
-    after a short training, as ``search.study.records.After`` has it.
+    (percent), where answers judge. `merged` says whether the plan merges anything. `after` is what it
+    reaches after a short training, as ``search.study.records.After`` has it; `drop_after` what it then loses,
+    which is estimated where other plans of the study were trained and this one was not.
     """
 
     trial: int
@@ -47,15 +49,12 @@ class Point:
     kept: dict[str, float] = field(default_factory=dict)
     goals: dict[str, float] = field(default_factory=dict)
     after: dict[str, Any] | None = None
+    drop_after: float | None = None
 
     @property
-    def trained(self) -> str:
-        """What it reaches after training, in words; empty if that is not known."""
-        if self.after is None:
-            return ""
-        low, high = self.after["interval"] or (None, None)
-        span = "" if low is None else f" ({low:.1f} - {high:.1f})"
-        return f"{self.after['value']:.2f}{span}"
+    def expected_drop(self) -> float:
+        """What it loses after training where that is known or estimated, else before it."""
+        return self.drop if self.drop_after is None else self.drop_after
 
     @property
     def change(self) -> str:
@@ -97,23 +96,33 @@ class Front:
 
     @property
     def after(self) -> dict[str, Any] | None:
-        """What a plan of the front reaches after training, where one was trained."""
-        return next((p.after for p in self.points if p.after), None)
+        """What one of the plans reaches after training, where one was trained."""
+        return next((p.after for p in (*self.points, *self.others) if p.after), None)
+
+    def trained(self, point: Point) -> str:
+        """What a plan reaches after training, in words; empty if that is not known."""
+        if self.after is None or point.drop_after is None:
+            return ""
+        if point.after is None:
+            return f"~{self.after['untouched'] - point.drop_after:.1f}"
+        low, high = point.after["interval"] or (None, None)
+        span = "" if low is None else f" ({low:.1f} - {high:.1f})"
+        return f"{point.after['value']:.2f}{span}"
 
     @property
     def knee(self) -> Point | None:
         """The plan where the front bends: it saves most of the time for the least of the accuracy.
 
-        Time saved and accuracy lost are counted in shares of the most on the front. None if no plan on the
-        front merges anything.
+        Time saved and accuracy lost (after training where some plans were trained) are counted in shares of
+        the most on the front. None if no plan on the front merges anything.
         """
         merged = [p for p in self.points if p.merged]
         most_ms = max((self.baseline["latency_ms"] - p.latency_ms for p in merged), default=0.0)
-        most_lost = max((p.drop for p in merged), default=0.0)
+        most_lost = max((p.expected_drop for p in merged), default=0.0)
 
         def gain(p: Point) -> float:
             saved = (self.baseline["latency_ms"] - p.latency_ms) / most_ms if most_ms > 0 else 0.0
-            return saved - (p.drop / most_lost if most_lost > 0 else 0.0)
+            return saved - (p.expected_drop / most_lost if most_lost > 0 else 0.0)
 
         return max(merged, key=gain, default=None)
 
@@ -133,7 +142,7 @@ def front_of(study: Recorded) -> Front:
         No trial has finished.
     """
     made = study.record
-    points = [_point(trial, study) for trial in study.trials]
+    points = with_estimates([_point(trial, study) for trial in study.trials], made.baseline.accuracy)
     if not points:
         raise BadInputError(f"study {study.name!r} has no finished trial; run 'search' on it")
     best = pareto(points)
@@ -182,6 +191,18 @@ def _point(trial: Finished, study: Recorded) -> Point:
         goals=dict(zip(made.goals, reached, strict=True)),
         after=after.model_dump(mode="json") if after else None,
     )
+
+
+def with_estimates(points: list[Point], untouched: float) -> list[Point]:
+    """The points with what each loses after training, where some of them were trained."""
+    trained = {p.trial: p.after for p in points if p.after and p.after["untouched"] > 0}
+    share = {p.trial: p.accuracy / untouched for p in points}
+    known = {trial: after["untouched"] - after["value"] for trial, after in trained.items()}
+    c = recovery([(share[n], after["value"] / after["untouched"]) for n, after in trained.items()])
+    if c is not None:
+        base = next(after["untouched"] for after in trained.values())
+        known = {trial: base * (1 - kept_after(before, c)) for trial, before in share.items()} | known
+    return [replace(p, drop_after=known.get(p.trial)) for p in points]
 
 
 def pareto(points: Sequence[Point]) -> list[Point]:

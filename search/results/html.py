@@ -99,5 +99,5 @@ def _row(point: Point, front: Front) -> list[str]:
         f"{point.macs / 1e6:.1f}",
         readable(point.parameters / 1e6),
         *(readable(point.goals[title]) for title in front.columns),
-        *([point.trained] if front.after else []),
+        *([front.trained(point)] if front.after else []),
     ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from search.results.front import Front, Point
+from search.results.front import Front, Point, change
 from search.space.limits import latency_in_ms
 from training.errors import BadInputError
 
@@ -13,23 +13,30 @@ def select(
     max_drop: float | None = None,
     max_latency: str | None = None,
     speedup: float | None = None,
+    after_training: bool = False,
 ) -> Point:
     """Select one finished trial: by number, or the best on the front within a limit.
 
-    Limits are compared with the figures as they are shown, with two decimals.
+    Limits are compared with the figures as they are shown, with two decimals; `after_training` makes
+    `max_drop` one of drops after training, which are estimated for plans that were not trained.
 
     Raises
     ------
     BadInputError
-        Not exactly one limit is given, no plan meets it, or only the untouched network does.
+        Not exactly one limit is given, no plan meets it, or only the untouched network does; no plan was
+        trained.
     """
     wishes = [wish for wish in (trial, max_drop, max_latency, speedup) if wish is not None]
     if len(wishes) != 1:
         raise BadInputError("give exactly one of `trial`, `max_drop`, `max_latency` or `speedup`")
+    if after_training:
+        _require_trained(front, max_drop)
     if trial is not None:
         return _numbered(front, trial)
     if max_drop is not None:
-        return _first(front, within(front, max_drop), f"loses at most {max_drop} points before training")
+        when = "after training" if after_training else "before training"
+        fitting = within(front, max_drop, after_training)
+        return _first(front, fitting, f"loses at most {max_drop} points {when}", after_training)
     by_accuracy = sorted(front.points, key=lambda p: -p.accuracy)
     if max_latency is not None:
         most_ms = latency_in_ms(max_latency, front.baseline["latency_ms"])
@@ -40,9 +47,10 @@ def select(
     return _first(front, fitting, f"is {speedup}x as fast")
 
 
-def within(front: Front, max_drop: float) -> list[Point]:
+def within(front: Front, max_drop: float, after_training: bool = False) -> list[Point]:
     """The plans on the front that lose at most so much, as drops are shown; the fastest first."""
-    return [p for p in front.points[::-1] if round(p.drop, 2) <= max_drop]
+    drops = [(p, p.expected_drop if after_training else p.drop) for p in front.points[::-1]]
+    return [p for p, drop in drops if round(drop, 2) <= max_drop]
 
 
 def _numbered(front: Front, trial: int) -> Point:
@@ -56,19 +64,32 @@ def _numbered(front: Front, trial: int) -> Point:
     return found
 
 
-def _first(front: Front, fitting: Sequence[Point], wish: str) -> Point:
+def _first(front: Front, fitting: Sequence[Point], wish: str, after_training: bool = False) -> Point:
     merging = [p for p in fitting if p.merged]
     if not merging:
         who = "only the untouched network, which merges nothing," if fitting else "no plan on the front"
-        raise BadInputError(f"{who} {wish}. {_offer(front)}")
+        raise BadInputError(f"{who} {wish}. {_offer(front, after_training)}")
     return merging[0]
 
 
-def _offer(front: Front) -> str:
+def _offer(front: Front, after_training: bool = False) -> str:
     """What else there is."""
     merged, knee = [p for p in front.points if p.merged], front.knee
     if knee is None:
         return "No plan on the front merges anything; search on, with more trials or wider limits"
     ends = (("the least changed", merged[0]), ("its knee", knee), ("the fastest", merged[-1]))
-    plans = {p.trial: f"{what} has {p.speedup:.2f}x and {p.change} (trial {p.trial})" for what, p in ends}
+    drops = {p.trial: change(p.expected_drop) if after_training else p.change for _, p in ends}
+    plans = {
+        p.trial: f"{what} has {p.speedup:.2f}x and {drops[p.trial]} (trial {p.trial})" for what, p in ends
+    }
     return f"The front offers: {'; '.join(plans.values())}"
+
+
+def _require_trained(front: Front, max_drop: float | None) -> None:
+    if max_drop is None:
+        raise BadInputError("`after_training` says what `max_drop` means; give that too")
+    if front.after is None:
+        raise BadInputError(
+            f"no plan of study {front.study!r} was trained, so nothing is known of drops after training; "
+            "'search --finish 3' trains some"
+        )

@@ -63,7 +63,7 @@ def front_table(front: Front) -> Table:
             readable(p.parameters / 1e6),
             f"{p.kind}, +-{100 * p.latency_error:.0f} %",
             *(readable(p.goals[title]) for title in front.columns),
-            *([p.trained] if front.after else []),
+            *([front.trained(p)] if front.after else []),
         )
     return table
 
@@ -73,7 +73,7 @@ def after_headings(front: Front) -> list[str]:
     if front.after is None:
         return []
     what = "top-1 %" if front.after["interval"] else f"{title(front.metric)}{unit(front.metric)}"
-    return [f"{what} after {front.after['passes']} passes, test images"]
+    return [f"{what} after {front.after['passes']} passes, test images (~ is estimated)"]
 
 
 def next_commands(front: Front) -> str:

@@ -1,6 +1,7 @@
 """Fronts and the choice of a plan."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.results.front import Front, Point, hypervolume, pareto
+from search.results.front import Front, Point, hypervolume, pareto, with_estimates
 from search.results.selection import select
 from search.results.tables import write_csv
 from training.errors import BadInputError
@@ -149,6 +150,48 @@ def test_the_knee_saves_most_for_least() -> None:
 def test_a_wish_that_cannot_be_fulfilled_says_what_can(wish: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInputError, match=words):
         select(FRONT, **wish)
+
+
+def trained(points: tuple[Point, ...], *values: float) -> Front:
+    """The front after its last plans were trained; the untouched network then has 95 %."""
+    after = [{"value": value, "untouched": 95.0, "interval": None, "passes": 4} for value in values]
+    last = [replace(p, after=found) for p, found in zip(points[-len(values) :], after, strict=True)]
+    return replace(FRONT, points=tuple(with_estimates([*points[: -len(values)], *last], BASE["accuracy"])))
+
+
+def test_what_plans_lose_after_training_is_estimated_from_those_that_were_trained() -> None:
+    found = trained(FRONT.points, 94.0)
+    drops = [p.drop_after for p in found.points]
+    assert drops[0] == 0, "the untouched network"
+    assert drops[2] == 1
+    assert drops[1] is not None
+    assert 0 < drops[1] < 0.1, "of half a point before training nearly nothing is left"
+    assert [found.trained(p) for p in found.points] == ["~95.0", "~95.0", "94.00"]
+    assert trained(FRONT.points, 94.8, 94.0).points[1].drop_after == pytest.approx(0.2), "as it was trained"
+    assert not any(FRONT.trained(p) for p in FRONT.points)
+
+
+@given(points=POINTS, value=st.floats(0.1, 100))
+def test_no_estimate_turns_the_order_of_plans_round(points: list[Point], value: float) -> None:
+    numbered = [replace(p, trial=number) for number, p in enumerate(points)]
+    found = trained((*numbered, point(99, 40, 30)), value).points[:-1]
+    ordered = sorted(found, key=lambda p: p.accuracy)
+    drops = [p.expected_drop for p in ordered]
+    assert all(first >= second - 1e-9 for first, second in pairwise(drops))
+    assert all(0 <= drop <= 95 for drop in drops)
+
+
+def test_a_drop_after_training_selects_a_faster_plan() -> None:
+    found = trained(FRONT.points, 94.0)
+    assert select(found, max_drop=1, after_training=True).trial == 2
+    assert select(found, max_drop=0.9, after_training=True).trial == 1
+    assert select(found, max_drop=1).trial == 1
+    with pytest.raises(BadInputError, match=r"after training.*loses 1\.00 \(trial 2\)"):
+        select(replace(found, points=found.points[2:]), max_drop=0.5, after_training=True)
+    with pytest.raises(BadInputError, match=r"no plan of study .* was trained.*--finish 3"):
+        select(FRONT, max_drop=1, after_training=True)
+    with pytest.raises(BadInputError, match="what `max_drop` means; give that too"):
+        select(found, speedup=2, after_training=True)
 
 
 @pytest.mark.parametrize(("value", "written"), [("=1+1", "'=1+1"), ("@sum", "'@sum"), ("kept", "kept")])
