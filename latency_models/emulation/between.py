@@ -32,7 +32,7 @@ def kinds_of(kernel: Kernel) -> tuple[Hashable, ...]:
     if kernel.groups == kernel.in_shape[0] == kernel.out_shape[0] and kernel.groups > 1:
         return ("depthwise", kernel.window, stride), "depthwise", "grouped", "other"
     if kernel.groups > 1:
-        return "grouped", "other"
+        return ("grouped", kernel.window), "grouped", "other"
     if kernel.window == (1, 1):
         return ("1x1", stride), "1x1", "other"
     if kernel.window == (3, 3) and kernel.stride == kernel.dilation == (1, 1):

@@ -93,6 +93,11 @@ def test_counts_between_kernels_are_near_those_that_were_made() -> None:
     found = np.array([values[: counts.INSTRUCTIONS].sum() for values in left_out.values()])
     assert np.mean(np.abs(found / made - 1)) < 0.06
     assert abs(found.sum() / made.sum() - 1) < 0.03
+    for name in records.PLAIN:
+        kernels = [kernel for kernel in records.networks()[name] if kernel in left_out]
+        between = sum(left_out[kernel][: counts.INSTRUCTIONS].sum() for kernel in kernels)
+        own = sum(WORKER.counts[kernel][: counts.INSTRUCTIONS].sum() for kernel in kernels)
+        assert abs(between / own - 1) < 0.04, name
 
 
 @given(convolutions())
