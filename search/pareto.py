@@ -34,13 +34,15 @@ def expected_gains(
     deviations: np.ndarray,
     accuracy: float,
     least_accuracy: float,
+    worth_from: float,
 ) -> np.ndarray:
     """Expected growth of the area that a front dominates, for each plan (milliseconds times percent).
 
     Latencies (plans,) are known; accuracies are `accuracy` times exp(-loss), where losses are normal with
-    these means and deviations (plans,). Accuracy below `least_accuracy` counts for nothing.
+    these means and deviations (plans,). A plan below `least_accuracy` counts for nothing, and only the area
+    above `worth_from` is counted.
     """
-    floors = np.array([0.0, *(reached for _, reached in front)])
+    floors = np.maximum([worth_from, *(reached for _, reached in front)], worth_from)
     ends = np.array([*(latency_ms for latency_ms, _ in front), slowest_ms])
     starts = np.concatenate([[-np.inf], ends[:-1]])
     widths = np.clip(ends - np.maximum(starts, latencies_ms[:, None]), 0.0, None)

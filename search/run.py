@@ -24,6 +24,7 @@ from search.proxy import Proxy
 from search.results.dashboard import describe_study
 from search.results.front import front_of
 from search.samplers import make_sampler
+from search.space.plan_space import WORTH
 from search.study import recorded, study
 from search.study.recording import study_record
 from search.study.records import StudyRecord, reason_of, write_accuracy_model
@@ -68,9 +69,7 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
         if config.setup.zero_shot:
             study.enqueue(running, plans)
         session.note(f"study {name}: {made.evaluator.describe()}")
-        warn_of_guessing(StudyRecord.read(running), session.note)
-        if begun and not made.space.latencies.device.spec.grows:
-            _warn_of_other_latencies(begun, record, session.note)
+        _remark(config, StudyRecord.read(running), begun, record, session.note)
         with _pool(config, made, session) as pool:
             _driver(running, made, pool, config, lock).run(config.budget, session.watch("trials"))
         _account_for(running, config.budget, session.note)
@@ -207,6 +206,22 @@ def require_positive(metric: str, untouched: float) -> None:
         )
 
 
+def _remark(
+    config: SearchConfig, kept: StudyRecord, begun: StudyRecord | None, record: StudyRecord, note: Note
+) -> None:
+    """Say what is sought, and what there is to know: `kept` is the study's record, `record` today's."""
+    if config.limits.drop is None and not config.setup.zero_shot:
+        sought = WORTH * kept.baseline.accuracy
+        note(f"plans that keep {sought:.1f} % before training are sought; `max_drop` sets another limit")
+    warn_of_guessing(kept, note)
+    if begun and begun.latency_fingerprint not in ("", record.latency_fingerprint):
+        note(
+            f"warning: the latencies of {record.target} have changed since this study began (other counts of "
+            "yours, or another version of this program); its earlier trials keep the old ones. "
+            "A study of another `study` name has only new ones"
+        )
+
+
 def warn_of_guessing(record: StudyRecord, note: Note) -> None:
     """Warn if the untouched network is no better than chance: accuracies of plans then mean nothing."""
     right = record.baseline.accuracies.top1 if record.baseline.accuracies else 100.0
@@ -214,14 +229,4 @@ def warn_of_guessing(record: StudyRecord, note: Note) -> None:
         note(
             f"warning: the untouched network gets {right:.1f} % right, no better than guessing; "
             "do `weights`, `labels` and `preprocess` belong to it?"
-        )
-
-
-def _warn_of_other_latencies(begun: StudyRecord, record: StudyRecord, note: Note) -> None:
-    """Warn if a study goes on with other latencies: those of its earlier trials stay as they are."""
-    if begun.latency_fingerprint not in ("", record.latency_fingerprint):
-        note(
-            f"warning: the latencies of {record.target} have changed since this study began (other counts of "
-            "yours, or another version of this program); its earlier trials keep the old ones. "
-            "A study of another `study` name has only new ones"
         )

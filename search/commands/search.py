@@ -93,7 +93,10 @@ from training.progress import Session
     "--max-latency", help="Look for plans that take at most this long: 40ms, or 50% of the untouched network."
 )
 @click.option(
-    "--max-drop", type=float, help="Look for plans that lose at most this many points before training."
+    "--max-drop",
+    type=float,
+    help="Look for plans that lose at most this many points before training.  [default: a quarter of the "
+    "accuracy, and what loses more is not refused]",
 )
 @click.option(
     "--max-memory", type=float, help="Limit on a plan's peak memory for feature maps, in MiB, e.g. 6.5."

@@ -138,6 +138,7 @@ class AutoSampler(optuna.samplers.BaseSampler):
             deviations,
             self.model.accuracy,
             self.problem.least_accuracy,
+            self.problem.worth_from,
         )
         return np.where(latencies_ms <= self.slowest_ms, gains, 0.0)
 

@@ -18,6 +18,10 @@ from search.space.problem import Problem, changed, searched
 from search.space.warm_start import first_plans, lossless
 from training.progress import Progress
 
+# Of the untouched accuracy, before training: plans that keep less lose several percent after it as well
+# (docs/results.md), and are not what is chosen.
+WORTH = 0.75
+
 
 class PlanSpace:
     """The search space: one categorical parameter per learned site, with what is known before any trial.
@@ -108,6 +112,7 @@ class PlanSpace:
             accuracy=accuracy,
             slowest_ms=limits.latency_ms(self.score({}).latency_ms),
             least_accuracy=0.0 if limits.drop is None else accuracy - limits.drop,
+            worth_from=WORTH * accuracy if limits.drop is None else accuracy - 2 * limits.drop,
             allowed=self._allowed(limits),
             costs=lambda choices: self.costs(self._whole(choices)),
             repair=repaired,

@@ -31,6 +31,7 @@ class Problem:
     estimates : time saved and prior loss by site and option; options without one are rarely tried
     baseline_ms, accuracy : of the untouched network
     slowest_ms, least_accuracy : limits; plans beyond them count for nothing
+    worth_from : accuracy above which a front's area is counted: how much a faster plan may lose
     allowed : whether a repaired plan keeps the limits that can be checked without training
     costs : a plan's minimised objectives: its latency (ms), then further goals; None if latencies add up and
         there are no goals
@@ -43,6 +44,7 @@ class Problem:
     accuracy: float
     slowest_ms: float | None = None
     least_accuracy: float = 0.0
+    worth_from: float = 0.0
     allowed: Callable[[Choices], bool] = lambda plan: True
     costs: Callable[[Choices], Sequence[float]] | None = None
     repair: Callable[[Choices], dict[str, str]] = changed

@@ -31,7 +31,7 @@ def study_record(
         classes=bench.network.classes,
         target=device.spec.name,
         latency_source=device.source,
-        latency_fingerprint=device.predictor.fingerprint,
+        latency_fingerprint="" if device.spec.grows else device.predictor.fingerprint,
         data_fingerprint=data.fingerprint,
         images={
             "train": len(data.train),

@@ -78,7 +78,8 @@ class StudyRecord(_Record):
     """Everything that a study was made with.
 
     `images` holds the size of each split and the names of files left out; `options` holds what each option
-    alone saves (milliseconds) and its estimated loss, by site.
+    alone saves (milliseconds) and its estimated loss, by site. `latency_fingerprint` is that of a table, or
+    of prices and counts; empty where kernels are measured as they are needed.
     """
 
     version: int = VERSION

@@ -190,6 +190,27 @@ def test_limits_turn_it_to_plans_within() -> None:
         assert BASE_MS - sum(estimates[s][o].saved_ms for s, o in plan.items()) <= limit
 
 
+def test_trials_go_to_plans_whose_accuracy_is_worth_something() -> None:
+    """More of them are above the mark, and dominate more of what lies there."""
+    worth = 0.75 * BASE
+
+    def above(seed: int, worth_from: float) -> tuple[int, float]:
+        estimates, losses = drawn(seed, 0.3)
+        sampler = AutoSampler(Problem(SPACE, estimates, BASE_MS, BASE, worth_from=worth_from), seed)
+        tried: list[tuple[dict[str, str], tuple[float, float]]] = [({}, (BASE_MS, BASE))]
+        for _ in range(20):
+            plan = sampler.propose(tried)
+            saved = sum(estimates[s][o].saved_ms for s, o in plan.items())
+            kept = float(np.exp(-sum(losses[s][o] for s, o in plan.items())))
+            tried.append((plan, (BASE_MS - saved, BASE * kept)))
+        found = [(ms, accuracy - worth) for _, (ms, accuracy) in tried if accuracy > worth]
+        return len(found), hypervolume_area(found, BASE_MS)
+
+    told, not_told = (np.sum([above(seed, mark) for seed in range(4)], axis=0) for mark in (worth, 0.0))
+    assert told[0] > 1.2 * not_told[0]
+    assert told[1] >= not_told[1]
+
+
 def test_what_is_known_to_break_a_limit_is_not_proposed() -> None:
     estimates, _ = drawn(0, 0.1)
     sampler = AutoSampler(
