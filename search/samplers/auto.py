@@ -27,6 +27,7 @@ _LATENCIES = 6
 _CAUTIOUS = 0.05  # draws are most often closer to the mean than chance has them: see `_solutions`
 _LEAPS = 300  # neighbours of the front that differ at two sites
 _AT_ONCE, _ROUNDS = 8, 6  # the best candidates, repaired and looked at again
+_BEYOND = 0.9  # of the front's fastest plan: where faster ones are looked for
 _NEIGHBOURS = 100  # drawn until one is new, each a change further away than the last
 
 _Estimated = tuple[Choices, float]  # a plan and its latency (ms), as far as it is known
@@ -92,7 +93,18 @@ class AutoSampler(optuna.samplers.BaseSampler):
         front = [p for p in leaders if p[0] <= self.slowest_ms and p[1] >= self.problem.least_accuracy]
         beside = self._beside([(within[point], point[0]) for point in leaders])
         candidates = _new([*self._solutions(process), *beside], known)
-        return self._best(process, front, candidates, known, bounds) or self._neighbour(known)
+        drawn_ms = self._latency_ms(front)
+        slower = [(plan, latency_ms) for plan, latency_ms in candidates if latency_ms >= drawn_ms]
+        found = (self._best(process, front, plans, known, bounds) for plans in (slower, candidates))
+        return next(filter(None, found), None) or self._neighbour(known)
+
+    def _latency_ms(self, front: Sequence[tuple[float, float]]) -> float:
+        """What the next plan shall take at least, so that trials spread over the whole front.
+
+        The fastest plans would get most of them: there many plans promise a little each.
+        """
+        fastest = min((latency_ms for latency_ms, _ in front), default=self.slowest_ms)
+        return float(np.exp(self.random.uniform(np.log(_BEYOND * fastest), np.log(self.slowest_ms))))
 
     def _best(
         self,
