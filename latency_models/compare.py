@@ -35,7 +35,8 @@ def targets(first: Predictor, second: Predictor) -> Difference:
         ratio = second.latency(kernel).us / max(first.latency(kernel).us, 1e-9)
         ratios.setdefault(kernel.op, []).append(ratio)
     by_op = tuple(
-        Ratio(op, len(values), median(values), min(values), max(values)) for op, values in ratios.items()
+        Ratio(op, len(values), median(values), min(values), max(values))
+        for op, values in sorted(ratios.items())
     )
     only_first, only_second = (len(one.known) - len(common) for one in (first, second))
     return Difference(len(common), only_first, only_second, by_op)

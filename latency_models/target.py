@@ -2,9 +2,9 @@
 
 import difflib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -12,6 +12,7 @@ TARGETS = Path(__file__).parent / "targets"
 TABLES = Path(__file__).parent / "tables"
 CALIBRATIONS = Path(__file__).parent / "calibrations"
 KINDS = ("measured", "interpolated", "emulated")
+COUNTED = ("ncnn", "onnxruntime")  # whose kernels were run under the emulator
 
 
 class TargetError(ValueError):
@@ -31,14 +32,14 @@ class Target:
     name: str
     device: str
     runtime: str
-    threads: Annotated[int, Field(ge=1, le=1024)]
-    precision: str
-    kind: str
+    threads: Annotated[int, Field(ge=1, le=1024, strict=True)]
+    precision: Literal["fp32"]
+    kind: Literal["measured", "interpolated", "emulated"]
     source: str
     table: str = ""
     affinity: tuple[int, ...] = ()
     core: str = ""
-    clock_ghz: Annotated[float, Field(ge=0, le=100)] = 0.0
+    clock_ghz: Annotated[float, Field(ge=0, le=100, strict=True, allow_inf_nan=False)] = 0.0
     board: str = ""
     remote: bool = False
     block: int | None = None
@@ -81,29 +82,44 @@ def load(name: str, home: Path | None = None) -> Target:
             f"unknown target {name!r}{meant}; expected one of {known} ('targets' describes them)"
         )
     try:
-        values = tomllib.loads(files[name].read_text())
-        Target(name=name, **values)  # refuses other fields
-        found = TypeAdapter(Target).validate_python({"name": name, **values})
+        found = _target(name, tomllib.loads(files[name].read_text()))
         _check_core(found)
         return found
     except ValidationError as error:
         first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        field, wrong = ".".join(map(str, first["loc"])), first["msg"].replace("Input should be", "expected")
+        reason = f"{field} is {first['input']!r}; {wrong}"
         raise TargetError(f"{files[name]} describes no target ({reason}); mend or remove it") from error
-    except (ValueError, TypeError, OSError, RecursionError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise TargetError(f"{files[name]} describes no target ({error}); mend or remove it") from error
+
+
+def _target(name: str, values: dict[str, Any]) -> Target:
+    """A target from the fields of its file."""
+    known = {field.name: field.default is MISSING for field in fields(Target) if field.name != "name"}
+    for field in values:
+        if field not in known:
+            raise ValueError(f"unknown field {field!r}; expected {', '.join(known)}")
+    for field, needed in known.items():
+        if needed and field not in values:
+            raise ValueError(f"{field} is missing")
+    return TypeAdapter(Target).validate_python({"name": name, **values})
 
 
 def _check_core(target: Target) -> None:
     """Refuse an emulated target whose prices are not known."""
+    if (target.kind == "emulated") != bool(target.core):
+        raise ValueError(
+            f"kind is {target.kind!r} and core {target.core!r}; a core goes with kind 'emulated'"
+        )
     if not target.core or (CALIBRATIONS / f"{target.name}.json").exists():
         return
     cores = sorted(path.stem for path in CALIBRATIONS.glob("cortex-*.json"))
     if target.core not in cores:
         raise ValueError(f"core is {target.core!r}; expected one of {', '.join(cores)}")
-    if target.clock_ghz <= 0:
-        raise ValueError(
-            f"clock_ghz is {target.clock_ghz:g}; expected that of the {target.core}, such as 1.8"
-        )
+    if target.runtime not in COUNTED:
+        raise ValueError(f"runtime is {target.runtime!r}; expected one of {', '.join(COUNTED)}")
+    if target.clock_ghz == 0:
+        raise ValueError(f"clock_ghz is missing or 0; expected that of the {target.core}, such as 1.8")
     if target.threads != 1:
         raise ValueError(f"threads is {target.threads}; without timings of a board only 1 is known")

@@ -69,7 +69,7 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
         if config.setup.zero_shot:
             study.enqueue(running, plans)
         session.note(f"study {name}: {made.evaluator.describe()}")
-        _remark(config, StudyRecord.read(running), begun, record, session.note)
+        _remark(config, StudyRecord.read(running), session.note)
         with _pool(config, made, session) as pool:
             _driver(running, made, pool, config, lock).run(config.budget, session.watch("trials"))
         _account_for(running, config.budget, session.note)
@@ -89,8 +89,8 @@ def _finish(name: str, storage: str, config: SearchConfig, made: Prepared, sessi
     steps = finishing.PASSES * images / made.proxy.batch
     minutes = left * steps * seconds_a_step(made.evaluator) / 60
     session.note(
-        f"{left} plan(s) are trained now: {finishing.PASSES} passes over {images:,} images each, some "
-        f"{max(1, round(minutes))} min in all"
+        f"{left} plan{'s' if left > 1 else ''} to train: {finishing.PASSES} passes over {images:,} images "
+        f"each, some {max(1, round(minutes))} min in all"
     )
     finishing.finish(name, storage, config.finish, config.limits.drop, session)
 
@@ -206,20 +206,12 @@ def require_positive(metric: str, untouched: float) -> None:
         )
 
 
-def _remark(
-    config: SearchConfig, kept: StudyRecord, begun: StudyRecord | None, record: StudyRecord, note: Note
-) -> None:
-    """Say what is sought, and what there is to know: `kept` is the study's record, `record` today's."""
+def _remark(config: SearchConfig, record: StudyRecord, note: Note) -> None:
+    """Say what is sought, and what the user should know of the study."""
     if config.limits.drop is None and not config.setup.zero_shot:
-        sought = WORTH * kept.baseline.accuracy
+        sought = WORTH * record.baseline.accuracy
         note(f"plans that keep {sought:.1f} % before training are sought; `max_drop` sets another limit")
-    warn_of_guessing(kept, note)
-    if begun and begun.latency_fingerprint not in ("", record.latency_fingerprint):
-        note(
-            f"warning: the latencies of {record.target} have changed since this study began (other counts of "
-            "yours, or another version of this program); its earlier trials keep the old ones. "
-            "A study of another `study` name has only new ones"
-        )
+    warn_of_guessing(record, note)
 
 
 def warn_of_guessing(record: StudyRecord, note: Note) -> None:

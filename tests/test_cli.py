@@ -62,15 +62,17 @@ def test_the_same_command_continues_the_study(home: Path) -> None:
     assert f"study {STUDY!r} exists" in refused.stderr
 
 
-def test_a_study_that_goes_on_with_other_latencies_says_so(home: Path) -> None:
+def test_a_study_does_not_go_on_with_other_latencies(home: Path) -> None:
     study = opened(home)
     made = StudyRecord.read(study)
-    assert "have changed" not in search(home, 6).stderr
-    made.model_copy(update={"latency_fingerprint": "another"}).write(study)
-    went_on = search(home, 6)
+    cost = made.baseline.cost.model_copy(update={"latency_ms": 1.1 * made.baseline.cost.latency_ms})
+    baseline = made.baseline.model_copy(update={"cost": cost})
+    made.model_copy(update={"baseline": baseline}).write(study)
+    refused = search(home, 8)
     made.write(study)
-    assert went_on.returncode == 0
-    assert f"the latencies of {made.target} have changed since this study began" in went_on.stderr
+    assert refused.returncode == 2
+    assert f"latencies on {made.target} are not those that study {STUDY!r} was begun with" in refused.stderr
+    assert search(home, 8).returncode == 0
 
 
 def test_one_seed_gives_the_same_plans_and_accuracies(home: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ def test_plans_around_the_knee_are_trained_once_and_shown(tmp_path: Path) -> Non
     home, page = tmp_path / "home", tmp_path / "f.html"
     first = search(home, 6, "--finish", 2)
     assert first.returncode == 0, first.stderr
-    assert "2 plan(s) are trained now: 4 passes over 898 images each, some" in first.stderr
+    assert "2 plans to train: 4 passes over 898 images each, some" in first.stderr
     assert (
         "top-1 % after 4 passes, test images" in first.stdout.replace("\n", " ") or "after 4" in first.stdout
     )
@@ -26,6 +26,9 @@ def test_plans_around_the_knee_are_trained_once_and_shown(tmp_path: Path) -> Non
     assert "after 4 passes, test images" in page.read_text()
     chosen = answer("plan", "--study", STUDY, "--max-drop", 99, "--after-training", home=home)
     assert chosen["trial"] == front["points"][-1]["trial"], "the fastest of all"
+    preset = run("plan", "--preset", "paper", "--max-drop", 0, "--after-training", home=home)
+    assert preset.returncode == 2
+    assert "--max-drop, --max-latency, --speedup, --after-training choose from a study" in preset.stderr
     knee = next(iter(trained.values()))
     result = json.loads((Path(knee["run"]) / "result.json").read_text())
     assert result["merged"]["top1"] == knee["value"]
@@ -35,9 +38,9 @@ def test_plans_around_the_knee_are_trained_once_and_shown(tmp_path: Path) -> Non
 
     again = search(home, 6, "--finish", 2)
     assert again.returncode == 0, again.stderr
-    assert "trained now" not in again.stderr
+    assert "to train:" not in again.stderr
     more = search(home, 6, "--finish", 3)
-    assert "1 plan(s) are trained now" in more.stderr, more.stderr
+    assert "1 plan to train: 4 passes" in more.stderr, more.stderr
 
 
 def test_what_trains_nothing_finishes_nothing(tmp_path: Path) -> None:

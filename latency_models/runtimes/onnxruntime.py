@@ -56,7 +56,8 @@ class OnnxRuntime(Runtime):
         self._block = block
 
     def on(self, target: Target) -> Runtime:
-        return self if target.block is None else OnnxRuntime(target.block)
+        block = 0 if target.core else target.block  # version 1.20 has no blocks on ARM
+        return self if block is None else OnnxRuntime(block)
 
     def whole_job(self, model: Path, input_shape: tuple[int, ...] | None) -> Job:
         from latency_models.onnx_model import inputs_of

@@ -103,7 +103,13 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
     )
 
 
+_CHOICES = ("trial", "max_drop", "max_latency", "speedup", "after_training")
+
+
 def _of_preset(preset: str, given: dict[str, Any]) -> PlanFile:
+    if any(given[choice] is not None and given[choice] is not False for choice in _CHOICES):
+        flags = ", ".join(f"--{choice.replace('_', '-')}" for choice in _CHOICES)
+        raise BadInputError(f"a preset is one plan; {flags} choose from a study: leave them out")
     from search.deploy.plans import of_preset  # with torch
 
     fields = ("model", "within", "input_size", "classes", "target", "home")
@@ -117,8 +123,11 @@ def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
     from search.study.storage import database
 
     study = recorded.read(name, database(given["storage"], given["home"]))
-    limits = (given[limit] for limit in ("trial", "max_drop", "max_latency", "speedup", "after_training"))
-    return PlanFile.of_trial(study, selection.select(front.front_of(study), *limits))
+    found = front.front_of(study)
+    point = selection.select(found, *(given[choice] for choice in _CHOICES))
+    if given["after_training"]:
+        terminal.note(f"trial {point.trial} {found.change_of(point)}")
+    return PlanFile.of_trial(study, point)
 
 
 @command.command("show", epilog=example("plan show plan.json --svg plan.svg"))

@@ -103,11 +103,20 @@ class Front:
         """What a plan reaches after training, in words; empty if that is not known."""
         if self.after is None or point.drop_after is None:
             return ""
-        if point.after is None:
+        if point.after is None and point.merged:
             return f"~{self.after['untouched'] - point.drop_after:.1f}"
-        low, high = point.after["interval"] or (None, None)
+        after = point.after or {"value": self.after["untouched"], "interval": None}
+        low, high = after["interval"] or (None, None)
         span = "" if low is None else f" ({low:.1f} - {high:.1f})"
-        return f"{point.after['value']:.2f}{span}"
+        return f"{after['value']:.2f}{span}"
+
+    def change_of(self, point: Point) -> str:
+        """What a plan loses, in words, with when that is: after training where it is known or estimated."""
+        if self.zero_shot:
+            return point.change
+        if point.drop_after is None:
+            return f"{point.change} before training"
+        return f"{change(point.drop_after)} after training" + (" (estimated)" if point.after is None else "")
 
     @property
     def knee(self) -> Point | None:
@@ -122,7 +131,7 @@ class Front:
 
         def gain(p: Point) -> float:
             saved = (self.baseline["latency_ms"] - p.latency_ms) / most_ms if most_ms > 0 else 0.0
-            return saved - (p.expected_drop / most_lost if most_lost > 0 else 0.0)
+            return saved - (max(p.expected_drop, 0.0) / most_lost if most_lost > 0 else 0.0)
 
         return max(merged, key=gain, default=None)
 

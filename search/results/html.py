@@ -58,11 +58,10 @@ def _knee(front: Front) -> str:
     knee, base = front.knee, front.baseline
     if knee is None:
         return "No plan on the front is faster than the untouched network yet."
-    when = "" if front.zero_shot else " before training"
     return (
         f"The plan at the front's knee, trial {knee.trial}, takes {knee.latency_ms:.2f} ms: it is "
         f"{knee.speedup:.2f} times as fast as the untouched network ({base['latency_ms']:.2f} ms) and "
-        f"{knee.change} points of {title(front.metric)}{when}."
+        f"{front.change_of(knee)}, in points of {title(front.metric)}."
     )
 
 

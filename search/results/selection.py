@@ -1,5 +1,6 @@
 """Selects one plan of a front, by a wish of the user's."""
 
+import math
 from collections.abc import Sequence
 
 from search.results.front import Front, Point, change
@@ -29,6 +30,11 @@ def select(
     wishes = [wish for wish in (trial, max_drop, max_latency, speedup) if wish is not None]
     if len(wishes) != 1:
         raise BadInputError("give exactly one of `trial`, `max_drop`, `max_latency` or `speedup`")
+    for name, value in (("max_drop", max_drop), ("speedup", speedup)):
+        if value is not None and not math.isfinite(value):
+            raise BadInputError(f"`{name}` is {value}; expected a number")
+    if speedup is not None and speedup <= 0:
+        raise BadInputError(f"`speedup` is {speedup:g}; expected a number above 0, such as 1.7")
     if after_training:
         _require_trained(front, max_drop)
     if trial is not None:
@@ -36,7 +42,7 @@ def select(
     if max_drop is not None:
         when = "after training" if after_training else "before training"
         fitting = within(front, max_drop, after_training)
-        return _first(front, fitting, f"loses at most {max_drop} points {when}", after_training)
+        return _first(front, fitting, f"loses at most {max_drop:g} points {when}", after_training)
     by_accuracy = sorted(front.points, key=lambda p: -p.accuracy)
     if max_latency is not None:
         most_ms = latency_in_ms(max_latency, front.baseline["latency_ms"])

@@ -16,8 +16,6 @@ _JUDGED = (
     " (squared, of the layers that can be factored): no image was seen, no accuracy is known",
 )
 
-_WHEN = (" before training", "")
-
 
 def front_table(front: Front) -> Table:
     """The front, slowest plan first."""
@@ -27,7 +25,7 @@ def front_table(front: Front) -> Table:
         f"(study {front.study})",
         caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric}"
         + _JUDGED[front.metric == WEIGHTS]
-        + ("" if front.zero_shot else "; accuracies are before training"),
+        + ("" if front.zero_shot else "; accuracies are before training where nothing else is said"),
     )
     for heading in (
         "trial",
@@ -81,7 +79,7 @@ def next_commands(front: Front) -> str:
     knee = front.knee
     if knee is None:
         return "No plan on the front is faster than the untouched network: search on, or offer more sites."
-    what = f"{knee.speedup:.2f}x, {knee.change}{_WHEN[front.zero_shot]}"
+    what = f"{knee.speedup:.2f}x, {front.change_of(knee)}"
     title = f"Next, with the plan at the front's knee ({what}):"
     select = f"plan --study {quote(front.study)} --trial {knee.trial} --out plan.json" + database_flags()
     trust = home_flag() + trusting(front.network)
@@ -89,8 +87,12 @@ def next_commands(front: Front) -> str:
         return next_steps(select, "export --plan plan.json --out model.onnx" + trust, title=title)
     train = "train --plan plan.json --epochs 10 --out runs/merged" + home_flag()
     train += trusting(front.network, front.metric)
-    export = "export --run runs/merged --out model.onnx --original original.onnx"
-    return next_steps(select, train, export + trust, title=title)
+    export = "export --run {} --out model.onnx --original original.onnx" + trust
+    steps = [select, train, export.format("runs/merged")]
+    if knee.after:
+        title += f"\n(after {knee.after['passes']} passes it can be exported as it is: the last command)"
+        steps.append(export.format(quote(knee.after["run"])))
+    return next_steps(*steps, title=title)
 
 
 def write_csv(front: Front, path: Path) -> None:
@@ -98,7 +100,8 @@ def write_csv(front: Front, path: Path) -> None:
     import pandas as pd  # takes a third of a second: only where there is a file to write
 
     with replacing(path) as temporary:
-        rows = [{name: _as_cell(value) for name, value in vars(point).items()} for point in front.points]
+        flat = [vars(p) | {f"after_{name}": v for name, v in (p.after or {}).items()} for p in front.points]
+        rows = [{name: _as_cell(v) for name, v in row.items() if name != "after"} for row in flat]
         pd.DataFrame(rows).to_csv(temporary, index=False)
 
 

@@ -71,6 +71,9 @@ class After(_Record):
     seconds: float
 
 
+_UNTOUCHED = ("", "")
+_SAME = 0.001  # of the untouched network's latency
+
 _R = TypeVar("_R", bound=_Record)
 
 
@@ -114,6 +117,19 @@ class StudyRecord(_Record):
         for what, value in ours.items():
             if theirs[what] != value:
                 raise BadInputError(another(study, what, theirs[what], value))
+        known, today = self._latencies_ms(), other._latencies_ms()
+        before, now = known[_UNTOUCHED], today[_UNTOUCHED]
+        if any(abs(ms - known.get(what, ms)) > _SAME * before for what, ms in today.items()):
+            raise BadInputError(
+                f"latencies on {self.target} are not those that study {study!r} was begun with (the "
+                f"untouched network took {before:.3g} ms and takes {now:.3g} ms now: other timings or "
+                "counts, or another version of this program); choose another `study`"
+            )
+
+    def _latencies_ms(self) -> dict[tuple[str, str], float]:
+        """That of the untouched network, and what every option saves."""
+        saved = {(site, name): ms for site, found in self.options.items() for name, (ms, _) in found.items()}
+        return saved | {_UNTOUCHED: self.baseline.cost.latency_ms}
 
     def _identity(self) -> dict[str, Any]:
         names = ("network", "fingerprint", "weights_fingerprint", "target", "data_fingerprint", "proxy")

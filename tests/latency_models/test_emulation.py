@@ -22,6 +22,8 @@ from latency_models.predict import Predictor, UnknownKernelError
 from latency_models.runtime import discover
 from latency_models.table import LatencyTable, TableError
 from latency_models.target import TargetError, load, names
+from search.scoring.latency import Device, Latencies
+from training.workbench import structure
 
 CONV = Kernel("conv", (64, 28, 28), (96, 28, 28), (3, 3), (1, 1), (1, 1), activation="relu")
 EMULATED = [name for name in names() if load(name).core]
@@ -183,38 +185,55 @@ def test_a_kernel_counts_the_same_again() -> None:
     assert runs[0][kernel][0] == pytest.approx(kernel.macs / 4, rel=0.05), "four products in a vector"
 
 
-BOARD = """
-device = "a board of mine"
-runtime = "ncnn"
-threads = {threads}
-precision = "fp32"
-kind = "emulated"
-source = "its core and clock"
-core = "{core}"
-clock_ghz = {clock}
-"""
-
-
-def own_target(home: Path, threads: int = 1, core: str = "cortex-a72", clock: float = 1.5) -> None:
+def own_target(home: Path, **given: Any) -> None:
+    """A board of the user's: the values of its file that are not given are right."""
+    words = {
+        "device": "mine",
+        "runtime": "ncnn",
+        "precision": "fp32",
+        "kind": "emulated",
+        "core": "cortex-a72",
+    }
+    values: dict[str, Any] = {**words, "source": "mine", "threads": 1, "clock_ghz": 1.5, **given}
+    text = (f'"{value}"' if isinstance(value, str) else str(value).lower() for value in values.values())
     (home / "targets").mkdir(exist_ok=True)
-    (home / "targets/mine.toml").write_text(BOARD.format(threads=threads, core=core, clock=clock))
+    lines = (f"{name} = {value}\n" for name, value in zip(values, text, strict=True))
+    (home / "targets/mine.toml").write_text("".join(lines))
 
 
 def test_a_board_of_a_known_core_is_priced_by_its_clock(tmp_path: Path) -> None:
     ms: list[float] = []
     for clock in (1.5, 3.0):
-        own_target(tmp_path, clock=clock)
+        own_target(tmp_path, clock_ghz=clock)
         latency = Predictor(load("mine", tmp_path), LatencyTable()).latency(CONV)
         assert (latency.kind, latency.error > 0.05) == ("emulated", True)
         ms.append(latency.us)
     assert ms[1] < ms[0] < 2 * ms[1], "memory does not follow the clock"
 
 
+def test_a_board_with_onnxruntime_has_no_blocked_layout(tmp_path: Path) -> None:
+    own_target(tmp_path, runtime="onnxruntime", clock_ghz=1.8)
+    latencies = [
+        Latencies(structure("resnet18", 64), Device.named(name, tmp_path)).score({}).latency_ms
+        for name in ("mine", "raspberry-pi-4-onnxruntime")
+    ]
+    assert latencies[0] == pytest.approx(latencies[1], rel=0.3), "the same core and clock"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"core": "cortex-a99"}, "core is 'cortex-a99'; expected one of cortex-a53"),
-        ({"clock": 0}, "clock_ghz is 0; expected that of the cortex-a72"),
+        ({"clock_ghz": 0}, "clock_ghz is missing or 0; expected that of the cortex-a72"),
+        ({"clock_ghz": math.nan}, "clock_ghz is nan; expected a finite number"),
+        ({"clock_ghz": True}, "clock_ghz is True; expected a valid number"),
+        ({"clock_ghz": -1}, "clock_ghz is -1; expected greater than or equal to 0"),
+        ({"core": ""}, "kind is 'emulated' and core ''; a core goes with kind 'emulated'"),
+        ({"kind": "measured"}, "kind is 'measured' and core 'cortex-a72'"),
+        ({"kind": "guess"}, "kind is 'guess'; expected 'measured', 'interpolated' or 'emulated'"),
+        ({"precision": "int8"}, "precision is 'int8'; expected 'fp32'"),
+        ({"runtime": "caffe"}, "runtime is 'caffe'; expected one of ncnn, onnxruntime"),
+        ({"kore": "cortex-a72"}, "unknown field 'kore'; expected device, runtime"),
         ({"threads": 4}, "threads is 4; without timings of a board only 1 is known"),
     ],
 )

@@ -191,6 +191,7 @@ def test_emulated_targets_know_their_error_and_refuse_other_operations() -> None
 def test_two_tables_are_compared_kernel_by_kernel() -> None:
     rows = list(TABLE.rows.values())
     slower = [replace(row, median_us=2 * row.median_us) for row in reversed(rows[5:])]
-    found = compare.tables(TABLE, LatencyTable(slower))
+    spec = target.load("arm-a57")
+    found = compare.targets(Predictor(spec, TABLE), Predictor(spec, LatencyTable(slower)))
     assert (found.common, found.only_first, found.only_second) == (len(rows) - 5, 5, 0)
     assert all(ratio.median_ratio == pytest.approx(2) for ratio in found.by_op)

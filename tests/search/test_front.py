@@ -139,6 +139,8 @@ def test_the_knee_saves_most_for_least() -> None:
     ("wish", "words"),
     [
         ({}, "exactly one"),
+        ({"max_drop": float("nan")}, "`max_drop` is nan; expected a number"),
+        ({"speedup": -2}, "`speedup` is -2; expected a number above 0"),
         ({"trial": 1, "speedup": 2}, "exactly one"),
         ({"trial": 99}, "no finished trial 99"),
         ({"max_latency": "5ms"}, "takes at most 5ms.*the fastest has 3.33x"),
@@ -166,7 +168,7 @@ def test_what_plans_lose_after_training_is_estimated_from_those_that_were_traine
     assert drops[2] == 1
     assert drops[1] is not None
     assert 0 < drops[1] < 0.1, "of half a point before training nearly nothing is left"
-    assert [found.trained(p) for p in found.points] == ["~95.0", "~95.0", "94.00"]
+    assert [found.trained(p) for p in found.points] == ["95.00", "~95.0", "94.00"]
     assert trained(FRONT.points, 94.8, 94.0).points[1].drop_after == pytest.approx(0.2), "as it was trained"
     assert not any(FRONT.trained(p) for p in FRONT.points)
 
