@@ -64,3 +64,16 @@ def test_a_board_is_measured_by_hand(home_with_kit: Path, tmp_path: Path) -> Non
     found = answer("targets", "diff", "my-board", "copy", home=tmp_path)
     assert found["only_first"] == found["only_second"] == 0
     assert all(row["median_ratio"] == pytest.approx(1) for row in found["by_op"])
+
+
+def test_targets_are_compared_and_a_broken_file_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets/mine.toml").write_text('device = "mine"\n')
+    listed = run("targets", "--json", home=tmp_path)
+    assert "mine.toml describes no target (runtime is missing)" in listed.stderr
+    assert "raspberry-pi-4" in listed.stdout
+    found = answer("targets", "diff", "raspberry-pi-3", "raspberry-pi-4", home=tmp_path)
+    assert found["common"] > 3000
+    nothing = run("targets", "diff", "host", "raspberry-pi-4", home=tmp_path)
+    assert nothing.returncode == 2
+    assert "no kernel is known of both host (0) and raspberry-pi-4" in nothing.stderr

@@ -112,7 +112,8 @@ class Emulator:
         """
         if self.missing():
             raise EmulatorError(
-                f"the emulator lacks {'; '.join(self.missing())}: 'profile --emulate --setup' makes it"
+                f"the emulator is not set up; missing: {', '.join(self.missing())}. "
+                "'profile --emulate --setup' makes what is missing"
             )
         program = self.root / "usr/bin/python3"
         plugin = ["-plugin", f"{self.plugin},counts={folder / COUNTS}"]
@@ -125,7 +126,7 @@ class Emulator:
             ("the counting plugin", self.plugin.exists(), self._compile),
             ("an arm64 system (100 MB)", (self.home / "unpacked").exists(), self._unpack_system),
             ("the runtimes for arm64 (40 MB)", self._wheels_stamp.exists(), self._unpack_wheels),
-            ("what it says of its caches", (self.root / "proc/cpuinfo").exists(), self._describe),
+            ("the caches that it tells programs of", (self.root / "proc/cpuinfo").exists(), self._describe),
         ]
 
     @property
