@@ -207,8 +207,8 @@ def with_estimates(points: list[Point], untouched: float) -> list[Point]:
     trained = {p.trial: p.after for p in points if p.after and p.after["untouched"] > 0}
     share = {p.trial: p.accuracy / untouched for p in points}
     known = {trial: after["untouched"] - after["value"] for trial, after in trained.items()}
-    c = recovery([(share[n], after["value"] / after["untouched"]) for n, after in trained.items()])
-    if c is not None:
+    if trained:
+        c = recovery([(share[n], after["value"] / after["untouched"]) for n, after in trained.items()])
         base = next(after["untouched"] for after in trained.values())
         known = {trial: base * (1 - kept_after(before, c)) for trial, before in share.items()} | known
     return [replace(p, drop_after=known.get(p.trial)) for p in points]
