@@ -10,7 +10,7 @@ from search.results.front import Front, Point, front_of
 from search.results.planfile import PlanFile
 from search.results.selection import within
 from search.study import recorded
-from search.study.records import After, write_after
+from search.study.after import After
 from search.study.study import open_study
 from training.files import digest
 from training.progress import Session
@@ -61,7 +61,7 @@ def finish(name: str, storage: str, count: int, max_drop: float | None, session:
         folder = f"{_NOT_IN_NAMES.sub('-', name)[:60]}-{point.trial}-{digest(known)}"
         out, start = session.home / "runs" / folder, time.monotonic()
         trained = train(plan, setup, training, out, session)
-        write_after(open_study(name, storage), point.trial, _after(trained, out, time.monotonic() - start))
+        _after(trained, out, time.monotonic() - start).write(open_study(name, storage), point.trial)
 
 
 def _after(trained: Trained, out: Path, seconds: float) -> After:

@@ -29,7 +29,7 @@ class Point:
     `kind` is the weakest evidence that the latency is based on, `latency_error` its expected relative error.
     `goals` are the study's further goals, by title with unit; `kept` is the share of each output that is kept
     (percent), where answers judge. `merged` says whether the plan merges anything. `after` is what it
-    reaches after a short training, as ``search.study.records.After`` has it; `drop_after` what it then loses,
+    reaches after a short training, as ``search.study.after.After`` has it; `drop_after` what it then loses,
     which is estimated where other plans of the study were trained and this one was not.
     """
 

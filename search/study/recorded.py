@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.pool import NullPool
 
-from search.study.records import After, StudyRecord, TrialRecord, accuracy_model_of, after_of, is_preset
+from search.study.after import After
+from search.study.records import StudyRecord, TrialRecord, accuracy_model_of, is_preset
 from search.study.study import open_study, usable
 
 _STUDIES = sql.table("studies", sql.column("study_id"), sql.column("study_name"))
@@ -65,7 +66,7 @@ def read(name: str, url: str) -> Recorded:
     with usable(url), closing(sql.create_engine(url, poolclass=NullPool).connect()) as connection:
         trials = tuple(_finished(connection, name))
         record = StudyRecord.read(study)
-        return Recorded(name, record, trials, accuracy_model_of(study), after_of(study))
+        return Recorded(name, record, trials, accuracy_model_of(study), After.of(study))
 
 
 def _finished(connection: sql.Connection, name: str) -> Iterator[Finished]:

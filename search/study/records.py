@@ -14,7 +14,7 @@ from training.errors import BadInputError, first_fault
 VERSION = 1
 _DOCUMENT = "rebirth"  # the attribute that holds a record
 _REASON, _REFUSED, _PRESET, _AGAIN = "reason", "refused", "preset", "again"
-_ACCURACY_MODEL, _AFTER = "accuracy_model", "after training"
+_ACCURACY_MODEL = "accuracy_model"
 
 
 class _Record(BaseModel):
@@ -55,24 +55,9 @@ class Baseline(_Record):
     goals: dict[str, float]
 
 
-class After(_Record):
-    """What a plan reaches after a short training, on the test images.
-
-    `value` and `untouched` are top-1 where labels judge, else by the study's metric; `interval` is 95 %
-    confidence; `run` is the folder of the training.
-    """
-
-    passes: int
-    value: float
-    interval: tuple[float, float] | None
-    untouched: float
-    images: int
-    run: str
-    seconds: float
-
-
 _UNTOUCHED = ("", "")
-_SAME = 0.001  # of the untouched network's latency
+# Of the untouched network's latency: what timings that another process made anew may differ by, and others.
+_NOISE, _SAME = 0.05, 0.001
 
 _R = TypeVar("_R", bound=_Record)
 
@@ -119,7 +104,8 @@ class StudyRecord(_Record):
                 raise BadInputError(another(study, what, theirs[what], value))
         known, today = self._latencies_ms(), other._latencies_ms()
         before, now = known[_UNTOUCHED], today[_UNTOUCHED]
-        if any(abs(ms - known.get(what, ms)) > _SAME * before for what, ms in today.items()):
+        most = before * (_SAME if other.latency_fingerprint else _NOISE)
+        if any(abs(ms - known.get(what, ms)) > most for what, ms in today.items()):
             raise BadInputError(
                 f"latencies on {self.target} are not those that study {study!r} was begun with (the "
                 f"untouched network took {before:.3g} ms and takes {now:.3g} ms now: other timings or "
@@ -263,15 +249,3 @@ def accuracy_model_of(study: optuna.Study) -> dict[str, float] | None:
     """How well the accuracy model ranks the study's plans; None if not recorded."""
     found: dict[str, float] | None = study.user_attrs.get(_ACCURACY_MODEL)
     return found
-
-
-def write_after(study: optuna.Study, trial: int, after: After) -> None:
-    """Record what a trial's plan reaches after training (finished trials take no more attributes)."""
-    known = study.user_attrs.get(_AFTER, {})
-    study.set_user_attr(_AFTER, known | {str(trial): after.model_dump(mode="json")})
-
-
-def after_of(study: optuna.Study) -> dict[int, After]:
-    """What plans reach after training, by trial."""
-    found = study.user_attrs.get(_AFTER, {})
-    return {int(trial): After.model_validate(values) for trial, values in found.items()}
