@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
+_DROPS = (0.5, 1, 2, 4, 8)
 
 
 def main() -> None:
@@ -33,8 +34,13 @@ def main() -> None:
         row = (f"{p['latency_ms']:.2f}", f"{p['speedup']:.2f}x", f"{p['accuracy']:.2f}", f"{p['drop']:+.2f}")
         table.add_row(str(p["trial"]), *row, f"{p['top1']:.2f} +-{p['top1_standard_error']:.2f}")
     Console().print(table)
-    latencies = [p["latency_ms"] for p in found["points"]]
-    print(f"{len(latencies)} plans on the front span {max(latencies) / min(latencies):.2f}x in latency")
+    points = found["points"]
+    print(
+        f"{len(points)} plans on the front, from {points[0]['speedup']:.1f}x to {points[-1]['speedup']:.1f}x"
+    )
+    for drop in _DROPS:
+        within = [p["speedup"] for p in points if p["drop"] <= drop]
+        print(f"the fastest that loses at most {drop:g} points: {max(within):.2f}x")
 
 
 if __name__ == "__main__":
