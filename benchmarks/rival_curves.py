@@ -49,7 +49,8 @@ def time_all(cells: Cells, kept: Path) -> None:
             measure_on(bench.Here(folder), folder, lambda done, total: None)
             machine, found = bench.read(folder / board.RESULTS)
         for timing in found:
-            entry = timings.setdefault(Path(timing.model).stem, {"machine": machine})
+            entry = timings.setdefault(Path(timing.model).stem, {})
+            entry["machine"] = machine
             entry[str(timing.threads)] = {
                 "ms": timing.median_ms,
                 "speedup": timing.ratio,
