@@ -1,7 +1,5 @@
 """Latency tables: kernel -> measurement, with provenance, in memory and as files; see ``store`` for SQL."""
 
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from latency_models.files import replacing
 from latency_models.kernel import Kernel
 
 _LONGEST_US = 1e9
@@ -107,19 +106,12 @@ class LatencyTable:
         return pd.DataFrame(row.to_row() for row in self.rows.values())
 
     def save(self, path: Path) -> None:
-        """Write the table as CSV or, by the file's suffix, as Parquet, in one step.
-
-        A reader sees the old file or the new one.
-        """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        os.close(handle)
-        if path.suffix == ".parquet":
-            self.frame().to_parquet(temporary, index=False)
-        else:
-            self.frame().to_csv(temporary, index=False, float_format="%.3f")
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        """Write the table as CSV or, by the file's suffix, as Parquet, in one step."""
+        with replacing(path) as temporary:
+            if path.suffix == ".parquet":
+                self.frame().to_parquet(temporary, index=False)
+            else:
+                self.frame().to_csv(temporary, index=False, float_format="%.3f")
 
     @classmethod
     def load(cls, path: Path) -> "LatencyTable":

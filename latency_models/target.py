@@ -4,14 +4,15 @@ import difflib
 import tomllib
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 TARGETS = Path(__file__).parent / "targets"
 TABLES = Path(__file__).parent / "tables"
 CALIBRATIONS = Path(__file__).parent / "calibrations"
-KINDS = ("measured", "interpolated", "emulated")
+Kind = Literal["measured", "interpolated", "emulated"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 COUNTED = ("ncnn", "onnxruntime")  # whose kernels were run under the emulator
 
 
@@ -34,7 +35,7 @@ class Target:
     runtime: str
     threads: Annotated[int, Field(ge=1, le=1024, strict=True)]
     precision: Literal["fp32"]
-    kind: Literal["measured", "interpolated", "emulated"]
+    kind: Kind
     source: str
     table: str = ""
     affinity: tuple[int, ...] = ()

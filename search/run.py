@@ -92,7 +92,7 @@ def _finish(name: str, storage: str, config: SearchConfig, made: Prepared, sessi
         f"{left} plan{'s' if left > 1 else ''} to train: {finishing.PASSES} passes over {images:,} images "
         f"each, some {max(1, round(minutes))} min in all"
     )
-    finishing.finish(name, storage, config.finish, config.limits.drop, session)
+    finishing.finish(name, storage, left, config.limits.drop, session)
 
 
 def _driver(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from latency_models.board.counted import RUNS
 from latency_models.emulation.emulator import COUNTS
+from latency_models.files import replacing
 from latency_models.kernel import Kernel
 from latency_models.table import TableError
 
@@ -87,8 +88,6 @@ def save(counts: Counts, path: Path) -> None:
     """Write counts in one step, in the order of the kernels' names: the same counts make the same file."""
     ordered = sorted(counts.items(), key=lambda item: item[0].key)
     rows = [kernel.to_row() | dict(zip(CLASSES, map(int, values), strict=True)) for kernel, values in ordered]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
     text = pd.DataFrame(rows).to_csv(index=False)
-    temporary.write_bytes(gzip.compress(text.encode(), mtime=0))  # of no date: equal counts, equal files
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))  # of no date: equal counts, equal files

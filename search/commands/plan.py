@@ -24,6 +24,7 @@ def _presets() -> list[str]:
 
 
 _file = click.Path(exists=False, dir_okay=False, path_type=Path)
+_CHOICES = ("trial", "max_drop", "max_latency", "speedup", "after_training")  # what selects a plan of a study
 
 
 @click.group(
@@ -101,9 +102,6 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
         plan_table(found),
         next_steps(command + home_flag() + trust),
     )
-
-
-_CHOICES = ("trial", "max_drop", "max_latency", "speedup", "after_training")
 
 
 def _of_preset(preset: str, given: dict[str, Any]) -> PlanFile:

@@ -39,18 +39,17 @@ def next_plan(front: Front, max_drop: float | None) -> Point:
     return next(p for p in (*wanted, *near) if p.merged and p.after is None)
 
 
-def finish(name: str, storage: str, count: int, max_drop: float | None, session: Session) -> None:
-    """Train plans of a study for some passes, and record in it what they reach on the test images.
+def finish(name: str, storage: str, left: int, max_drop: float | None, session: Session) -> None:
+    """Train so many plans of a study for some passes, and record in it what they reach on the test images.
 
-    So many plans of the front are trained in the end. Every run is kept, and goes on where it was
-    interrupted. Code that the study names is run: the search that comes before has been given it.
+    Every run is kept, and goes on where it was interrupted. Code that the study names is run: the search
+    that comes before has been given it.
 
     Raises
     ------
     BadInputError
         A plan cannot be trained: see ``train``.
     """
-    left = missing(front_of(recorded.read(name, storage)), count)
     for number in range(left):
         study = recorded.read(name, storage)
         point = next_plan(front_of(study), max_drop)

@@ -55,8 +55,11 @@ def select(
 
 def within(front: Front, max_drop: float, after_training: bool = False) -> list[Point]:
     """The plans on the front that lose at most so much, as drops are shown; the fastest first."""
-    drops = [(p, p.expected_drop if after_training else p.drop) for p in front.points[::-1]]
-    return [p for p, drop in drops if round(drop, 2) <= max_drop]
+    return [p for p in front.points[::-1] if round(_drop(p, after_training), 2) <= max_drop]
+
+
+def _drop(point: Point, after_training: bool) -> float:
+    return point.expected_drop if after_training else point.drop
 
 
 def _numbered(front: Front, trial: int) -> Point:
@@ -84,9 +87,9 @@ def _offer(front: Front, after_training: bool = False) -> str:
     if knee is None:
         return "No plan on the front merges anything; search on, with more trials or wider limits"
     ends = (("the least changed", merged[0]), ("its knee", knee), ("the fastest", merged[-1]))
-    drops = {p.trial: change(p.expected_drop) if after_training else p.change for _, p in ends}
     plans = {
-        p.trial: f"{what} has {p.speedup:.2f}x and {drops[p.trial]} (trial {p.trial})" for what, p in ends
+        p.trial: f"{what} has {p.speedup:.2f}x and {change(_drop(p, after_training))} (trial {p.trial})"
+        for what, p in ends
     }
     return f"The front offers: {'; '.join(plans.values())}"
 

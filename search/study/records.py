@@ -15,6 +15,9 @@ VERSION = 1
 _DOCUMENT = "rebirth"  # the attribute that holds a record
 _REASON, _REFUSED, _PRESET, _AGAIN = "reason", "refused", "preset", "again"
 _ACCURACY_MODEL = "accuracy_model"
+_UNTOUCHED = ("", "")
+# Of the untouched network's latency: what timings that another process made anew may differ by, and others.
+_NOISE, _SAME = 0.05, 0.001
 
 
 class _Record(BaseModel):
@@ -54,10 +57,6 @@ class Baseline(_Record):
     accuracies: Accuracies | None
     goals: dict[str, float]
 
-
-_UNTOUCHED = ("", "")
-# Of the untouched network's latency: what timings that another process made anew may differ by, and others.
-_NOISE, _SAME = 0.05, 0.001
 
 _R = TypeVar("_R", bound=_Record)
 
