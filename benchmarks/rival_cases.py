@@ -32,6 +32,7 @@ class Case:
     """A network and its images. `speedups` are asked of searches, `ratios` of what prunes channels.
 
     `rates` are tried by every method, at its middle setting; the one that is best on the proxy split is kept.
+    `narrow` are the shares of channels that ours may begin with, one search each, beside one with all.
     `like` names the case whose teacher and plans it takes.
     """
 
@@ -44,6 +45,7 @@ class Case:
     speedups: tuple[float, ...] = (1.5, 2.0, 3.0)
     ratios: tuple[float, ...] = (0.25, 0.4, 0.55)
     rates: tuple[float, ...] = (0.004, 0.012)
+    narrow: tuple[float, ...] = ()
     like: str = ""
 
 
@@ -58,7 +60,7 @@ CASES = {
         ratios=(0.3, 0.6, 0.75),
         rates=(0.001, 0.004, 0.012),
     ),
-    "googlenet": Case("googlenet", 12, 20, speedups=(2.0, 2.3, 2.6)),
+    "googlenet": Case("googlenet", 12, 20, speedups=(2.0, 2.3, 2.6, 3.0), narrow=(0.75, 0.5)),
     "mobilenet_v2": Case("mobilenet_v2", 12, 20, speedups=(1.6, 2.0, 2.6), ratios=(0.15, 0.3, 0.45)),
     "googlenet-1-pass": Case("googlenet", 1, 20, speedups=(1.5, 2.0, 2.3), like="googlenet"),
     "mobilenet_v2-1-pass": Case(
@@ -113,6 +115,13 @@ class Bench:
     @cached_property
     def bench(self) -> Workbench:
         return with_teacher(self.setup, self.case.model.rpartition(":")[2], self.session)
+
+    def narrowed(self, share: float | None) -> Workbench:
+        """The workbench, with a network of this share of the channels."""
+        if share is None:
+            return self.bench
+        setup, trained = self.setup.model_copy(update={"narrow": share}), weights_of(self.bench.model)
+        return workbench(setup, self.session, trained=trained)
 
     @cached_property
     def teacher_top1(self) -> float:
@@ -176,8 +185,9 @@ def processor() -> str:
 
 @dataclass(frozen=True)
 class Made:
-    """A finished network, with the plan where a plan made it; or a finished file."""
+    """A finished network, with the plan where a plan made it, and how far it was narrowed; or a file."""
 
     network: nn.Module | None
     plan: dict[str, str] | None = None
+    narrow: float | None = None
     file: Path | None = None

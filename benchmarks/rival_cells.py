@@ -53,6 +53,7 @@ def work(cell: Cell, made: Bench, kept: Path, models: Path) -> dict[str, Any]:
             "right": np.packbits(right.numpy()).tobytes().hex(),
             "file_bytes": path.stat().st_size,
             "plan": done.plan,
+            "narrow": done.narrow,
             "priced": _priced(path, made) if done.network else {"failed": "int8 has no prices"},
         }
     about["seconds"] = round(time.perf_counter() - start)
@@ -114,5 +115,5 @@ def _priced(path: Path, made: Bench) -> dict[str, float | str]:
 def speedup_on(cell: dict[str, Any], target: str, home: Path) -> float:
     """A kept plan's speed-up on any target, from its network's structure alone."""
     case = CASES[cell["case"]]
-    network = structure(case.model, case.input_size, _CLASSES)
+    network = structure(case.model, case.input_size, _CLASSES, narrow=cell.get("narrow"))
     return Latencies(network, Device.named(target, home)).score(cell["plan"]).speedup

@@ -3,7 +3,7 @@
 import copy
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from search.commands import terminal  # noqa: E402
 from search.deploy.train import Training, trained_network  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
 from training.errors import BadInputError  # noqa: E402
+from training.narrowing import passes_over  # noqa: E402
 
 _GRADIENT_BATCHES, _BATCH, _ROUND_TO = 10, 32, 8
 _MOST_STEPS = 4
@@ -88,46 +89,55 @@ def taylor_steps(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
 
 
 def _searched(made: Bench, cell: Cell, folder: Path, rate: float, **fields: Any) -> Made:
-    """A plan of a search that is as fast as the setting asks, trained as by ``train``."""
-    network = made.bench.network.restricted(fields.get("only", ()), ())
-    plan = planned(made, cell, fields).fitted(network)
-    setup = made.setup.model_copy(update={"seed": cell.seed})
-    training = Training(made.case.passes, with_labels=True, rate=rate, augment=True)
+    """A plan of a search that is as fast as the setting asks, trained as by ``train``.
+
+    The passes in which a narrowed network learned before its search are passes too.
+    """
+    found = planned(made, cell, fields)
+    bench = made.narrowed(found.narrow)
+    network = bench.network.restricted(fields.get("only", ()), ())
+    plan = found.fitted(network)
+    passes = made.case.passes - (passes_over(len(bench.data.train)) if found.narrow else 0)
+    training = Training(passes, with_labels=True, rate=rate, augment=True)
     folder.mkdir(parents=True, exist_ok=True)
-    bench = replace(made.bench, network=network, setup=setup)
-    return Made(trained_network(bench, plan, training, folder, made.session)[0], dict(plan))
+    bench = replace(bench, network=network, setup=bench.setup.model_copy(update={"seed": cell.seed}))
+    return Made(trained_network(bench, plan, training, folder, made.session)[0], dict(plan), found.narrow)
 
 
 def planned(made: Bench, cell: Cell, fields: dict[str, Any]) -> PlanFile:
-    """The plan of a cell, as its search found it; it is kept."""
+    """The plan of a cell, as its searches found it; it is kept.
 
-    def kept(setting: float) -> Path:
-        return made.plans / f"{cell.method}-{setting:g}.json"
-
-    if not kept(cell.setting).exists():
-        known = made.setup.model_dump(include={"model", "data", "input_size", "teacher_epochs"})
-        budget, name = made.case.trials, f"{cell.case}-{cell.method}"
-        study = rebirth.search(
-            made.home,
-            None,
-            made.watch,
-            terminal.note,
-            target="host",
-            budget=budget,
-            name=name,
-            **known,
-            **fields,
-        )
+    Of several searches, that of the one whose plan is best before training, on held-back images.
+    """
+    kept = made.plans / f"{cell.method}-{cell.setting:g}.json"
+    if not kept.exists():
+        shares = (None, *made.case.narrow) if cell.method == OURS else (None,)
+        studies = [_study(made, cell, fields | {"narrow": share}) for share in shares]
+        offered: list[PlanFile] = []
+        for number, study in enumerate(studies):
+            with suppress(BadInputError) if number + 1 < len(studies) or offered else nullcontext():
+                offered.append(rebirth.plan(study, speedup=cell.setting))
+        best = max(offered, key=lambda plan: plan.accuracy or 0.0)
         made.plans.mkdir(parents=True, exist_ok=True)
-        for setting in made.case.speedups:
-            with suppress(BadInputError):  # told when that plan is asked for
-                rebirth.plan(study, speedup=setting).model_copy(update={"setup": None}).save(kept(setting))
-        return rebirth.plan(study, speedup=cell.setting)
-    return PlanFile.load(kept(cell.setting))
+        best.model_copy(update={"setup": None}).save(kept)
+    return PlanFile.load(kept)
+
+
+def _study(made: Bench, cell: Cell, fields: dict[str, Any]) -> Any:
+    """A search of a method, or what it found before."""
+    known = made.setup.model_dump(include={"model", "data", "input_size", "teacher_epochs"})
+    name = f"{cell.case}-{cell.method}" + (f"-{fields['narrow']:g}" if fields["narrow"] else "")
+    more = {"target": "host", "budget": made.case.trials, "name": name, **known, **fields}
+    return rebirth.search(made.home, None, made.watch, terminal.note, **more)
 
 
 def ours(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
-    """A search over all rules, and its plan at the asked speed-up."""
+    """Searches over all rules, of the network and of narrowed ones, and the plan at the asked speed-up."""
+    return _searched(made, cell, folder, rate)
+
+
+def merged(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """As ours, of the network with all its channels alone."""
     return _searched(made, cell, folder, rate)
 
 
@@ -160,6 +170,7 @@ def int8(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
 METHODS: dict[str, Method] = {
     UNTOUCHED: untouched,
     OURS: ours,
+    "merged": merged,
     "taylor": _at_once(tp.importance.GroupTaylorImportance, everywhere=True),
     "taylor_steps": taylor_steps,
     "group_norm": _at_once(tp.importance.GroupMagnitudeImportance, everywhere=True),  # L2
@@ -169,7 +180,7 @@ METHODS: dict[str, Method] = {
     "skip": skip,
     INT8: int8,
 }
-SEARCHED = (OURS, "depth", "skip")
+SEARCHED = (OURS, "merged", "depth", "skip")
 
 
 def _settings(case: Case, method: str) -> tuple[float, ...]:

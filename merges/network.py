@@ -11,12 +11,10 @@ from torch import Tensor, fx, nn
 
 from merges import fingerprints
 from merges.blocks import Block, group_sites
-from merges.folding import fold
 from merges.graph import bypass, extract, layer, named_outputs, propagate_shapes, splice, tidy
 from merges.outlines import Outlines
 from merges.reading.check import TOLERANCE, TOLERANCE_DOUBLE, answers_of, example_images, worst
-from merges.reading.read import Reading
-from merges.rule import MergeError, Option, Refusal, Site, Stage, discover
+from merges.rule import MergeError, Option, Refusal, Site, discover
 
 _CHECK_IMAGES = 2
 
@@ -38,6 +36,7 @@ class Network:
     folded : layers that an exact rule has taken away for every plan and for the baseline
     remarks : what the user should know about how it was read
     ending : a softmax over the scores that was left off
+    wide : the network before it was narrowed, where it was (see ``merges.analysis.narrowed``)
     """
 
     name: str
@@ -48,6 +47,7 @@ class Network:
     folded: tuple[Site, ...]
     remarks: tuple[str, ...] = ()
     ending: nn.Module | None = None
+    wide: fx.GraphModule | None = None
     blocks: tuple[Block, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +64,11 @@ class Network:
     def weights_fingerprint(self) -> str:
         """Identifies structure and weights together."""
         return fingerprints.of_weights(self.teacher, self.fingerprint)
+
+    @property
+    def untouched(self) -> fx.GraphModule:
+        """What a plan's network is compared with: the teacher, before it was narrowed."""
+        return self.teacher if self.wide is None else self.wide
 
     def restricted(
         self, only: Collection[str], skip: Collection[str], without: Collection[str] = ()
@@ -234,43 +239,3 @@ class Network:
         if not all(bool(torch.isfinite(weight).all()) for weight in whole.parameters()):
             raise MergeError(f"a plan of {self.name} has weights that are not finite")
         return whole
-
-
-def analyse(
-    name: str, model: nn.Module, input_shape: tuple[int, int, int], photo: Tensor | None = None
-) -> Network:
-    """Read a network, apply the rules that are always worth it, check the answers, and find every site.
-
-    Parameters
-    ----------
-    photo : a preprocessed image (channels, height, width) that the check asks too; None takes smooth noise
-
-    Raises
-    ------
-    TraceError
-        The network cannot be read (the message says why and where), or refuses the input size.
-    """
-    return found(Reading.of(name, model, input_shape), photo)
-
-
-def found(reading: Reading, photo: Tensor | None = None) -> Network:
-    """As `analyse`, for a network that has been read; with the weights that it has now."""
-    graph = reading.graph()
-    propagate_shapes(graph, (1, *reading.input_shape))
-    folded, refused = fold(graph, reading.input_shape)
-    sites: list[Site] = []
-    for rule in discover().values():
-        if rule.stage is not Stage.ALWAYS:
-            places = rule.find(graph)
-            sites += [place for place in places if isinstance(place, Site)]
-            refused += [place for place in places if isinstance(place, Refusal)]
-    remark = reading.check(graph, photo)
-    return Network(
-        reading.name,
-        reading.input_shape,
-        graph,
-        tuple(sites),
-        tuple(refused),
-        tuple(folded),
-        (remark,) if remark else (),
-    )

@@ -97,7 +97,11 @@ class SearchConfig:
         unknown = own.keys() - {"name", "resume", "workers", "scheduler", "proxy_seconds", "bank", "finish"}
         if unknown:
             raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'search --help'")
-        trained = [name for name in ("proxy_seconds", "teacher_epochs", "finish") if (setup | own).get(name)]
+        trained = [
+            name
+            for name in ("proxy_seconds", "teacher_epochs", "finish", "narrow")
+            if (setup | own).get(name)
+        ]
         if setup.get("zero_shot") and trained:
             raise BadInputError(
                 f"`{trained[0]}` goes with training; `zero_shot` trains nothing: leave one out"
@@ -132,6 +136,7 @@ class SearchConfig:
         model = self.setup.model.replace(":", ".")
         model = Path(model).stem if is_onnx(model) else model
         model += f"-{self.setup.within}" if self.setup.within else ""
+        model += f"-narrow-{self.setup.narrow:g}" if self.setup.narrow else ""
         targets = "+".join((self.target, *self.also_targets))
         return f"{model}-{targets}-{Path(folder).name or kind}-{written(shape)}"
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from merges.network import Network, analyse
+from merges.analysis import analyse
+from merges.network import Network
 from tests import networks
 from tests.program import search
 

@@ -15,7 +15,7 @@ import torch
 from latency_models import kit, runtime, target
 from latency_models.kernel import Kernel
 from merges import rule
-from merges.network import analyse
+from merges.analysis import analyse
 from search import samplers
 from search.scoring.latency import Device, Latencies
 from search.study.records import StudyRecord, TrialRecord

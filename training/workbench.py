@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from merges.analysis import found, narrowed
 from merges.graph import TraceError
-from merges.network import Network, PatternError, found
+from merges.network import Network, PatternError
 from merges.reading.read import Reading
 from merges.rule import discover
 from training import models, some_classes, teacher
@@ -67,7 +68,7 @@ class Workbench:
     @property
     def judge(self) -> Judge:
         """Judges networks by the metric."""
-        return Judge(self.metric, self.network.teacher, tuple(self.network.outputs), self.inputs)
+        return Judge(self.metric, self.network.untouched, tuple(self.network.outputs), self.inputs)
 
     def inputs(self, images: Images) -> Callable[[Tensor], Tensor]:
         """Preprocessed images by index."""
@@ -101,10 +102,12 @@ def structure(
     low_rank: bool = False,
     within: str | None = None,
     needed: int | None = None,
+    narrow: float | None = None,
 ) -> Network:
     """A network without data: enough for its sites and its latency.
 
-    `classes` are the outputs of a network without weights; `needed` is how many of its classes are.
+    `classes` are the outputs of a network without weights; `needed` is how many of its classes are; `narrow`
+    the share of its channels that it keeps.
 
     Raises
     ------
@@ -114,7 +117,7 @@ def structure(
     loaded = models.load(model, weights, classes, input_size=input_size, within=within)
     if needed and loaded.trained:
         loaded = some_classes.of_head(loaded, range(needed), some_classes.outputs_of(loaded))
-    setup = ModelConfig(only=tuple(only), skip=tuple(skip), low_rank=low_rank)
+    setup = ModelConfig(only=tuple(only), skip=tuple(skip), low_rank=low_rank, narrow=narrow)
     return _found(_read(loaded), setup, None)
 
 
@@ -161,10 +164,14 @@ def workbench(
     check(untrained)
     epochs = 0 if trained is not None else _teacher_epochs(setup, habits, loaded, images)
     made = Workbench(setup, untrained, images, loaded.preprocess, loaded.model, metric, loaded.free)
-    if not epochs:
+    if epochs:
+        teacher.train_teacher(loaded, images, teacher.Lessons(epochs, habits.change, setup.seed), session)
+        made = replace(made, network=_found(reading, setup, photo))
+    if setup.narrow is None:
         return made
-    teacher.train_teacher(loaded, images, teacher.Lessons(epochs, habits.change, setup.seed), session)
-    return replace(made, network=_found(reading, setup, photo))
+    from training.narrowing import learned  # takes a second: only where it is needed
+
+    return learned(made, session)
 
 
 def _images(setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, note: Note) -> Data:
@@ -212,6 +219,13 @@ def _found(reading: Reading, setup: ModelConfig, photo: Tensor | None) -> Networ
     """The network with its present weights, and the sites that the user allows."""
     try:
         network = found(reading, photo).without_softmax()
+        if setup.narrow is not None:
+            network = narrowed(network, setup.narrow)
+            if network.wide is None:
+                raise BadInputError(
+                    f"no layer of {network.name} can keep {setup.narrow:g} of its channels: they are too "
+                    "few, or must stay; leave `narrow` out"
+                )
         return network.restricted(setup.only, setup.skip, _left_out(setup))
     except (TraceError, PatternError) as error:
         raise BadInputError(str(error)) from error

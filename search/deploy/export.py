@@ -146,7 +146,7 @@ class _Export:
         with tempfile.TemporaryDirectory() as folder:
             original = Path(folder) / "original.onnx"
             outputs = tuple(network.outputs)
-            teacher, merged = network.ended(network.teacher), network.ended(self.merged)
+            teacher, merged = network.ended(network.untouched), network.ended(self.merged)
             to_onnx(teacher, shape, original, self.bench.free, outputs)
             check(compare(teacher, original, images))
             with replacing(out) as temporary:
@@ -187,7 +187,7 @@ class _Export:
         shape, few = self.bench.network.input_shape, images[:_CHECK_IMAGES_NCNN]
         params = [path.with_suffix(runtime.named("ncnn").model_suffix) for path in files]
         agreements = []
-        networks = map(self.bench.network.ended, (self.bench.network.teacher, self.merged))
+        networks = map(self.bench.network.ended, (self.bench.network.untouched, self.merged))
         for onnx, param, network in zip(files, params, networks, strict=True):
             self.session.note(f"converting {onnx.name} for ncnn")
             to_ncnn(onnx, shape, param)

@@ -52,7 +52,13 @@ def latencies(plan: PlanFile, home: Path, trust: bool = False) -> Latencies:
     require_trusted(ModelConfig(model=name), (), trust)
     needed = plan.classes if plan.setup and plan.setup.classes else None
     network = structure(
-        name, plan.input_shape, plan.classes, low_rank=True, within=plan.within, needed=needed
+        name,
+        plan.input_shape,
+        plan.classes,
+        low_rank=True,
+        within=plan.within,
+        needed=needed,
+        narrow=plan.narrow,
     )
     plan.fitted(network)
     return Latencies(network, Device.named(plan.target, home))
@@ -71,7 +77,7 @@ def rescored(plan_file: PlanFile, found: Latencies) -> PlanFile:
         return plan_file
     anew = PlanFile.of_plan(found.network, plan, plan_file.target, found.score(plan))
     # The choices stay as they were written: a run of the plan is known by them.
-    kept = {name: getattr(plan_file, name) for name in ("setup", "choices", "within")}
+    kept = {name: getattr(plan_file, name) for name in ("setup", "choices", "within", "narrow")}
     return anew.model_copy(update=kept)
 
 
@@ -108,4 +114,5 @@ def merged(first: PlanFile, second: PlanFile, home: Path, trust: bool = False) -
     scored = latencies(first, home, trust)
     plan = Plan.make(scored.network, {**first.choices, **second.choices})
     found = PlanFile.of_plan(scored.network, plan, first.target, scored.score(plan))
-    return found.model_copy(update={"setup": first.setup or second.setup, "within": first.within})
+    kept = {"setup": first.setup or second.setup, "within": first.within, "narrow": first.narrow}
+    return found.model_copy(update=kept)

@@ -58,7 +58,7 @@ def _is_here(spec: target.Target, runtimes: Collection[str]) -> bool:
 
 def _predicted(network: Network, plan: Plan, device: Device, session: Session) -> Timing:
     latencies = Latencies(network, device)
-    kernels = [layer.kernel for layer in (*latencies.layers({}), *latencies.layers(plan))]
+    kernels = [layer.kernel for layer in (*latencies.layers(None), *latencies.layers(plan))]
     latencies.learn(kernels, session.watch(f"measuring on {device.spec.name}"))
     score = latencies.score(plan)
     spec = device.spec

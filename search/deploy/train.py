@@ -153,7 +153,10 @@ def trained_network(
     # Few images are overfitted without the features of blocks, and norms would disturb more than they bring.
     many = len(data) >= MANY_IMAGES
     guided = [block.name for block in network.blocks if block.choices(plan) and not (many and with_labels)]
-    objective = Distillation(network.skeleton(), guided, rate, by_labels or with_labels, labels=labels)
+    answering = None if network.wide is None else copy.deepcopy(network.wide)
+    objective = Distillation(
+        network.skeleton(), guided, rate, by_labels or with_labels, labels=labels, answering=answering
+    )
     if many and how.epochs:
         norms.put(merged, bench.inputs(data))
     losses = fit(merged, objective, inputs, how, log, judge)

@@ -49,7 +49,7 @@ class Trained:
 
 def judged(bench: Workbench, merged: fx.GraphModule, losses: list[float]) -> Trained:
     """Teacher and merged network on the test images."""
-    test, judge, networks = bench.data.test, bench.judge, (bench.network.teacher, merged)
+    test, judge, networks = bench.data.test, bench.judge, (bench.network.untouched, merged)
     trained = partial(Trained, bench.metric, len(test), losses=losses, test_is_proxy=bench.data.test_is_proxy)
     if not judge.by_labels:
         return trained(*(judge.judge(network, test) for network in networks))

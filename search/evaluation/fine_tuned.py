@@ -48,7 +48,7 @@ class FineTuned(OnImages):
         images = self.bench.inputs(self.bench.data.train)
         most_seen = max(self.proxy.finetune_steps, 1) * self.proxy.batch
         parts = torch.arange(min(len(self.bench.data.train), most_seen)).split(BATCH)
-        answers = (answers_of(self.bench.network.teacher, images(part)) for part in parts)
+        answers = (answers_of(self.bench.network.untouched, images(part)) for part in parts)
         return [torch.cat(batches) for batches in zip(*answers, strict=True)]
 
     def describe(self) -> str:

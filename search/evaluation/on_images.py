@@ -27,11 +27,17 @@ class OnImages(ABC):
 
     @cached_property
     def baseline(self) -> Evaluation:
-        return Evaluation(self.judged(self.bench.network.teacher))
+        return Evaluation(self.judged(self.bench.network.untouched))
+
+    @cached_property
+    def _unmerged(self) -> Judged:
+        """How good the network is before anything is merged."""
+        network = self.bench.network
+        return self.baseline.judged if network.wide is None else self.judged(network.teacher)
 
     def evaluate(self, plan: Plan) -> Evaluation:
         start = time.perf_counter()
-        judged = self.baseline.judged
+        judged = self._unmerged
         if not all(block.keeps_outputs(plan) for block in self.bench.network.blocks):
             judged = self.judged(self.network_of(plan))
         return Evaluation(judged, time.perf_counter() - start)

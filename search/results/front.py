@@ -28,7 +28,7 @@ class Point:
     `accuracy` and `drop` are by the study's metric; `top1` is None if plans were judged without images.
     `kind` is the weakest evidence that the latency is based on, `latency_error` its expected relative error.
     `goals` are the study's further goals, by title with unit; `kept` is the share of each output that is kept
-    (percent), where answers judge. `merged` says whether the plan merges anything. `after` is what it
+    (percent), where answers judge. `merged` says whether it is not the untouched network. `after` is what it
     reaches after a short training, as ``search.study.after.After`` has it; `drop_after` what it then loses,
     which is estimated where other plans of the study were trained and this one was not.
     """
@@ -195,7 +195,7 @@ def _point(trial: Finished, study: Recorded) -> Point:
         parameters=found.cost.parameters,
         kind=found.cost.kind,
         latency_error=found.cost.error,
-        merged=bool(found.plan),
+        merged=bool(found.plan or made.model.narrow),
         kept=found.kept,
         goals=dict(zip(made.goals, reached, strict=True)),
         after=after.model_dump(mode="json") if after else None,

@@ -22,9 +22,11 @@ def plan_table(plan: PlanFile) -> Table:
     )
     for heading in ("rule", "where", "option"):
         table.add_column(heading)
+    if plan.narrow:
+        table.add_row("narrow", "all layers", f"{plan.narrow:g} of the channels")
     for site, option in plan.choices.items():
         rule, _, place = site.partition(":")
         table.add_row(rule, place, option)
-    if not plan.choices:
+    if not plan.choices and not plan.narrow:
         table.add_row("-", "nothing is merged", "keep")
     return table

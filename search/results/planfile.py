@@ -30,7 +30,7 @@ class PlanFile(BaseModel):
 
     Latencies in milliseconds; accuracy and drop in percent, by the study's `metric`; `kind` and `basis`
     say what the latency is based on; `choices` maps sites to options, without kept sites; `within` names the
-    part of the model that is the network.
+    part of the model that is the network, `narrow` the share of channels that its layers keep.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,6 +49,7 @@ class PlanFile(BaseModel):
     basis: str
     choices: dict[str, str]
     within: str | None = None
+    narrow: Annotated[float, Field(gt=0, lt=1)] | None = None
     study: str | None = None
     trial: int | None = None
     metric: Metric | None = None
@@ -75,6 +76,7 @@ class PlanFile(BaseModel):
             basis=found.cost.basis,
             choices=found.plan,
             within=made.model.within,
+            narrow=made.model.narrow,
             study=study.name,
             trial=point.trial,
             metric=made.proxy.metric,
@@ -154,7 +156,7 @@ class PlanFile(BaseModel):
                 f"plan {self.plan_id} names no data; give `data`, and `weights` for a trained network"
             )
         own = self.setup or ModelConfig(
-            model=self.network, within=self.within, input_size=short(self.input_shape)
+            model=self.network, within=self.within, narrow=self.narrow, input_size=short(self.input_shape)
         )
         changed = {key: value for key, value in given.items() if value is not None}
         made = own.model_copy(update=changed | {"low_rank": self.on_request, "zero_shot": False})

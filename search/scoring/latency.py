@@ -123,7 +123,7 @@ _Choices = tuple[str, frozenset[tuple[str, str]]]
 
 
 class Latencies:
-    """Scores plans of one network on one device.
+    """Scores plans of one network on one device, against the untouched network.
 
     The change in latency due to a block's choices is computed once, with all other blocks untouched; a plan's
     latency is the untouched network's plus the changes of its blocks. Where these do not add up, every plan's
@@ -138,8 +138,10 @@ class Latencies:
         self._costs: dict[_Choices, Cost] = {}
         self._wholes: dict[frozenset[tuple[str, str]], Cost] = {}
 
-    def layers(self, choices: Mapping[str, str]) -> list[Layer]:
-        """All kernels of a plan's network, in order, with the names of their layers."""
+    def layers(self, choices: Mapping[str, str] | None) -> list[Layer]:
+        """All kernels of a plan's network (None: the untouched one), in order, with their layers' names."""
+        if choices is None:
+            return self.device.runtime.fuse(lower(self.network.untouched))
         blocks = {block.name: block for block in self.network.blocks}
         ends: dict[str, str] = {}
         made: list[Layer] = []
@@ -168,37 +170,45 @@ class Latencies:
         return sum(layer.kernel.macs for layer in self.layers({}) if layer.name in site.labels)
 
     @cached_property
-    def _untouched(self) -> Cost:
-        return self._cost({})
+    def _unmerged(self) -> Cost:
+        return self._cost(self.layers({}))
 
-    def _cost(self, choices: Mapping[str, str]) -> Cost:
-        kernels = [layer.kernel for layer in self.layers(choices)]
+    @cached_property
+    def baseline(self) -> "Score":
+        """What the untouched network costs."""
+        cost = self._unmerged if self.network.wide is None else self._cost(self.layers(None))
+        return Score(cost, cost.latency_us / 1000)
+
+    def _cost(self, layers: Sequence[Layer]) -> Cost:
+        kernels = [layer.kernel for layer in layers]
         self.learn(kernels)
         return Cost.of(self.device.predictor, kernels)
 
     def _added(self, block: Block, choices: dict[str, str]) -> Cost:
         key = (block.name, frozenset(choices.items()))
         if key not in self._costs:
-            self._costs[key] = self._cost(choices) - self._untouched
+            self._costs[key] = self._cost(self.layers(choices)) - self._unmerged
         return self._costs[key]
 
-    def score(self, choices: Mapping[str, str]) -> Score:
-        """Latency, MACs and parameters of a plan.
+    def score(self, choices: Mapping[str, str] | None) -> Score:
+        """Latency, MACs and parameters of a plan; None: of the untouched network.
 
         Raises
         ------
         UnknownKernelError
             The target has no latency for an operation of the network.
         """
+        if choices is None:
+            return self.baseline
         picked = [(block, block.choices(choices)) for block in self.network.blocks]
         if sum(bool(chosen) for _, chosen in picked) > 1 and not self._adds_up:
             cost = self._whole({site: option for _, chosen in picked for site, option in chosen.items()})
         else:
-            cost = self._untouched
+            cost = self._unmerged
             for block, chosen in picked:
                 if chosen:
                     cost = cost + self._added(block, chosen)
-        return Score(cost, self._untouched.latency_us / 1000)
+        return Score(cost, self.baseline.latency_ms)
 
     @cached_property
     def _adds_up(self) -> bool:
@@ -207,11 +217,11 @@ class Latencies:
     def _whole(self, choices: dict[str, str]) -> Cost:
         key = frozenset(choices.items())
         if key not in self._wholes:
-            self._wholes[key] = self._cost(choices)
+            self._wholes[key] = self._cost(self.layers(choices))
         return self._wholes[key]
 
-    def peak_bytes(self, choices: Mapping[str, str]) -> int:
-        """Peak memory of the feature maps of a plan's network for one image, in bytes."""
+    def peak_bytes(self, choices: Mapping[str, str] | None) -> int:
+        """Peak memory of the maps of a plan's network (None: the untouched one) for one image, in bytes."""
         return peak_bytes(self.layers(choices))
 
     def by_layer(self) -> list[tuple[Layer, Latency]]:
@@ -233,14 +243,14 @@ class Latencies:
     @cached_property
     def touched_bytes(self) -> int:
         """Bytes that one inference touches: weights, and maps, which reuse memory (untouched network)."""
-        weights = sum(layer.kernel.parameters for layer in self.layers({}))
-        return 4 * weights + self.peak_bytes({})
+        weights = sum(layer.kernel.parameters for layer in self.layers(None))
+        return 4 * weights + self.peak_bytes(None)
 
     def reachable(self, watch: Watch) -> list[Kernel]:
         """Every kernel that any choice in any block brings into the network."""
         listed = [choices for block in self.network.blocks for choices in block.all_choices()]
         progress = watch("listing the kernels of all plans")
-        kernels = dict.fromkeys(layer.kernel for layer in self.layers({}))
+        kernels = dict.fromkeys(layer.kernel for layer in (*self.layers(None), *self.layers({})))
         for done, choices in enumerate(listed):
             kernels |= dict.fromkeys(layer.kernel for layer in self.layers(choices))
             progress(done + 1, len(listed))

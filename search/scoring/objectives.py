@@ -11,7 +11,7 @@ from training.errors import BadInputError
 if TYPE_CHECKING:  # help lists the objectives, and shall not wait for torch
     from search.scoring.latency import Latencies
 
-Goal = Callable[[Mapping[str, str]], float]
+Goal = Callable[[Mapping[str, str] | None], float]  # of choices, or of the untouched network
 ALWAYS = ("latency", "accuracy")
 MORE = ("memory", "parameters")
 
@@ -35,10 +35,10 @@ def wanted(text: str) -> tuple[str, ...]:
 def goals(names: Iterable[str], latencies: Latencies, others: Iterable[Latencies]) -> dict[str, Goal]:
     """Functions of a plan's choices, by title with unit; for `others`, the latency there."""
 
-    def memory(choices: Mapping[str, str]) -> float:
+    def memory(choices: Mapping[str, str] | None) -> float:
         return latencies.peak_bytes(choices) / 2**20
 
-    def parameters(choices: Mapping[str, str]) -> float:
+    def parameters(choices: Mapping[str, str] | None) -> float:
         return latencies.score(choices).parameters / 1e6
 
     def latency_on(other: Latencies) -> Goal:

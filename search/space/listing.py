@@ -54,7 +54,7 @@ def _refusal(refusal: Refusal) -> dict[str, Any]:
 def list_sites(latencies: Latencies, progress: Progress = quiet) -> Listing:
     """Score every option of every site on its own."""
     network, device = latencies.network, latencies.device
-    untouched = latencies.score({})
+    untouched = latencies.baseline
     scores = latencies.score_options(progress)
     options = {site: {name: s.latency_ms for name, s in found.items()} for site, found in scores.items()}
     basis = device.describe(untouched.total)

@@ -110,7 +110,7 @@ class PlanSpace:
             self.estimates,
             baseline_ms=self.score(self.exact).latency_ms,
             accuracy=accuracy,
-            slowest_ms=limits.latency_ms(self.score({}).latency_ms),
+            slowest_ms=limits.latency_ms(self.latencies.baseline.latency_ms),
             least_accuracy=0.0 if limits.drop is None else accuracy - limits.drop,
             worth_from=WORTH * accuracy if limits.drop is None else accuracy - 2 * limits.drop,
             allowed=self._allowed(limits),

@@ -47,10 +47,10 @@ def study_record(
             for site, found in space.estimates.items()
         },
         baseline=Baseline(
-            cost=cost_of(space.score({})),
+            cost=cost_of(space.latencies.baseline),
             accuracy=untouched.value,
             accuracies=_accuracies(untouched.judged.accuracy),
-            goals={title: goal({}) for title, goal in space.goals.items()},
+            goals={title: goal(None) for title, goal in space.goals.items()},
         ),
         arguments=dict(arguments),
         versions={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},

@@ -118,7 +118,7 @@ class StudyRecord(_Record):
 
     def _identity(self) -> dict[str, Any]:
         names = ("network", "fingerprint", "weights_fingerprint", "target", "data_fingerprint", "proxy")
-        of_model = ("within", "only", "skip", "low_rank", "zero_shot")
+        of_model = ("within", "narrow", "only", "skip", "low_rank", "zero_shot")
         own = {name: getattr(self, name) for name in (*names, "goals")}
         return own | {name: getattr(self.model, name) for name in of_model}
 

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from merges.analysis import analyse
 from merges.channels import Channels, cut, effects, group_from
 from merges.graph import find
-from merges.network import Network, analyse
+from merges.network import Network
 from tests import networks
 from tests.networks import Inverted, Modern, Next
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from latency_models.kernel import Kernel
 from latency_models.layouts import blocked
 from latency_models.runtimes.onnxruntime import kept_operations
-from merges.network import Network, analyse
+from merges.analysis import analyse
+from merges.network import Network
 from search.scoring.latency import Device, Latencies
 from training.export import to_onnx
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from merges.network import Network, analyse
+from merges.analysis import analyse
+from merges.network import Network
 from search.space.presets import preset
 from tests import networks
 from tests.training.test_learning import everything, images

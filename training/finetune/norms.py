@@ -4,7 +4,7 @@ A network's norms are folded before it is merged, and merged layers never had an
 faster and bears larger steps (Ioffe and Szegedy 2015; RepVGG, Ding et al. 2021, folds them the same way).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,44 @@ def put(
 
     They are measured on the first `count` images, which `images` gives by index.
     """
+    for name, (mean, variance) in _moments(network, images, count, batch).items():
+        network.set_submodule(name, Normed(network.get_submodule(name), _unchanging(mean, variance)))
+
+
+@torch.no_grad()
+def put_like(
+    network: nn.Module,
+    teacher: nn.Module,
+    kept: Mapping[str, Tensor],
+    images: Callable[[Tensor], Tensor],
+    count: int = MEASURED_IMAGES,
+    batch: int = 32,
+) -> None:
+    """Put norms that give every channel the mean and variance that it has in a wider teacher, in place.
+
+    Without it, what channels that were cut had added is missing in every layer, and ever more of it (norms
+    measured anew after pruning: EagleEye, Li et al. 2020).
+
+    Parameters
+    ----------
+    kept : by convolution, which outputs of the teacher's are left
+    """
+    put_: list[nn.BatchNorm2d] = []
+    for name, (mean, variance) in _moments(teacher, images, count, batch).items():
+        norm = _unchanging(mean[kept[name]], variance[kept[name]])
+        network.set_submodule(name, Normed(network.get_submodule(name), norm))
+        put_.append(norm.train())
+        norm.momentum, usual = None, norm.momentum  # the mean over all batches
+    for index in torch.arange(count).split(batch):
+        network(images(index))
+    for norm in put_:
+        norm.momentum = usual
+
+
+def _moments(
+    network: nn.Module, images: Callable[[Tensor], Tensor], count: int, batch: int
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Mean and variance of every channel of the convolutions that make maps, over the first images."""
     convs = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
     seen: dict[str, list[Tensor]] = {}
     network.eval()
@@ -39,12 +77,12 @@ def put(
                 if min(made.shape[2:]) >= _SMALLEST:
                     moments = torch.stack([made.mean((0, 2, 3)), made.square().mean((0, 2, 3))])
                     seen.setdefault(name, []).append(moments)
-    for name, parts in seen.items():
-        mean, square = torch.stack(parts).mean(0)
-        network.set_submodule(name, Normed(convs[name], _unchanging(mean, square - mean.square())))
+    means = {name: torch.stack(parts).mean(0) for name, parts in seen.items()}
+    return {name: (mean, square - mean.square()) for name, (mean, square) in means.items()}
 
 
 def _unchanging(mean: Tensor, variance: Tensor) -> nn.BatchNorm2d:
+    """A norm that gives these moments, and changes nothing that has them."""
     norm = nn.BatchNorm2d(len(mean))
     assert norm.running_mean is not None
     assert norm.running_var is not None

@@ -68,6 +68,7 @@ class Distillation:
     rate : relative to each tensor's own size
     features : weight of the blocks' outputs beside the network's answers
     labels : class number of every image
+    answering : what gives the answers to learn, if it is not the teacher
     """
 
     teacher: nn.Module
@@ -76,6 +77,7 @@ class Distillation:
     classifies: bool = True
     features: float = 1.0
     labels: Tensor | None = None
+    answering: nn.Module | None = None
     _made: dict[str, Tensor] = field(default_factory=dict, init=False)
     _wanted: dict[str, Tensor] = field(default_factory=dict, init=False)
 
@@ -90,7 +92,9 @@ class Distillation:
 
     @contextmanager
     def watching(self, network: nn.Module, device: torch.device) -> Iterator[None]:
-        self.teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        teachers = [self.teacher] if self.answering is None else [self.teacher, self.answering]
+        for teacher in teachers:
+            teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.labels = None if self.labels is None else self.labels.to(device)
         with (
             hooked_outputs(network, self.blocks) as self._made,
@@ -98,11 +102,13 @@ class Distillation:
             _whole(network),
         ):
             yield
-        self.teacher.to("cpu")
+        for teacher in teachers:
+            teacher.to("cpu")
 
     def loss(self, answers: Any, inputs: Tensor, index: Tensor) -> Tensor:
         with torch.no_grad():
-            wanted = self.teacher(inputs)
+            wanted = self.teacher(inputs) if self.blocks or self.answering is None else None
+            wanted = wanted if self.answering is None else self.answering(inputs)
         asked = distance(answers, wanted, self.classifies) + self.features * self._feature_error()
         return asked if self.labels is None else asked + _label_error(answers, self.labels[index])
 
