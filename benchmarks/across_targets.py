@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import rebirth
 from search.commands import terminal
 from search.results.planfile import PlanFile
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from training.progress import Watch
 from training.workbench import structure
 

@@ -1,9 +1,10 @@
 """The README's first search in an empty home: seconds and front (four to nine minutes on two cores).
 
-python benchmarks/default_search.py [BUDGET]
+python benchmarks/default_search.py [BUDGET [FLAG...]]     # flags of `search`, such as --narrow 0.5
 """
 
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -18,16 +19,16 @@ _DROPS = (0.5, 1, 2, 4, 8)
 
 
 def main() -> None:
-    budget = sys.argv[1] if len(sys.argv) > 1 else "100"
+    budget, *flags = sys.argv[1:] or ["100"]
     with tempfile.TemporaryDirectory() as home:
         start = time.perf_counter()
-        command = ["search", "--target", "arm-a57", "--budget", budget, "--home", home, "--json"]
+        command = ["search", "--target", "arm-a57", "--budget", budget, *flags, "--home", home, "--json"]
         done = subprocess.run(
             [sys.executable, "cli.py", *command], cwd=ROOT, stdout=subprocess.PIPE, check=True
         )
         seconds = time.perf_counter() - start
     found = json.loads(done.stdout)
-    table = Table(title=f"search --target arm-a57 --budget {budget}: {seconds:.0f} s, teacher included")
+    table = Table(title=f"search {shlex.join(command[1:-3])}: {seconds:.0f} s, teacher included")
     for heading in ("trial", "latency ms", "speed-up", "expected top-1 %", "drop", "top-1 %"):
         table.add_column(heading, justify="right")
     for p in found["points"]:

@@ -29,7 +29,8 @@ from latency_models.emulation.work import Worker
 from latency_models.predict import UnknownKernelError
 from latency_models.target import load, names
 from merges.plan import Plan
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from search.space import presets
 from training.workbench import structure
 

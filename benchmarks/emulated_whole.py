@@ -18,7 +18,8 @@ from latency_models.ncnn_model import ends_of
 from latency_models.target import load
 from merges.plan import Plan
 from search.deploy.to_ncnn import to_ncnn
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from search.space import presets
 from training.export import to_onnx
 from training.workbench import structure

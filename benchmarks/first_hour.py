@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from search.commands import terminal  # noqa: E402
 from search.deploy.runs import plan_of  # noqa: E402
 from search.deploy.timings import measured, predictions  # noqa: E402
-from search.scoring.latency import Device  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
 from training.progress import Session  # noqa: E402
 from training.workbench import structure  # noqa: E402
 

@@ -30,7 +30,8 @@ from search.evaluation import zero_shot  # noqa: E402
 from search.evaluation.evaluator import Evaluation  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
 from search.samplers import DEFAULT, make_sampler  # noqa: E402
-from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
+from search.scoring.latency import Latencies  # noqa: E402
 from search.space.limits import Limits  # noqa: E402
 from search.space.plan_space import PlanSpace  # noqa: E402
 from search.study import study as studies  # noqa: E402

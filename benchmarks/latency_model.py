@@ -20,7 +20,8 @@ from latency_models.predict import Predictor, UnknownKernelError
 from latency_models.table import LatencyTable, Measurement
 from merges.plan import Plan
 from search.results.network_tables import layers_answer
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from search.space import presets
 from training.workbench import structure
 

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
-from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
+from search.scoring.latency import Latencies  # noqa: E402
 from training.export import to_onnx  # noqa: E402
 from training.workbench import structure  # noqa: E402
 

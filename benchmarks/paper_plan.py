@@ -30,7 +30,8 @@ sys.path.insert(0, str(ROOT))
 from merges.network import Network  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.deploy.train import Training, bottom_up  # noqa: E402
-from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
+from search.scoring.latency import Latencies  # noqa: E402
 from search.space import presets  # noqa: E402
 from training.config import ModelConfig  # noqa: E402
 from training.finetune.fit import (  # noqa: E402

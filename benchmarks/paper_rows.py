@@ -20,7 +20,8 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
+from search.scoring.latency import Latencies  # noqa: E402
 from search.space import presets  # noqa: E402
 from training.workbench import structure  # noqa: E402
 

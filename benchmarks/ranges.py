@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from merges.analysis import analyse  # noqa: E402
 from search.scoring.availability import priced  # noqa: E402
-from search.scoring.latency import Device  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
 from search.space.limits import Limits  # noqa: E402
 from search.space.plan_space import PlanSpace  # noqa: E402
 from training.progress import quiet, silent  # noqa: E402

@@ -30,7 +30,8 @@ from merges.plan import Plan  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.deploy.train import Training, train  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
-from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
+from search.scoring.latency import Latencies  # noqa: E402
 from search.space.presets import preset  # noqa: E402
 from training.config import DEFAULT_DATA, ModelConfig  # noqa: E402
 from training.progress import Session  # noqa: E402

@@ -20,7 +20,8 @@ from benchmarks.rival_cases import CASES, INT8, Bench, Cell, Made, processor, sh
 from benchmarks.rival_methods import METHODS  # noqa: E402
 from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
 from merges.graph import TraceError  # noqa: E402
-from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
+from search.scoring.latency import Latencies  # noqa: E402
 from training.errors import BadInputError  # noqa: E402
 from training.export import to_onnx  # noqa: E402
 from training.files import replacing  # noqa: E402

@@ -34,7 +34,8 @@ from search.evaluation.fine_tuned import FineTuned  # noqa: E402
 from search.pareto import hypervolume_area  # noqa: E402
 from search.proxy import Proxy  # noqa: E402
 from search.samplers import make_sampler, names  # noqa: E402
-from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
+from search.scoring.latency import Latencies  # noqa: E402
 from search.space.additive import OptionEstimate  # noqa: E402
 from search.space.estimates import guessed_loss  # noqa: E402
 from search.space.problem import Problem  # noqa: E402

@@ -31,7 +31,8 @@ from merges.graph import TraceError  # noqa: E402
 from merges.network import Network  # noqa: E402
 from merges.rule import KEEP  # noqa: E402
 from search.scoring.availability import priced  # noqa: E402
-from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
+from search.scoring.latency import Latencies  # noqa: E402
 
 PRICE_WITH = "raspberry-pi-4"  # the fastest options are chosen where scoring takes no measuring
 

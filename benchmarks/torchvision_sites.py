@@ -27,7 +27,8 @@ from latency_models.kit import NotMeasurableError  # noqa: E402
 from latency_models.predict import UnknownKernelError  # noqa: E402
 from merges.network import Network  # noqa: E402
 from search.scoring.availability import priced  # noqa: E402
-from search.scoring.latency import Device, Latencies  # noqa: E402
+from search.scoring.device import Device  # noqa: E402
+from search.scoring.latency import Latencies  # noqa: E402
 from search.space.warm_start import fastest, lossless  # noqa: E402
 from training.errors import BadInputError  # noqa: E402
 from training.workbench import structure  # noqa: E402

@@ -12,7 +12,8 @@ from search.evaluation.evaluator import Evaluator
 from search.evaluation.fine_tuned import FineTuned
 from search.proxy import Proxy
 from search.scoring.availability import priced
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from search.scoring.objectives import goals
 from search.space.plan_space import PlanSpace
 from training.files import sweep

@@ -11,7 +11,8 @@ from latency_models.layouts import blocked
 from merges.plan import Plan
 from search.results.planfile import PlanFile
 from search.results.svg import draw
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from tests.program import run
 from training.workbench import structure
 

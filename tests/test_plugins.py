@@ -17,7 +17,8 @@ from latency_models.kernel import Kernel
 from merges import rule
 from merges.analysis import analyse
 from search import samplers
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from search.study.records import StudyRecord, TrialRecord
 from tests import networks
 from tests.plugins import HERE, PACKAGES

@@ -179,13 +179,6 @@ learning = combine(
         "and it learns and is judged on their images alone.  [default: all]",
     ),
 )
-narrow = click.option(
-    "--narrow",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    metavar="SHARE",
-    help="First leave every layer about this share of its channels, e.g. 0.75, and train the narrowed "
-    "network for some minutes; then merge that. Speed-ups and losses are those from the untouched network.",
-)
 sites = combine(
     click.option(
         "--only",
@@ -199,7 +192,13 @@ sites = combine(
         metavar="PATTERN",
         help="Never merge at these sites, e.g. 'branch:*5b'; repeatable.",
     ),
-    narrow,
+    click.option(
+        "--narrow",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        metavar="SHARE",
+        help="First leave every layer about this share of its channels, e.g. 0.75, and train the narrowed "
+        "network for some minutes; then merge that. Speed-ups and losses are those from the untouched network.",
+    ),
     click.option("--low-rank", is_flag=True, help="Also factorise layers (Tucker-2, SVD): many more sites."),
 )
 

@@ -16,7 +16,7 @@ from training.progress import Session, Watch
 
 if TYPE_CHECKING:
     from merges.network import Network
-    from search.scoring.latency import Device
+    from search.scoring.device import Device
 
 _EXAMPLES = example(
     "profile --model alexnet --target arm-a57 --by-layer", "profile --target my-board --ssh pi@raspberrypi"
@@ -96,7 +96,7 @@ def command(
 
 def _device(target: str, ways: list[str], given: dict[str, Any], home: Path) -> Device:
     from search.deploy import boards
-    from search.scoring.latency import Device
+    from search.scoring.device import Device
 
     new = boards.NewTarget(given["runtime"], given["threads"], given["ssh"] or given["adb"] or "")
     device = boards.find_or_make(target, new, home) if ways else Device.named(target, home)
@@ -128,7 +128,8 @@ def _show(device: Device, by_layer: bool, home: Path, as_json: bool, given: dict
     """Measure what is to be measured now, and show the network's layers."""
     from search.deploy import boards
     from search.results import network_tables
-    from search.scoring.latency import Device, Latencies
+    from search.scoring.device import Device
+    from search.scoring.latency import Latencies
     from training.workbench import structure
 
     network, target = (

@@ -17,7 +17,7 @@ def command(target: str, home: Path, as_json: bool, threads: int | None, **given
     """List what can be merged in a network, and how each option alone changes its latency."""
     from search.results import network_tables
     from search.scoring.availability import priced
-    from search.scoring.latency import Device
+    from search.scoring.device import Device
     from search.space.listing import list_sites
     from training.workbench import structure
 

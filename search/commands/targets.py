@@ -62,7 +62,7 @@ def _error(spec: target.Target) -> float | None:
 def diff(first: str, second: str, home: Path, as_json: bool) -> None:
     """Compare two targets by the kernels that both have measured, or counted under the emulator."""
     from latency_models import compare
-    from search.scoring.latency import Device
+    from search.scoring.device import Device
 
     one, other = (Device.named(name, home) for name in (first, second))
     found = compare.targets(one.predictor, other.predictor)

@@ -12,7 +12,8 @@ from latency_models.remote import Board, measure_on
 from latency_models.runtime import DEFAULT, named
 from latency_models.table import LatencyTable
 from merges.network import Network
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from training.errors import BadInputError
 from training.files import replacing
 from training.progress import Note, Session, Watch

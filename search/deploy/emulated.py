@@ -6,7 +6,8 @@ from latency_models.emulation import counts, emulator
 from latency_models.emulation.counting import count
 from latency_models.emulation.work import in_half
 from merges.network import Network
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from training.progress import Note, Watch
 
 

@@ -16,7 +16,7 @@ from search.deploy.timings import HERE, Timing, measured, predictions
 from search.deploy.to_ncnn import compare as compare_ncnn
 from search.deploy.to_ncnn import to_ncnn
 from search.results.planfile import PlanFile
-from search.scoring.latency import Device
+from search.scoring.device import Device
 from training.config import ModelConfig
 from training.errors import BadInputError
 from training.export import Agreement, check, compare, to_onnx

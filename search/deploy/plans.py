@@ -5,7 +5,8 @@ from pathlib import Path
 from merges.plan import Plan
 from search.results.planfile import PlanFile
 from search.scoring.availability import priced
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from search.space import presets
 from search.space.warm_start import lossless
 from training.config import ModelConfig

@@ -10,7 +10,8 @@ from latency_models.measure import side_by_side
 from latency_models.predict import UnknownKernelError
 from merges.network import Network
 from merges.plan import Plan
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from training.progress import Session
 
 HERE = "this machine"  # where files are timed whole

@@ -15,7 +15,8 @@ from search.deploy import runs
 from search.deploy.plans import rescored
 from search.deploy.trained import Trained, judged
 from search.results.planfile import PlanFile
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn
 from training.blocks.task import Recipe

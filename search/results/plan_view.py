@@ -23,7 +23,7 @@ def in_words(kernel: Kernel) -> str:
 
 def plan_view(latencies: Latencies, plan: PlanFile) -> Table:
     """The network before and after, in order; what stays as it is takes one line."""
-    before, after = latencies.layers({}), latencies.layers(plan.choices)
+    before, after = latencies.layers(None), latencies.layers(plan.choices)
     table = Table(title=f"{plan.network} on {plan.target}: kernels before and after")
     for heading in ("layer", "kernel", "before ms", "after ms"):
         table.add_column(heading, justify="right" if heading.endswith("ms") else "left", overflow="fold")

@@ -1,5 +1,6 @@
 """Draws a plan as SVG: the network before and after, every kernel with its latency."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -60,8 +61,8 @@ class _Panel:
 
 def draw(latencies: Latencies, plan: PlanFile, path: Path) -> None:
     """Write the picture in one step."""
-    before = _panel_of(latencies, {}, plan.choices)
-    after = _panel_of(latencies, plan.choices, {})
+    before = _panel_of(latencies, None, plan.choices)
+    after = _panel_of(latencies, plan.choices, None)
     hottest = max(box.ms for box in before.boxes.values())
     rows = max(len(before.rows), len(after.rows))
     width = before.width + after.width + _GAP + 2 * _MARGIN
@@ -86,7 +87,9 @@ def draw(latencies: Latencies, plan: PlanFile, path: Path) -> None:
         ElementTree.ElementTree(page).write(temporary, encoding="utf-8")
 
 
-def _panel_of(latencies: Latencies, choices: dict[str, str], other: dict[str, str]) -> _Panel:
+def _panel_of(
+    latencies: Latencies, choices: Mapping[str, str] | None, other: Mapping[str, str] | None
+) -> _Panel:
     elsewhere = {(layer.name, layer.kernel) for layer in latencies.layers(other)}
     layers = latencies.layers(choices)
     predictor = latencies.device.predictor

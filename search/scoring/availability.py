@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from latency_models.predict import UnknownKernelError
 from merges.network import Network
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 
 
 def priced(network: Network, devices: Sequence[Device]) -> list[Latencies]:

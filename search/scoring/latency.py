@@ -3,82 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
-from latency_models import kit, measure, runtime, target
 from latency_models.cost import Cost, Total
 from latency_models.kernel import Kernel, Layer
 from latency_models.memory import peak_bytes
-from latency_models.predict import Latency, Predictor
-from latency_models.store import Store
-from latency_models.table import LatencyTable, Measurement
+from latency_models.predict import Latency
 from merges.blocks import Block
 from merges.network import Network
 from merges.rule import Site
 from search.scoring.additivity import adds_up
+from search.scoring.device import Device
 from search.scoring.lowering import end_of, lower
-from training.files import sqlite_url
 from training.progress import Progress, Watch, quiet
-
-
-class Device:
-    """A target with its table of timings; measures what is missing, if it can."""
-
-    def __init__(self, spec: target.Target, home: Path) -> None:
-        self.spec = spec
-        self.runtime = runtime.named(spec.runtime).on(spec)
-        self.path = home / "tables.db"
-        if spec.grows:
-            self.table = self._store.load(spec.name)
-        else:
-            self.table = LatencyTable.load(target.TABLES / spec.table) if spec.table else LatencyTable()
-        self.predictor = Predictor(spec, self.table, home)
-
-    @classmethod
-    def named(cls, name: str, home: Path) -> "Device":
-        """A target by name; the user's own tables and targets are under `home`."""
-        return cls(target.load(name, home), home)
-
-    def seen_as(self, spec: target.Target) -> "Device":
-        """The same device with another target description."""
-        return Device(spec, self.path.parent)
-
-    @cached_property
-    def _store(self) -> Store:
-        url = sqlite_url(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return Store(url)
-
-    @property
-    def source(self) -> str:
-        """Where the timings come from."""
-        return f"{self.spec.source} ({self.spec.device}, {self.spec.runtime})"
-
-    def describe(self, total: Total) -> str:
-        """What a latency is based on."""
-        return f"{total.basis()} - {self.source}"
-
-    def learn(
-        self,
-        kernels: Iterable[Kernel],
-        progress: Progress = quiet,
-        again: bool = False,
-        at_once: int = kit.AT_ONCE,
-    ) -> int:
-        """Measure kernels that the table lacks (all of them with `again`), and keep the timings.
-
-        Returns their number. For `at_once` see ``kit.write``.
-        """
-        wanted = [k for k in dict.fromkeys(kernels) if again or self.table.get(k) is None]
-        if not self.spec.measurable or not wanted:
-            return 0
-        measure.measure(self.runtime, self.spec, wanted, self.keep, progress, at_once)
-        return len(wanted)
-
-    def keep(self, rows: Sequence[Measurement]) -> None:
-        """Put measurements into the table and the database."""
-        self.table.add(rows)
-        self._store.keep(self.spec.name, rows)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from latency_models.predict import Predictor, UnknownKernelError
 from latency_models.runtime import discover
 from latency_models.table import LatencyTable, TableError
 from latency_models.target import TargetError, load, names
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from training.workbench import structure
 
 CONV = Kernel("conv", (64, 28, 28), (96, 28, 28), (3, 3), (1, 1), (1, 1), activation="relu")

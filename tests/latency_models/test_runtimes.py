@@ -20,7 +20,8 @@ from latency_models.runtimes.onnxruntime import kept_operations
 from latency_models.table import Measurement
 from latency_models.target import Target
 from merges.network import Network
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from training.export import to_onnx
 
 RUNTIMES = runtime.discover()

@@ -12,7 +12,8 @@ from latency_models.layouts import blocked
 from latency_models.runtimes.onnxruntime import kept_operations
 from merges.analysis import analyse
 from merges.network import Network
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from training.export import to_onnx
 
 SHAPE = (3, 24, 24)

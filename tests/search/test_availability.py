@@ -9,7 +9,7 @@ from latency_models.kernel import Kernel
 from latency_models.predict import UnknownKernelError
 from merges.network import Network
 from search.scoring.availability import priced
-from search.scoring.latency import Device
+from search.scoring.device import Device
 from training.workbench import structure
 
 BOARD = "rk3588-a55"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from search.space.bounds import reachable
 from search.space.estimates import weigh
 from search.space.limits import Limits

@@ -11,7 +11,8 @@ from merges.plan import Plan
 from search.engine.driver import Driver
 from search.engine.pool import Outcome
 from search.evaluation.evaluator import Evaluation
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from search.space.limits import Limits
 from search.space.plan_space import PlanSpace
 from search.study.records import TrialRecord, for_preset, is_preset, reason_of

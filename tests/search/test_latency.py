@@ -13,7 +13,8 @@ from merges.analysis import analyse
 from merges.graph import propagate_shapes
 from merges.network import Network
 from merges.plan import Plan
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from search.scoring.lowering import lower
 from search.space import listing, presets, warm_start
 from tests import networks

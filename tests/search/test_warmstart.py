@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from merges.plan import Plan
-from search.scoring.latency import Device, Latencies
+from search.scoring.device import Device
+from search.scoring.latency import Latencies
 from search.space.additive import Estimates
 from search.space.estimates import weigh
 from search.space.warm_start import first_plans
