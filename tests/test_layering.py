@@ -47,7 +47,7 @@ ROOMS = {  # each imports those before it
             "export",
             "teacher",
         ),
-        *("finetune", "blocks", "workbench"),
+        *("finetune", "blocks", "narrowing", "workbench"),
     ),
     "search": (
         *("called", "pareto", "titles", "proxy", "scoring", "space", "accuracy_model", "samplers"),

@@ -169,9 +169,21 @@ def workbench(
         made = replace(made, network=_found(reading, setup, photo))
     if setup.narrow is None:
         return made
-    from training.narrowing import learned  # takes a second: only where it is needed
+    return _narrowed(made, setup.narrow, habits, session)
 
-    return learned(made, session)
+
+def _narrowed(made: Workbench, share: float, habits: Habits, session: Session) -> Workbench:
+    """The workbench after its narrowed network has learned anew."""
+    from training.finetune.fit import Inputs  # takes a second: only where it is needed
+    from training.narrowing import learned
+
+    train, setup = made.data.train, made.setup
+    if not len(train):
+        raise BadInputError("a narrowed network has to be trained; give `data`, or leave `narrow` out")
+    images = Inputs(made.changed if habits.augment else made.inputs(train), len(train))
+    about = f"{made.data.fingerprint} {made.preprocess} {habits.augment}"
+    network = learned(made.network, share, images, about, made.judge.by_labels, setup.seed, session)
+    return replace(made, network=network)
 
 
 def _images(setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, note: Note) -> Data:

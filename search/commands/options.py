@@ -197,7 +197,7 @@ sites = combine(
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
         metavar="SHARE",
         help="First leave every layer about this share of its channels, e.g. 0.75, and train the narrowed "
-        "network for some minutes; then merge that. Speed-ups and losses are those from the untouched network.",
+        "network for some minutes; then merge that. Speed-ups and losses count from the untouched network.",
     ),
     click.option("--low-rank", is_flag=True, help="Also factorise layers (Tucker-2, SVD): many more sites."),
 )
