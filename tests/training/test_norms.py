@@ -57,3 +57,21 @@ def test_what_was_learned_with_norms_is_kept_without_them() -> None:
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     shapes = {name: weight.shape for name, weight in network.named_parameters()}
     assert shapes == plain | {"first.bias": torch.Size([8])}
+
+
+@torch.no_grad()
+def test_a_narrowed_networks_channels_have_the_moments_of_the_wide_ones() -> None:
+    teacher, images = made()
+    network = Gated().eval()
+    network.load_state_dict(teacher.state_dict())
+    kept = {name: torch.tensor([0, 2, 5, 6]) for name in ("first", "apart")}
+    network.first = nn.Conv2d(3, 4, 3, padding=1, bias=False)
+    network.apart = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+    network.gate, network.head = nn.Conv2d(4, 4, 1), nn.Linear(4, 4)
+    norms.put_like(network, teacher, kept, images.__getitem__, 48)
+    wanted, got = teacher.first(images)[:, kept["first"]], network.eval().first(images)  # type: ignore[operator]
+    spread = wanted.std((0, 2, 3))
+    assert bool(((got.mean((0, 2, 3)) - wanted.mean((0, 2, 3))).abs() < 0.05 * spread).all())
+    torch.testing.assert_close(got.std((0, 2, 3)), spread, rtol=5e-2, atol=0)
+    norms.fold(network)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
