@@ -82,7 +82,7 @@ class Groups:
     def _follow(self, graph_module: fx.GraphModule, node: fx.Node, shared: bool) -> None:
         """Give a node its layout."""
         inputs, module = node.all_input_nodes, layer(graph_module, node)
-        maps = [source for source in inputs if source.op != "get_attr"]
+        maps = [source for source in inputs if not _is_number(graph_module, source)]
         if made_by(module) and not shared and _by_channel(node, 2 if isinstance(module, nn.Linear) else 4):
             self.readers.append(node)
             self._new(node, fixed=False)
@@ -95,7 +95,7 @@ class Groups:
             self.layouts[node] = tuple((g, count, each * n) for g, count, n in self.layouts[inputs[0]])
         elif (parts := concatenated(node)) and node.meta["shape"] and len(node.meta["shape"]) > 1:
             self.layouts[node] = tuple(segment for part in parts for segment in self.layouts[part])
-        elif node.target in _TYING and maps == inputs and _alike(maps):
+        elif node.target in _TYING and _alike(maps):
             self.layouts[node] = self.layouts[maps[0]]
             self._tie(*(self.layouts[source] for source in maps[:2]) if len(maps) > 1 else ((), ()))
         else:
@@ -131,16 +131,21 @@ def _passes(node: fx.Node, module: nn.Module | None) -> bool:
     return along or around or isinstance(module, _PASSING)
 
 
+def _is_number(graph_module: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node is one constant number."""
+    return node.op == "get_attr" and getattr(graph_module, str(node.target)).numel() == 1
+
+
 def _flattens(node: fx.Node) -> bool:
     """Whether a node gives the values of all maps side by side."""
     return node.target is torch.flatten and _by_channel(node.all_input_nodes[0], 4) and _by_channel(node, 2)
 
 
 def _alike(maps: list[fx.Node]) -> bool:
-    """Whether nodes have the same number of channels, channel by channel."""
-    return (
-        all(map(_by_channel, maps)) and len({(len(n.meta["shape"]), n.meta["shape"][1]) for n in maps}) == 1
-    )
+    """Whether nodes that depend on the image have the same number of channels, channel by channel."""
+    if not maps or any(node.op == "get_attr" or not _by_channel(node) for node in maps):
+        return False
+    return len({(len(node.meta["shape"]), node.meta["shape"][1]) for node in maps}) == 1
 
 
 def narrow(graph_module: fx.GraphModule, share: float) -> bool:
