@@ -26,6 +26,7 @@ from search.results import recovery  # noqa: E402
 
 _POWERS = (1.0, 1.5, 2.0)
 _CASES = ("googlenet", "mobilenet_v2")
+_METHODS = ("ours", "merged")
 _RESULTS = ROOT / "benchmarks/results"
 
 
@@ -62,8 +63,8 @@ def _of_rivals() -> Iterator[tuple[str, str, float, float]]:
             json.loads(path.read_text()) for path in sorted((_RESULTS / "rivals" / case).glob("*-*.json"))
         ]
         untouched = {cell["seed"]: cell["top1"] for cell in cells if cell["method"] == "untouched"}
-        for cell in (cell for cell in cells if cell["method"] == "ours" and cell["seed"] in untouched):
-            name = f"ours-{cell['setting']:g}"
+        for cell in (cell for cell in cells if cell["method"] in _METHODS and cell["seed"] in untouched):
+            name = f"{cell['method']}-{cell['setting']:g}"
             before = _kept(_RESULTS / "rivals" / case / "plans" / f"{name}.json")
             yield case, f"{name}-{cell['seed']}", before, cell["top1"] / untouched[cell["seed"]]
 
