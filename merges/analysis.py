@@ -59,9 +59,7 @@ def narrowed(network: Network, share: float) -> Network:
         return network
     sites, refused = _places(graph)
     folding = [refusal for refusal in network.refused if discover()[refusal.rule].stage is Stage.ALWAYS]
-    return replace(
-        network, teacher=graph, sites=tuple(sites), refused=(*folding, *refused), wide=network.teacher
-    )
+    return replace(network, teacher=graph, sites=tuple(sites), refused=(*folding, *refused), wide=network)
 
 
 def _places(graph: fx.GraphModule) -> tuple[list[Site], list[Refusal]]:

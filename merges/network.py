@@ -47,7 +47,7 @@ class Network:
     folded: tuple[Site, ...]
     remarks: tuple[str, ...] = ()
     ending: nn.Module | None = None
-    wide: fx.GraphModule | None = None
+    wide: "Network | None" = None
     blocks: tuple[Block, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class Network:
     @property
     def untouched(self) -> fx.GraphModule:
         """What a plan's network is compared with: the teacher, before it was narrowed."""
-        return self.teacher if self.wide is None else self.wide
+        return self.teacher if self.wide is None else self.wide.teacher
 
     def restricted(
         self, only: Collection[str], skip: Collection[str], without: Collection[str] = ()

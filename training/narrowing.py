@@ -41,7 +41,7 @@ def learned(
     """
     assert network.wide is not None, "the network was not narrowed"
     how = Fit(passes_over(images.count), half=half_pays(), seed=seed)
-    objective = Distillation(copy.deepcopy(network.wide), (), _RATE, classifies)
+    objective = Distillation(copy.deepcopy(network.untouched), (), _RATE, classifies)
     key = [network.weights_fingerprint, about, str(how), objective.describe()]
     store, teacher = WeightStore(session.home / "narrowed", session.note), copy.deepcopy(network.teacher)
     name = f"{Path(network.name).name}-{digest(key)}"
@@ -52,7 +52,7 @@ def learned(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             few = min(images.count, norms.MEASURED_IMAGES)
-            norms.put_like(teacher, objective.teacher, outputs_kept(network.wide, share), images.of, few)
+            norms.put_like(teacher, objective.teacher, outputs_kept(network.untouched, share), images.of, few)
         folder = session.home / "narrowed" / name
         log = Log(folder, session.watch, "narrowed", "training the narrowed network")
         fit(teacher, objective, images, how, log)

@@ -154,7 +154,7 @@ def trained_network(
     # Few images are overfitted without the features of blocks, and norms would disturb more than they bring.
     many = len(data) >= MANY_IMAGES
     guided = [block.name for block in network.blocks if block.choices(plan) and not (many and with_labels)]
-    answering = None if network.wide is None else copy.deepcopy(network.wide)
+    answering = None if network.wide is None else copy.deepcopy(network.untouched)
     objective = Distillation(
         network.skeleton(), guided, rate, by_labels or with_labels, labels=labels, answering=answering
     )

@@ -2,7 +2,7 @@
 
 A plan keeps a share of the untouched network's accuracy; training brings most of a small loss back, and less
 of a large one. With k for the share that is kept, -ln k after training is c times (-ln k)^1.5 before it: one
-number c, which the study's trained plans give. Thirteen trainings of plans of three networks, each left out
+number c, which the study's trained plans give. Fourteen trainings of plans of three networks, each left out
 in turn, are missed by 0.8 % of the untouched accuracy on average (``benchmarks/recovery.py``).
 """
 

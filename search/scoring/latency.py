@@ -77,7 +77,7 @@ class Latencies:
     def layers(self, choices: Mapping[str, str] | None) -> list[Layer]:
         """All kernels of a plan's network (None: the untouched one), in order, with their layers' names."""
         if choices is None:
-            return self.device.runtime.fuse(lower(self.network.untouched))
+            return self._untouched.layers({})
         blocks = {block.name: block for block in self.network.blocks}
         ends: dict[str, str] = {}
         made: list[Layer] = []
@@ -112,8 +112,13 @@ class Latencies:
     @cached_property
     def baseline(self) -> "Score":
         """What the untouched network costs."""
-        cost = self._unmerged if self.network.wide is None else self._cost(self.layers(None))
+        cost = self._untouched._unmerged
         return Score(cost, cost.latency_us / 1000)
+
+    @cached_property
+    def _untouched(self) -> "Latencies":
+        """Those of the untouched network."""
+        return self if self.network.wide is None else Latencies(self.network.wide, self.device)
 
     def _cost(self, layers: Sequence[Layer]) -> Cost:
         kernels = [layer.kernel for layer in layers]
@@ -170,7 +175,10 @@ class Latencies:
         """Measure every kernel that any plan may need, and return their number (0 for shipped tables)."""
         if not self.device.spec.measurable:
             return 0
-        return self.learn(self.reachable(watch), watch(f"measuring on {self.device.spec.name}"), again)
+        title, few = f"measuring on {self.device.spec.name}", 0
+        if self._untouched is not self:  # its weights fill more of the caches
+            few = self._untouched.learn([layer.kernel for layer in self.layers(None)], watch(title), again)
+        return few + self.learn(self.reachable(watch), watch(title), again)
 
     def learn(self, kernels: Iterable[Kernel], progress: Progress = quiet, again: bool = False) -> int:
         """Measure kernels with caches as cold as a program leaves them, and return their number."""
@@ -178,15 +186,15 @@ class Latencies:
 
     @cached_property
     def touched_bytes(self) -> int:
-        """Bytes that one inference touches: weights, and maps, which reuse memory (untouched network)."""
-        weights = sum(layer.kernel.parameters for layer in self.layers(None))
-        return 4 * weights + self.peak_bytes(None)
+        """Bytes that one inference touches with nothing merged: weights, and maps, which reuse memory."""
+        weights = sum(layer.kernel.parameters for layer in self.layers({}))
+        return 4 * weights + self.peak_bytes({})
 
     def reachable(self, watch: Watch) -> list[Kernel]:
         """Every kernel that any choice in any block brings into the network."""
         listed = [choices for block in self.network.blocks for choices in block.all_choices()]
         progress = watch("listing the kernels of all plans")
-        kernels = dict.fromkeys(layer.kernel for layer in (*self.layers(None), *self.layers({})))
+        kernels = dict.fromkeys(layer.kernel for layer in self.layers({}))
         for done, choices in enumerate(listed):
             kernels |= dict.fromkeys(layer.kernel for layer in self.layers(choices))
             progress(done + 1, len(listed))
