@@ -40,7 +40,7 @@ from training.finetune.fit import (  # noqa: E402
     Log,
     fit,
 )
-from training.finetune.objectives import Distillation, rate_for  # noqa: E402
+from training.finetune.objectives import MANY_IMAGES, Distillation, rate_for  # noqa: E402
 from training.metrics import Accuracy, evaluate  # noqa: E402
 from training.optim import half_pays  # noqa: E402
 from training.progress import Session, Watch  # noqa: E402
@@ -119,7 +119,7 @@ def whole(
 ) -> None:
     """Train the whole network in place."""
     blocks = [block.name for block in bench.network.blocks if block.choices(plan)]
-    way = Distillation(bench.network.skeleton(), blocks, rate_for(len(bench.data.train)))
+    way = Distillation(bench.network.skeleton(), blocks, rate_for(fast=len(bench.data.train) >= MANY_IMAGES))
     seen = count(1)
 
     def after_epoch(network: nn.Module) -> float:

@@ -50,7 +50,7 @@ from training.source import Habits, unusual
     "--rate",
     type=click.FloatRange(0, min_open=True),
     help="ours: learning rate for the whole network, relative to the size of each weight, e.g. 0.012 for a "
-    "teacher trained from scratch.  [default: 0.001, from 4,000 images on 0.012]",
+    "teacher trained from scratch.  [default: 0.012; 0.001 with fewer than 4,000 images and no labels]",
 )
 @options.number(
     "--relearn-steps",

@@ -147,19 +147,20 @@ def trained_network(
     if training.recipe == "paper":
         return train_as_deep_rebirth(network, plan, training.joint, inputs, how, log, judge)
     merged = bottom_up(bench, plan, training, out / "relearned", session)
-    rate = rate_for(len(data)) if training.rate is None else training.rate
     by_labels = bench.judge.by_labels
     with_labels = by_labels and data.labelled if training.with_labels is None else training.with_labels
     labels = data.labels if with_labels else None
-    # Few images are overfitted without the features of blocks, and norms would disturb more than they bring.
+    # Few images are overfitted without the features of blocks; norms disturb these without labels.
     many = len(data) >= MANY_IMAGES
+    normed = many or with_labels
+    rate = rate_for(fast=normed) if training.rate is None else training.rate
     guided = [block.name for block in network.blocks if block.choices(plan) and not (many and with_labels)]
     answering = None if network.wide is None else copy.deepcopy(network.untouched)
     objective = Distillation(
         network.skeleton(), guided, rate, by_labels or with_labels, labels=labels, answering=answering
     )
-    if many and how.epochs:
-        norms.put(merged, bench.inputs(data))
+    if normed and how.epochs:
+        norms.put(merged, bench.inputs(data), min(len(data), norms.MEASURED_IMAGES))
     losses = fit(merged, objective, inputs, how, log, judge)
     norms.fold(merged)
     return merged, losses

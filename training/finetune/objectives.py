@@ -15,7 +15,7 @@ from training.metrics import scores_of
 from training.optim import cosine, relative_adam
 
 MANY_IMAGES = 4000
-_RATE, _RATE_OF_MANY = 1e-3, 1.2e-2
+_RATE, _RATE_FAST = 1e-3, 1.2e-2
 
 
 class Objective(Protocol):
@@ -49,9 +49,9 @@ def _whole(network: nn.Module) -> Iterator[None]:
             layer.p = share
 
 
-def rate_for(images: int) -> float:
+def rate_for(fast: bool) -> float:
     """Learning rate of distillation, relative to the size of each tensor; small against overfitting."""
-    return _RATE if images < MANY_IMAGES else _RATE_OF_MANY
+    return _RATE_FAST if fast else _RATE
 
 
 def _label_error(answers: Any, labels: Tensor) -> Tensor:
