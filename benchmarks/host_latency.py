@@ -33,8 +33,7 @@ from latency_models.board.timed import Timed  # noqa: E402
 from latency_models.kit import REFERENCE  # noqa: E402
 from latency_models.onnx_model import one_kernel_model  # noqa: E402
 from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
-from merges.analysis import analyse  # noqa: E402
-from merges.network import Network  # noqa: E402
+from merges.network import Network, analyse  # noqa: E402
 from search.scoring.device import Device  # noqa: E402
 from search.scoring.latency import Latencies  # noqa: E402
 from training.export import to_onnx  # noqa: E402

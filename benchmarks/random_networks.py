@@ -26,8 +26,8 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from merges.analysis import analyse  # noqa: E402
 from merges.graph import TraceError  # noqa: E402
+from merges.network import analyse  # noqa: E402
 from tests.merges.random_checks import (  # noqa: E402
     TOLERANCE,
     error_of,

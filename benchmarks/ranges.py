@@ -18,7 +18,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from merges.analysis import analyse  # noqa: E402
+from merges.network import analyse  # noqa: E402
 from search.scoring.availability import priced  # noqa: E402
 from search.scoring.device import Device  # noqa: E402
 from search.space.limits import Limits  # noqa: E402

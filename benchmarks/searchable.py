@@ -26,9 +26,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.zoo import collection, smallest_size, with_random_statistics  # noqa: E402
 from latency_models.kit import NotMeasurableError  # noqa: E402
 from latency_models.predict import UnknownKernelError  # noqa: E402
-from merges.analysis import analyse  # noqa: E402
 from merges.graph import TraceError  # noqa: E402
-from merges.network import Network  # noqa: E402
+from merges.network import Network, analyse  # noqa: E402
 from merges.rule import KEEP  # noqa: E402
 from search.scoring.availability import priced  # noqa: E402
 from search.scoring.device import Device  # noqa: E402

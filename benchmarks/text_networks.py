@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from merges.analysis import analyse
+from merges.network import analyse
 from training import onnx_input
 from training.export import to_onnx
 from training.sizes import Shape

@@ -34,9 +34,8 @@ from torch import Tensor, nn
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from merges.analysis import analyse  # noqa: E402
 from merges.graph import TraceError  # noqa: E402
-from merges.network import Network  # noqa: E402
+from merges.network import Network, analyse  # noqa: E402
 from merges.reading.check import answers_of, in_double, worst  # noqa: E402
 from merges.reading.read import Reading  # noqa: E402
 from merges.rule import Site  # noqa: E402

@@ -8,8 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from merges.analysis import analyse
-from merges.network import Network
+from merges.network import Network, analyse
 from tests import networks
 from tests.program import search
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from merges.analysis import analyse
+from merges.network import analyse
 from merges.reading.check import answers_of, example_images
 from tests import any_output
 from tests.program import answer, run

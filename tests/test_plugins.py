@@ -15,7 +15,7 @@ import torch
 from latency_models import kit, runtime, target
 from latency_models.kernel import Kernel
 from merges import rule
-from merges.analysis import analyse
+from merges.network import analyse
 from search import samplers
 from search.scoring.device import Device
 from search.scoring.latency import Latencies

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from merges.analysis import found, narrowed
 from merges.graph import TraceError
-from merges.network import Network, PatternError
+from merges.network import Network, PatternError, found, narrowed
 from merges.reading.read import Reading
 from merges.rule import discover
 from training import models, some_classes, teacher

@@ -8,8 +8,7 @@ from random import Random
 import torch
 from torch import Tensor, nn
 
-from merges.analysis import analyse
-from merges.network import Network
+from merges.network import Network, analyse
 from merges.reading.check import answers_of, worst
 from training.errors import ExportError
 from training.export import check, compare, to_onnx

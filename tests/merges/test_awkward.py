@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from merges.analysis import analyse
 from merges.graph import TraceError
+from merges.network import analyse
 from merges.reading.check import answers_of, worst
 from tests.merges.awkward import CASES
 from training.blocks.runner import BlockRunner, walk

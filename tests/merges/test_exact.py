@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from merges import algebra
-from merges.analysis import analyse
+from merges.network import analyse
 from merges.norm import FastLocalResponseNorm
 from tests import networks
 from tests.merges.test_rules import outputs

@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from merges.analysis import analyse
 from merges.channels import Channels, cut, effects, group_from
 from merges.graph import find
-from merges.network import Network
+from merges.network import Network, analyse
 from tests import networks
 from tests.networks import Inverted, Modern, Next
 

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 
-from merges.analysis import analyse, narrowed
 from merges.graph import TraceError, layer
 from merges.narrow import Groups, narrow
+from merges.network import analyse, narrowed
 from tests.merges.random_checks import TOLERANCE, error_of, images_for, random_plan, shapes_of, wrong_export
 from tests.merges.random_networks import CLASSES, SHAPE, RandomNetwork, random_networks
 

@@ -5,8 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merges.analysis import analyse
-from merges.network import Network, PatternError
+from merges.network import Network, PatternError, analyse
 from merges.plan import Plan, PlanError
 from tests import networks
 

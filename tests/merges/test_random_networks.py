@@ -6,8 +6,8 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from merges.analysis import analyse
 from merges.graph import TraceError
+from merges.network import analyse
 from tests.merges.random_checks import (
     TOLERANCE,
     error_of,

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from merges.analysis import analyse, found
 from merges.graph import TraceError, label, layer
+from merges.network import analyse, found
 from merges.reading.check import answers_of, worst
 from merges.reading.exported import unwrapped
 from merges.reading.read import Reading

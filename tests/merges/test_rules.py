@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from merges.analysis import analyse
 from merges.graph import TraceError
-from merges.network import Network
+from merges.network import Network, analyse
 from merges.rule import KEEP, MergeError, Refusal, Site, discover
 from tests import networks
 from tests.conftest import BUILDERS

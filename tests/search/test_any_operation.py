@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from latency_models.kernel import Kernel
 from latency_models.layouts import blocked
 from latency_models.runtimes.onnxruntime import kept_operations
-from merges.analysis import analyse
-from merges.network import Network
+from merges.network import Network, analyse
 from search.scoring.device import Device
 from search.scoring.latency import Latencies
 from training.export import to_onnx

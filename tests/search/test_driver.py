@@ -6,7 +6,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from merges.analysis import analyse
+from merges.network import analyse
 from merges.plan import Plan
 from search.engine.driver import Driver
 from search.engine.pool import Outcome

@@ -9,9 +9,8 @@ import torch
 from latency_models import build_tables
 from latency_models.cost import Cost
 from latency_models.table import LatencyTable
-from merges.analysis import analyse
 from merges.graph import propagate_shapes
-from merges.network import Network
+from merges.network import Network, analyse
 from merges.plan import Plan
 from search.scoring.device import Device
 from search.scoring.latency import Latencies

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from latency_models import build_tables
-from merges.analysis import analyse
 from merges.graph import label
+from merges.network import analyse
 from training import models
 from training.data.loading import NO_DATA, DataSpec, load
 from training.metrics import evaluate

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from merges.analysis import analyse
-from merges.network import Network
+from merges.network import Network, analyse
 from search.space.presets import preset
 from tests import networks
 from tests.training.test_learning import everything, images

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from merges.analysis import analyse
-from merges.network import Network
+from merges.network import Network, analyse
 from tests import networks
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn

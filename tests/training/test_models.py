@@ -11,7 +11,7 @@ from torch import nn
 
 from latency_models.kernel import Kernel
 from latency_models.onnx_model import one_kernel_model
-from merges.analysis import analyse
+from merges.network import analyse
 from training import models
 from training.errors import BadInputError
 from training.export import to_onnx

@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from merges.analysis import analyse
+from merges.network import analyse
 from tests.training import onnx_files
 from training import onnx_input
 from training.errors import ExportError
