@@ -3,7 +3,7 @@
 import copy
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -109,21 +109,32 @@ def planned(made: Bench, cell: Cell, fields: dict[str, Any]) -> PlanFile:
 
     Of several searches, that of the one whose plan is best before training, on held-back images.
     """
-    kept = made.plans / f"{cell.method}-{cell.setting:g}.json"
-    if not kept.exists():
+    kept = {setting: made.plans / f"{cell.method}-{setting:g}.json" for setting in made.case.speedups}
+    if not kept[cell.setting].exists():
         shares = (None, *made.case.narrow) if cell.method == OURS else (None,)
         studies = [_study(made, cell, fields | {"narrow": share}) for share in shares]
-        offered: list[PlanFile] = []
-        for number, study in enumerate(studies):
-            with suppress(BadInputError) if number + 1 < len(studies) or offered else nullcontext():
-                offered.append(rebirth.plan(study, speedup=cell.setting))
-        best = max(offered, key=lambda plan: plan.accuracy or 0.0)
         made.plans.mkdir(parents=True, exist_ok=True)
-        best.model_copy(update={"setup": None}).save(kept)
-    return PlanFile.load(kept)
+        for setting, path in kept.items():
+            if not path.exists():
+                with suppress(BadInputError):  # told when that plan is asked for
+                    _best(studies, setting).model_copy(update={"setup": None}).save(path)
+        return _best(studies, cell.setting)
+    return PlanFile.load(kept[cell.setting])
 
 
-def _study(made: Bench, cell: Cell, fields: dict[str, Any]) -> Any:
+def _best(studies: list[rebirth.Study], speedup: float) -> PlanFile:
+    """The plan that is best before training, of those that the studies offer at a speed-up."""
+    offered: list[PlanFile] = []
+    for study in studies:
+        try:
+            offered.append(rebirth.plan(study, speedup=speedup))
+        except BadInputError:
+            if study is studies[-1] and not offered:
+                raise
+    return max(offered, key=lambda plan: plan.accuracy or 0.0)
+
+
+def _study(made: Bench, cell: Cell, fields: dict[str, Any]) -> rebirth.Study:
     """A search of a method, or what it found before."""
     known = made.setup.model_dump(include={"model", "data", "input_size", "teacher_epochs"})
     name = f"{cell.case}-{cell.method}" + (f"-{fields['narrow']:g}" if fields["narrow"] else "")

@@ -167,16 +167,12 @@ def effects(graph_module: fx.GraphModule, group: Channels) -> Tensor:
 def cut(graph_module: fx.GraphModule, group: Channels, width: int) -> None:
     """Keep only the channels with the largest effects, in place."""
     kept = torch.topk(effects(graph_module, group), width).indices.sort().values
-    for node in (group.maker, *group.keepers, *(last for _, last in group.gates)):
-        module = layer(graph_module, node)
-        keep_outputs(module, kept)
-        if isinstance(module, nn.Conv2d) and node in group.keepers:
-            module.in_channels = module.groups = width
+    for node in (group.maker, *(last for _, last in group.gates)):
+        keep_outputs(layer(graph_module, node), kept)
+    for node in group.keepers:
+        keep_depthwise(layer(graph_module, node), kept)
     for node in (group.reader, *(first for first, _ in group.gates)):
-        module = layer(graph_module, node)
-        assert isinstance(module, (nn.Conv2d, nn.Linear))
-        module.weight = nn.Parameter(module.weight.detach()[:, kept])
-        setattr(module, "in_features" if isinstance(module, nn.Linear) else "in_channels", width)
+        keep_inputs(layer(graph_module, node), kept)
 
 
 def keep_outputs(module: nn.Module | None, kept: Tensor) -> None:
@@ -186,6 +182,20 @@ def keep_outputs(module: nn.Module | None, kept: Tensor) -> None:
     if module.bias is not None:
         module.bias = nn.Parameter(module.bias.detach()[kept])
     setattr(module, "out_features" if isinstance(module, nn.Linear) else "out_channels", len(kept))
+
+
+def keep_inputs(module: nn.Module | None, kept: Tensor) -> None:
+    """Keep only these inputs of a convolution or fully connected layer, in this order, in place."""
+    assert isinstance(module, (nn.Conv2d, nn.Linear))
+    module.weight = nn.Parameter(module.weight.detach()[:, kept])
+    setattr(module, "in_features" if isinstance(module, nn.Linear) else "in_channels", len(kept))
+
+
+def keep_depthwise(module: nn.Module | None, kept: Tensor) -> None:
+    """Keep only these channels of a depthwise convolution, in this order, in place."""
+    assert isinstance(module, nn.Conv2d)
+    keep_outputs(module, kept)
+    module.in_channels = module.groups = len(kept)
 
 
 def widths(channels: int) -> dict[float, int]:

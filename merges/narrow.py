@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, fx, nn
 
-from merges.channels import CHANNELWISE, is_depthwise, keep_outputs, made_by
+from merges.channels import (
+    CHANNELWISE,
+    is_depthwise,
+    keep_depthwise,
+    keep_inputs,
+    keep_outputs,
+    made_by,
+)
 from merges.functions import cut
 from merges.graph import concatenated, layer, propagate_shapes, shared_layers, tidy
 
@@ -159,11 +166,11 @@ def narrow(graph_module: fx.GraphModule, share: float) -> bool:
     share : more than 0, at most 1
     """
     groups = Groups.of(graph_module)
-    kept = _kept(graph_module, groups, share)
-    if all(len(stay) == sum(_sizes(groups.layouts[node])) for node, stay in kept.items()):
+    if not groups.widths(share):
         return False
+    kept = _kept(graph_module, groups, share)
     for node in groups.readers:
-        _keep_inputs(layer(graph_module, node), kept[node.all_input_nodes[0]])
+        keep_inputs(layer(graph_module, node), kept[node.all_input_nodes[0]])
     for node in groups.makers:
         keep_outputs(layer(graph_module, node), kept[node])
     for node in groups.keepers:
@@ -228,17 +235,10 @@ def _mean(norms: list[Tensor]) -> Tensor:
     return torch.stack(norms).mean(0) if norms else torch.ones(())
 
 
-def _keep_inputs(module: nn.Module | None, kept: Tensor) -> None:
-    assert isinstance(module, (nn.Conv2d, nn.Linear))
-    module.weight = nn.Parameter(module.weight.detach()[:, kept])
-    setattr(module, "in_features" if isinstance(module, nn.Linear) else "in_channels", len(kept))
-
-
 def _keep_channels(module: nn.Module | None, kept: Tensor) -> None:
     """Keep only these channels of a layer that has weights for each."""
     if isinstance(module, nn.Conv2d):
-        keep_outputs(module, kept)
-        module.in_channels = module.groups = len(kept)
+        keep_depthwise(module, kept)
         return
     assert isinstance(module, nn.BatchNorm2d)
     module.num_features = len(kept)

@@ -17,6 +17,9 @@ def _possible(size: Size | None) -> Size | None:
     return size
 
 
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
 class ModelConfig(BaseModel):
     """Everything that decides what is learned; recorded in the study and in every plan."""
 
@@ -37,7 +40,7 @@ class ModelConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
-    narrow: Annotated[float, Field(gt=0, lt=1)] | None = None  # the share of channels that every layer keeps
+    narrow: Share | None = None  # the share of channels that every layer keeps
     low_rank: bool = False  # sites of rules too that are offered on request alone
     zero_shot: bool = False
 

@@ -12,13 +12,12 @@ from merges.network import Network
 from training.files import digest
 from training.finetune import norms
 from training.finetune.fit import Fit, Inputs, Log, fit
-from training.finetune.objectives import Distillation
+from training.finetune.objectives import Distillation, rate_for
 from training.optim import half_pays
 from training.progress import Session
 from training.store import WeightStore, weights_of
 
 _STEPS = 400
-_RATE = 1.2e-2  # relative; with norms, however few the images
 
 
 def passes_over(images: int) -> int:
@@ -41,7 +40,7 @@ def learned(
     """
     assert network.wide is not None, "the network was not narrowed"
     how = Fit(passes_over(images.count), half=half_pays(), seed=seed)
-    objective = Distillation(copy.deepcopy(network.untouched), (), _RATE, classifies)
+    objective = Distillation(copy.deepcopy(network.untouched), (), rate_for(fast=True), classifies)
     key = [network.weights_fingerprint, about, str(how), objective.describe()]
     store, teacher = WeightStore(session.home / "narrowed", session.note), copy.deepcopy(network.teacher)
     name = f"{Path(network.name).name}-{digest(key)}"
@@ -51,8 +50,8 @@ def learned(
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            few = min(images.count, norms.MEASURED_IMAGES)
-            norms.put_like(teacher, objective.teacher, outputs_kept(network.untouched, share), images.of, few)
+            kept = outputs_kept(network.untouched, share)
+            norms.put_like(teacher, objective.teacher, kept, images.of, images.count)
         folder = session.home / "narrowed" / name
         log = Log(folder, session.watch, "narrowed", "training the narrowed network")
         fit(teacher, objective, images, how, log)

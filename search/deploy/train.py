@@ -160,7 +160,7 @@ def trained_network(
         network.skeleton(), guided, rate, by_labels or with_labels, labels=labels, answering=answering
     )
     if normed and how.epochs:
-        norms.put(merged, bench.inputs(data), min(len(data), norms.MEASURED_IMAGES))
+        norms.put(merged, bench.inputs(data), len(data))
     losses = fit(merged, objective, inputs, how, log, judge)
     norms.fold(merged)
     return merged, losses

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from search.results.front import Point
 from search.study.recorded import Recorded
-from training.config import ModelConfig
+from training.config import ModelConfig, Share
 from training.errors import BadInputError, first_fault
 from training.files import replacing
 from training.metric import Metric
@@ -49,7 +49,7 @@ class PlanFile(BaseModel):
     basis: str
     choices: dict[str, str]
     within: str | None = None
-    narrow: Annotated[float, Field(gt=0, lt=1)] | None = None
+    narrow: Share | None = None
     study: str | None = None
     trial: int | None = None
     metric: Metric | None = None

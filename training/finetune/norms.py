@@ -4,7 +4,7 @@ A network's norms are folded before it is merged, and merged layers never had an
 faster and bears larger steps (Ioffe and Szegedy 2015; RepVGG, Ding et al. 2021, folds them the same way).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.finetune.hooks import hooked_outputs
 
-MEASURED_IMAGES = 256
+_MEASURED, _BATCH = 256, 32  # images
 _LEAST_VARIANCE = 1e-6
 _SMALLEST = 2  # sides of a map; of single values a batch's norm would be noise
 
@@ -22,14 +22,12 @@ class Normed(nn.Sequential):
 
 
 @torch.no_grad()
-def put(
-    network: nn.Module, images: Callable[[Tensor], Tensor], count: int = MEASURED_IMAGES, batch: int = 32
-) -> None:
+def put(network: nn.Module, images: Callable[[Tensor], Tensor], count: int = _MEASURED) -> None:
     """Put norms that change nothing behind all convolutions that make maps, in place.
 
-    They are measured on the first `count` images, which `images` gives by index.
+    They are measured on the first 256 of `count` images, which `images` gives by index.
     """
-    for name, (mean, variance) in _moments(network, images, count, batch).items():
+    for name, (mean, variance) in _moments(network, images, count).items():
         network.set_submodule(name, Normed(network.get_submodule(name), _unchanging(mean, variance)))
 
 
@@ -39,8 +37,7 @@ def put_like(
     teacher: nn.Module,
     kept: Mapping[str, Tensor],
     images: Callable[[Tensor], Tensor],
-    count: int = MEASURED_IMAGES,
-    batch: int = 32,
+    count: int = _MEASURED,
 ) -> None:
     """Put norms that give every channel the mean and variance that it has in a wider teacher, in place.
 
@@ -52,26 +49,31 @@ def put_like(
     kept : by convolution, which outputs of the teacher's are left
     """
     put_: list[nn.BatchNorm2d] = []
-    for name, (mean, variance) in _moments(teacher, images, count, batch).items():
+    for name, (mean, variance) in _moments(teacher, images, count).items():
         norm = _unchanging(mean[kept[name]], variance[kept[name]])
         network.set_submodule(name, Normed(network.get_submodule(name), norm))
         put_.append(norm.train())
         norm.momentum, usual = None, norm.momentum  # the mean over all batches
-    for index in torch.arange(count).split(batch):
+    for index in _first(count):
         network(images(index))
     for norm in put_:
         norm.momentum = usual
 
 
+def _first(count: int) -> Sequence[Tensor]:
+    """Indices of the images to measure on, in batches."""
+    return torch.arange(min(count, _MEASURED)).split(_BATCH)
+
+
 def _moments(
-    network: nn.Module, images: Callable[[Tensor], Tensor], count: int, batch: int
+    network: nn.Module, images: Callable[[Tensor], Tensor], count: int
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Mean and variance of every channel of the convolutions that make maps, over the first images."""
     convs = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
     seen: dict[str, list[Tensor]] = {}
     network.eval()
     with hooked_outputs(network, convs) as outputs:
-        for index in torch.arange(count).split(batch):
+        for index in _first(count):
             network(images(index))
             for name, made in outputs.items():
                 if min(made.shape[2:]) >= _SMALLEST:
