@@ -117,21 +117,9 @@ def planned(made: Bench, cell: Cell, fields: dict[str, Any]) -> PlanFile:
         for setting, path in kept.items():
             if not path.exists():
                 with suppress(BadInputError):  # told when that plan is asked for
-                    _best(studies, setting).model_copy(update={"setup": None}).save(path)
-        return _best(studies, cell.setting)
+                    rebirth.plan(studies, speedup=setting).model_copy(update={"setup": None}).save(path)
+        return rebirth.plan(studies, speedup=cell.setting)
     return PlanFile.load(kept[cell.setting])
-
-
-def _best(studies: list[rebirth.Study], speedup: float) -> PlanFile:
-    """The plan that is best before training, of those that the studies offer at a speed-up."""
-    offered: list[PlanFile] = []
-    for study in studies:
-        try:
-            offered.append(rebirth.plan(study, speedup=speedup))
-        except BadInputError:
-            if study is studies[-1] and not offered:
-                raise
-    return max(offered, key=lambda plan: plan.accuracy or 0.0)
 
 
 def _study(made: Bench, cell: Cell, fields: dict[str, Any]) -> rebirth.Study:

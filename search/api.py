@@ -3,6 +3,7 @@
 Fields have the names of the commands' flags (``max_latency`` is ``--max-latency``) and their defaults.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from search.deploy.export import NOT_JUDGED, Exported, Wanted
 from search.deploy.train import Training
 from search.deploy.trained import Trained
 from search.evaluation.fine_tuned import FineTuned
-from search.results import front as fronts
 from search.results.front import Front
+from search.results.joined import front_of_all
 from search.results.planfile import PlanFile
 from search.results.selection import select
 from search.study import recorded
+from search.study.recorded import Recorded
 from search.study.storage import database
 from training.progress import Note, Session, Watch, silent, unsaid
 from training.store import WeightStore
@@ -80,26 +82,32 @@ def search(
     return Study(found.study_name, home, storage)
 
 
-def front(study: Study) -> Front:
-    """The Pareto front of a study, from its database alone.
+def front(study: Study | Sequence[Study]) -> Front:
+    """The Pareto front of a study, or of several together, from the database alone.
 
     Raises
     ------
     BadInputError
-        There is no such study, or none of its trials has finished.
+        There is no such study, none of its trials has finished, or several are of different networks, targets
+        or data.
     """
-    return fronts.front_of(recorded.read(study.name, study.url))
+    return front_of_all(_recorded(study))
+
+
+def _recorded(studies: Study | Sequence[Study]) -> list[Recorded]:
+    several = [studies] if isinstance(studies, Study) else studies
+    return [recorded.read(study.name, study.url) for study in several]
 
 
 def plan(
-    study: Study,
+    study: Study | Sequence[Study],
     trial: int | None = None,
     max_drop: float | None = None,
     max_latency: str | None = None,
     speedup: float | None = None,
     after_training: bool = False,
 ) -> PlanFile:
-    """One plan of a study: a trial's, or the best on the front within one limit.
+    """One plan of a study: a trial's, or the best on its front (or that of several) within one limit.
 
     Parameters
     ----------
@@ -112,9 +120,9 @@ def plan(
     BadInputError
         Not exactly one of the four is given, or no plan meets it.
     """
-    found = recorded.read(study.name, study.url)
-    point = select(fronts.front_of(found), trial, max_drop, max_latency, speedup, after_training)
-    return PlanFile.of_trial(found, point)
+    found = _recorded(study)
+    point = select(front_of_all(found), trial, max_drop, max_latency, speedup, after_training)
+    return PlanFile.of_trial(next(one for one in found if one.name == point.study), point)
 
 
 def merged(

@@ -62,7 +62,7 @@ def command(
     else:
         machine, timings = _timed(models, shape, rounds, ssh, adb)
     found: dict[str, Any] = {"machine": machine, "timings": [asdict(timing) for timing in timings]}
-    options.say(found, as_json, bench_table(machine, timings, shape))
+    terminal.say(found, as_json, bench_table(machine, timings, shape))
 
 
 def _timed(

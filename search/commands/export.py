@@ -70,4 +70,4 @@ def command(
         suffix = Path(exported.ncnn).suffix if exported.ncnn else ".onnx"
         files = (quote(str(path.with_suffix(suffix))) for path in (original, out))
         parts.append(next_steps(f"bench {' '.join(files)}"))
-    options.say(exported.answer(), as_json, *parts)
+    terminal.say(exported.answer(), as_json, *parts)

@@ -1,13 +1,10 @@
 """Options that several commands share."""
 
-import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from training.config import DEFAULT_DATA
 from training.errors import BadInputError
@@ -219,6 +216,19 @@ def board(what: str) -> Decorator:
     )
 
 
+def studies(**more: Any) -> Decorator:
+    """The studies whose plans are shown or chosen from."""
+    return click.option(
+        "--study",
+        "names",
+        multiple=True,
+        metavar="NAME",
+        help="Study, as named by 'search'; repeat it for the plans of several together, such as with and "
+        "without --narrow.",
+        **more,
+    )
+
+
 trust = click.option(
     "--trust", is_flag=True, help="Run code that the plan names: its own model or dataset factory."
 )
@@ -241,14 +251,3 @@ storage = combine(
     ),
     home,
 )
-
-
-def say(answer: Any, as_json: bool, *parts: Any) -> None:
-    """Print an answer as JSON or as tables (wide ones when piped)."""
-    if as_json:
-        click.echo(json.dumps(answer, indent=2))
-        return
-    width = None if sys.stdout.isatty() else 140
-    console = Console(width=width, highlight=False, markup=False, emoji=False)
-    for part in parts:
-        console.print(part, soft_wrap=isinstance(part, str))

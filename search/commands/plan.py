@@ -32,7 +32,7 @@ _CHOICES = ("trial", "max_drop", "max_latency", "speedup", "after_training")  # 
     invoke_without_command=True,
     epilog=example("plan --study googlenet-arm-a57-digits-64 --max-drop 0.5 --out plan.json"),
 )
-@click.option("--study", "name", help="Take a plan from this study:")
+@options.studies()
 @click.option("--trial", type=int, help="this trial ('front' shows their numbers), or")
 @click.option(
     "--max-drop",
@@ -68,7 +68,7 @@ _CHOICES = ("trial", "max_drop", "max_latency", "speedup", "after_training")  # 
 @click.pass_context
 def command(
     context: click.Context,
-    name: str | None,
+    names: tuple[str, ...],
     preset: str | None,
     out: Path | None,
     as_json: bool,
@@ -77,9 +77,9 @@ def command(
     """Select a plan from a study or a preset, and show what it merges."""
     if context.invoked_subcommand is not None:
         return
-    if (name is None) == (preset is None):
+    if bool(names) == (preset is not None):
         raise BadInputError("give either --study NAME or --preset NAME")
-    found = _of_preset(preset, given) if preset else _of_study(str(name), given)
+    found = _of_preset(preset, given) if preset else _of_studies(names, given)
     _answer(found, out, as_json)
 
 
@@ -96,7 +96,7 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
         command += " --data imagefolder:DIR --weights FILE"
     if found.setup and found.setup.zero_shot:
         command, trust = f"export --plan {path} --out model.onnx", trusting(found.network)
-    options.say(
+    terminal.say(
         found.model_dump(mode="json"),
         as_json,
         plan_table(found),
@@ -114,18 +114,19 @@ def _of_preset(preset: str, given: dict[str, Any]) -> PlanFile:
     return of_preset(preset, **{field: given[field] for field in fields})
 
 
-def _of_study(name: str, given: dict[str, Any]) -> PlanFile:
-    from search.results import front, selection
+def _of_studies(names: tuple[str, ...], given: dict[str, Any]) -> PlanFile:
+    from search.results import selection
+    from search.results.joined import front_of_all
     from search.results.planfile import PlanFile
     from search.study import recorded
     from search.study.storage import database
 
-    study = recorded.read(name, database(given["storage"], given["home"]))
-    found = front.front_of(study)
+    studies = {name: recorded.read(name, database(given["storage"], given["home"])) for name in names}
+    found = front_of_all(list(studies.values()))
     point = selection.select(found, *(given[choice] for choice in _CHOICES))
     if given["after_training"]:
         terminal.note(f"trial {point.trial} {found.change_of(point)}")
-    return PlanFile.of_trial(study, point)
+    return PlanFile.of_trial(studies[point.study], point)
 
 
 @command.command("show", epilog=example("plan show plan.json --svg plan.svg"))
@@ -148,7 +149,7 @@ def show(path: Path, svg: Path | None, trust: bool, home: Path) -> None:
     if svg:
         draw(latencies, plan, svg)
         terminal.note(f"picture written to {svg}")
-    options.say({}, False, plan_table(plan), plan_view(latencies, plan))
+    terminal.say({}, False, plan_table(plan), plan_view(latencies, plan))
 
 
 @command.command("merge", epilog=example("plan merge stem.json modules.json --out both.json"))

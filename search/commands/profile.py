@@ -83,11 +83,11 @@ def command(
         written = len(device.table.rows)
         terminal.note(f"{written} kernels of {target} written to {given['table']}")
         if not given["answer"]:
-            options.say({"target": target, "kernels": written, "table": str(given["table"])}, as_json)
+            terminal.say({"target": target, "kernels": written, "table": str(given["table"])}, as_json)
             return
     if given["answer"] and context.get_parameter_source("model") is not ParameterSource.COMMANDLINE:
         if "model" not in about:  # a table is of no network
-            options.say({"target": target, "kernels": count}, as_json)
+            terminal.say({"target": target, "kernels": count}, as_json)
             return
         given |= {name: about.get(name) for name in ("model", "within")}
         given["input_size"] = tuple(about["input_shape"])
@@ -140,7 +140,7 @@ def _show(device: Device, by_layer: bool, home: Path, as_json: bool, given: dict
         if given["kit"]:
             count = boards.write_kit(network, device, given["kit"], home, watch, given["within"])
             terminal.note(f"{count} kernels in {given['kit']}: run 'python3 board.pyz .' there on the board")
-            options.say({"kit": str(given["kit"]), "kernels": count}, as_json, _import(target, given["kit"]))
+            terminal.say({"kit": str(given["kit"]), "kernels": count}, as_json, _import(target, given["kit"]))
             return
         count = _measured(given, network, device, home, by_layer, watch)
         if given["emulate"]:
@@ -151,7 +151,7 @@ def _show(device: Device, by_layer: bool, home: Path, as_json: bool, given: dict
     latencies = Latencies(network, device)
     answer = network_tables.layers_answer(given["model"], target, latencies.by_layer())
     score = latencies.score({})
-    options.say(answer, as_json, network_tables.layers_table(answer, device.describe(score.total)))
+    terminal.say(answer, as_json, network_tables.layers_table(answer, device.describe(score.total)))
 
 
 def _count(network: Network, device: Device, home: Path, watch: Watch, by_layer: bool) -> None:

@@ -147,4 +147,4 @@ def command(as_json: bool, storage: str | None, home: Path, threads: int | None,
     with terminal.bars() as watch:
         study = run.search(config, database(storage, home), Session(home, watch, terminal.note))
     found = front_of(recorded.read(study.study_name, database(storage, home)))
-    options.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))
+    terminal.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))

@@ -31,4 +31,4 @@ def command(target: str, home: Path, as_json: bool, threads: int | None, **given
     tables: list[Any] = [*listing.network.remarks, network_tables.sites_table(listing)]
     if listing.network.refused:
         tables.append(network_tables.refused_table(listing))
-    options.say(listing.answer(), as_json, *tables)
+    terminal.say(listing.answer(), as_json, *tables)

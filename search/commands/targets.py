@@ -36,7 +36,7 @@ def command(context: click.Context, home: Path, as_json: bool) -> None:
     for row in answer:
         error = "" if row["error"] is None else f"{100 * row['error']:.0f} %"
         table.add_row(*(str(row[field]) for field in _FIELDS), error)
-    options.say(answer, as_json, table)
+    terminal.say(answer, as_json, table)
 
 
 def _basis(spec: target.Target) -> str:
@@ -82,4 +82,4 @@ def diff(first: str, second: str, home: Path, as_json: bool) -> None:
     for row in found.by_op:
         ratios = (f"{row.median_ratio:.3f}", f"{row.least_ratio:.3f}", f"{row.most_ratio:.3f}")
         table.add_row(row.op, str(row.kernels), *ratios)
-    options.say(answer, as_json, table)
+    terminal.say(answer, as_json, table)

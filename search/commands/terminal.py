@@ -1,10 +1,14 @@
-"""Lines and progress on standard error: bars in a terminal, plain lines elsewhere."""
+"""Answers on standard output; on standard error lines and progress: bars in a terminal, else plain lines."""
 
+import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
+from typing import Any
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,6 +32,17 @@ _AT_ONCE_SECONDS, _EVERY_SECONDS = 2, 25
 def note(text: str) -> None:
     """Print a line to standard error."""
     _notes.print(plain(flags(text)), soft_wrap=True)
+
+
+def say(answer: Any, as_json: bool, *parts: Any) -> None:
+    """Print an answer as JSON or as tables (wide ones when piped)."""
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+        return
+    width = None if sys.stdout.isatty() else 140
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
 def take_threads(threads: int | None) -> None:

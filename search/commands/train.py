@@ -111,4 +111,4 @@ def command(path: Path, out: Path, home: Path, as_json: bool, threads: int | Non
         + home_flag()
         + trusting(setup.model)
     )
-    options.say(trained.answer(), as_json, trained_table(trained), command)
+    terminal.say(trained.answer(), as_json, trained_table(trained), command)

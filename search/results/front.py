@@ -33,6 +33,7 @@ class Point:
     which is estimated where other plans of the study were trained and this one was not.
     """
 
+    study: str
     trial: int
     plan_id: str
     latency_ms: float
@@ -88,6 +89,11 @@ class Front:
     points: tuple[Point, ...]
     others: tuple[Point, ...]
     goals: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def studies(self) -> list[str]:
+        """Names of the studies that its trials are of."""
+        return sorted({point.study for point in (*self.points, *self.others)})
 
     @property
     def columns(self) -> list[str]:
@@ -183,6 +189,7 @@ def _point(trial: Finished, study: Recorded) -> Point:
     latency_ms, accuracy, *reached = trial.values
     found, made, after = trial.record, study.record, study.after.get(trial.number)
     return Point(
+        study=study.name,
         trial=trial.number,
         plan_id=found.plan_id,
         latency_ms=latency_ms,
@@ -204,14 +211,18 @@ def _point(trial: Finished, study: Recorded) -> Point:
 
 def with_estimates(points: list[Point], untouched: float) -> list[Point]:
     """The points with what each loses after training, where some of them were trained."""
-    trained = {p.trial: p.after for p in points if p.after and p.after["untouched"] > 0}
-    share = {p.trial: p.accuracy / untouched for p in points}
-    known = {trial: after["untouched"] - after["value"] for trial, after in trained.items()}
-    if trained:
-        c = recovery([(share[n], after["value"] / after["untouched"]) for n, after in trained.items()])
-        base = next(after["untouched"] for after in trained.values())
-        known = {trial: base * (1 - kept_after(before, c)) for trial, before in share.items()} | known
-    return [replace(p, drop_after=known.get(p.trial)) for p in points]
+    trained = [(p.accuracy / untouched, p.after) for p in points if p.after and p.after["untouched"] > 0]
+    if not trained:
+        return points
+    c = recovery([(before, after["value"] / after["untouched"]) for before, after in trained])
+    base = trained[0][1]["untouched"]
+
+    def lost(point: Point) -> float:
+        if point.after and point.after["untouched"] > 0:
+            return float(point.after["untouched"] - point.after["value"])
+        return float(base * (1 - kept_after(point.accuracy / untouched, c)))
+
+    return [replace(p, drop_after=lost(p)) for p in points]
 
 
 def pareto(points: Sequence[Point]) -> list[Point]:

@@ -63,6 +63,8 @@ def _drop(point: Point, after_training: bool) -> float:
 
 
 def _numbered(front: Front, trial: int) -> Point:
+    if len(front.studies) > 1:
+        raise BadInputError(f"`trial` {trial} is one of each study; give one `study` with it")
     found = next((p for p in (*front.points, *front.others) if p.trial == trial), None)
     if found is None:
         raise BadInputError(
@@ -87,10 +89,10 @@ def _offer(front: Front, after_training: bool = False) -> str:
     if knee is None:
         return "No plan on the front merges anything; search on, with more trials or wider limits"
     ends = (("the least changed", merged[0]), ("its knee", knee), ("the fastest", merged[-1]))
-    plans = {
-        p.trial: f"{what} has {p.speedup:.2f}x and {change(_drop(p, after_training))} (trial {p.trial})"
-        for what, p in ends
-    }
+    plans: dict[str, str] = {}
+    for what, p in ends:
+        where = f"trial {p.trial}" + (f" of {p.study}" if len(front.studies) > 1 else "")
+        plans[where] = f"{what} has {p.speedup:.2f}x and {change(_drop(p, after_training))} ({where})"
     return f"The front offers: {'; '.join(plans.values())}"
 
 

@@ -22,14 +22,14 @@ def front_table(front: Front) -> Table:
     metric = title(front.metric)
     table = Table(
         title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
-        f"(study {front.study})",
+        f"({_studies(front)})",
         caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric}"
         + _JUDGED[front.metric == WEIGHTS]
         + ("" if front.zero_shot else "; accuracies are before training where nothing else is said"),
     )
+    several = len(front.studies) > 1
     for heading in (
         "trial",
-        "plan",
         "latency ms",
         "speed-up",
         f"{metric}{unit(front.metric)}",
@@ -41,29 +41,35 @@ def front_table(front: Front) -> Table:
         *front.columns,
         *after_headings(front),
     ):
-        table.add_column(heading, justify="left" if heading == "plan" else "right", overflow="fold")
+        table.add_column(heading, justify="right", overflow="fold")
     base = front.baseline
     accuracies = (f"{base['accuracy']:.2f}", "", f"{base['top1']:.2f}" if "top1" in base else "-")
     untouched = (f"{base['latency_ms']:.2f}", "1.00x", *accuracies)
     goals = (readable(front.goals[title]) for title in front.columns)
     after = [f"{front.after['untouched']:.2f}"] if front.after else []
-    table.add_row("-", "untouched", *untouched, "", "", "", *goals, *after, style="dim", end_section=True)
+    table.add_row("untouched", *untouched, "", "", "", *goals, *after, style="dim", end_section=True)
     for p in front.points:
         table.add_row(
-            str(p.trial),
-            p.plan_id,
-            f"{p.latency_ms:.2f}",
+            f"{front.studies.index(p.study) + 1}: {p.trial}" if several else str(p.trial),
+            f"{p.latency_ms:.2f} +-{100 * p.latency_error:.0f} %",
             f"{p.speedup:.2f}x",
             f"{p.accuracy:.2f}",
             p.change,
             "-" if p.top1 is None else f"{p.top1:.2f} +-{p.top1_standard_error:.2f}",
             f"{p.macs / 1e6:.1f}",
             readable(p.parameters / 1e6),
-            f"{p.kind}, +-{100 * p.latency_error:.0f} %",
+            p.kind,
             *(readable(p.goals[title]) for title in front.columns),
             *([front.trained(p)] if front.after else []),
         )
     return table
+
+
+def _studies(front: Front) -> str:
+    """The names of the studies, numbered where there are several."""
+    if len(front.studies) == 1:
+        return f"study {front.study}"
+    return "studies " + ", ".join(f"{number}: {name}" for number, name in enumerate(front.studies, 1))
 
 
 def after_headings(front: Front) -> list[str]:
@@ -81,7 +87,7 @@ def next_commands(front: Front) -> str:
         return "No plan on the front is faster than the untouched network: search on, or offer more sites."
     what = f"{knee.speedup:.2f}x, {front.change_of(knee)}"
     title = f"Next, with the plan at the front's knee ({what}):"
-    select = f"plan --study {quote(front.study)} --trial {knee.trial} --out plan.json" + database_flags()
+    select = f"plan --study {quote(knee.study)} --trial {knee.trial} --out plan.json" + database_flags()
     trust = home_flag() + trusting(front.network)
     if front.zero_shot:
         return next_steps(select, "export --plan plan.json --out model.onnx" + trust, title=title)

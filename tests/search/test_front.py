@@ -20,6 +20,7 @@ BASE = {"latency_ms": 100.0, "accuracy": 90.0}
 
 def point(trial: int, latency_ms: float, accuracy: float, memory: float | None = None) -> Point:
     return Point(
+        study="s",
         trial=trial,
         plan_id=f"p{trial}",
         latency_ms=latency_ms,
