@@ -61,7 +61,9 @@ CASES = {
         rates=(0.001, 0.004, 0.012),
     ),
     "googlenet": Case("googlenet", 12, 20, speedups=(2.0, 2.3, 2.6, 3.0), narrow=(0.75, 0.5)),
-    "mobilenet_v2": Case("mobilenet_v2", 12, 20, speedups=(1.6, 2.0, 2.6), ratios=(0.15, 0.3, 0.45)),
+    "mobilenet_v2": Case(
+        "mobilenet_v2", 12, 20, speedups=(1.6, 2.0, 2.6, 3.0), ratios=(0.15, 0.3, 0.45), narrow=(0.75, 0.5)
+    ),
     "googlenet-1-pass": Case("googlenet", 1, 20, speedups=(1.5, 2.0, 2.3), like="googlenet"),
     "mobilenet_v2-1-pass": Case(
         "mobilenet_v2",

@@ -3,10 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from latency_models.kernel import Kernel
-from latency_models.predict import Predictor
+from latency_models.predict import Latency
 from latency_models.target import KINDS
+
+
+class Times(Protocol):
+    """What knows how long kernels take."""
+
+    def latency(self, kernel: Kernel) -> Latency:
+        """The time of one kernel."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Cost:
     parameters: int
 
     @classmethod
-    def of(cls, predictor: Predictor, kernels: Iterable[Kernel]) -> "Cost":
+    def of(cls, times: Times, kernels: Iterable[Kernel]) -> "Cost":
         """The sum over some kernels.
 
         Raises
@@ -62,7 +70,7 @@ class Cost:
         kinds: Counter[str] = Counter()
         error_us, outside, macs, parameters = 0.0, 0, 0, 0
         for kernel in kernels:
-            latency = predictor.latency(kernel)
+            latency = times.latency(kernel)
             by_op_us[kernel.op] = by_op_us.get(kernel.op, 0.0) + latency.us
             kinds[latency.kind] += 1
             error_us += latency.us * latency.error

@@ -217,7 +217,7 @@ def answer(lines: Sequence[dict[str, Any]]) -> Answer:
             float(line["median_us"]),
             float(line["spread_us"]),
             int(line["repeats"]),
-            _source(state),
+            source_of(state),
             bool(line["noisy"]),
         )
     block, about = state["machine"].get("block"), state.get("about")
@@ -225,7 +225,8 @@ def answer(lines: Sequence[dict[str, Any]]) -> Answer:
     return Answer(state["target"], state["runtime"], tuple(rows.values()), failed, block, about)
 
 
-def _source(state: dict[str, Any]) -> str:
+def source_of(state: Mapping[str, Any]) -> str:
+    """What was measured with, on which machine and in which state, in a line."""
     machine = state["machine"]
     heat = machine["celsius"] if isinstance(machine["celsius"], str) else f"{machine['celsius']:.0f} C"
     return plain(

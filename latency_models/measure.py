@@ -1,4 +1,4 @@
-"""Time kernels on this machine: the same program that a board runs, in this process."""
+"""Time kernels and whole networks on this machine: the same program that a board runs, in this process."""
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latency_models import board, kit
+from latency_models.board.machine import machine
 from latency_models.board.rounds import quartiles
 from latency_models.board.whole import in_turn
 from latency_models.kernel import Kernel
@@ -14,6 +15,7 @@ from latency_models.runtime import Runtime
 from latency_models.table import Measurement
 from latency_models.target import Target
 
+_WARM_UPS, _ROUNDS = 3, 15
 Run = Callable[[], object]
 
 
@@ -57,6 +59,32 @@ def measure(
         )
 
 
-def side_by_side(runs: Sequence[Run], rounds: int = 15) -> list[tuple[float, float]]:
+def measure_whole(runtime: Runtime, target: Target, network: Kernel) -> Measurement:
+    """Time a network in one piece, as ``bench`` does: `network` is a kernel that makes its model.
+
+    Raises
+    ------
+    NotMeasurableError
+        The runtime does not take such a model, or cannot run it here.
+    """
+    if runtime.whole is None or runtime.model_suffix != ".onnx" or network.model is None:
+        raise NotMeasurableError(f"{runtime.name} takes no whole network from this program")
+    with tempfile.TemporaryDirectory(prefix="network-") as folder:
+        path = Path(folder, "network.onnx")
+        try:
+            path.write_bytes(network.model())
+            details = runtime.whole_job(path, network.in_shape).details
+            timed = runtime.whole(folder, {"files": [path.name], **details}, target.threads)
+            for _ in range(_WARM_UPS):
+                timed.run()
+        except Exception as error:  # of the exporter, or the runtime's own
+            raise NotMeasurableError(f"{runtime.name} cannot run the whole network ({error})") from error
+        [(median_us, spread_us)] = side_by_side([timed.run])
+    about = machine(runtime.name, runtime.whole.version())
+    source = kit.source_of({"machine": about, "threads": target.threads})
+    return Measurement(network, median_us, spread_us, _ROUNDS, source)
+
+
+def side_by_side(runs: Sequence[Run], rounds: int = _ROUNDS) -> list[tuple[float, float]]:
     """Median and spread in microseconds of some calls, timed in turn: see ``in_turn``."""
     return [quartiles(times) for times in in_turn(runs, rounds)]

@@ -26,7 +26,9 @@ _KERNELS = sql.Table(
     sql.Column("noisy", sql.Boolean, nullable=False),
     sql.Column("source", sql.Text, nullable=False),
     sql.Column("details", sql.Text, nullable=True),
+    sql.Column("method", sql.Integer, nullable=True),
 )
+_METHOD = 2  # of timing; 1 (none in older databases) took off too little for looking at kernels
 
 
 class Store:
@@ -41,8 +43,10 @@ class Store:
         self.url = url
         self._engine = sql.create_engine(url)
 
-    def load(self, target: str) -> LatencyTable:
+    def load(self, target: str, only_current: bool = False) -> LatencyTable:
         """A target's table, without impossible timings (see its `remark`); empty if nothing was kept.
+
+        With `only_current`, what earlier versions timed in another way is left out, to be measured again.
 
         Raises
         ------
@@ -54,7 +58,10 @@ class Store:
                 return LatencyTable()
             self._bring_up_to_date()
             with self._engine.connect() as connection:
-                found = connection.execute(sql.select(_KERNELS).where(_KERNELS.c.target == target))
+                wanted = sql.select(_KERNELS).where(_KERNELS.c.target == target)
+                if only_current:
+                    wanted = wanted.where(_KERNELS.c.method == _METHOD)
+                found = connection.execute(wanted)
                 return _possible([dict(row) for row in found.mappings()])
 
     def keep(self, target: str, rows: Iterable[Measurement]) -> None:
@@ -65,7 +72,8 @@ class Store:
         TableError
             The database cannot be written.
         """
-        values = [{"details": "", "target": target, "key": row.kernel.key} | row.to_row() for row in rows]
+        own = {"target": target, "method": _METHOD, "details": ""}
+        values = [own | {"key": row.kernel.key} | row.to_row() for row in rows]
         if not values:
             return
         with self._readable():
@@ -77,12 +85,12 @@ class Store:
                 connection.execute(_KERNELS.insert(), values)
 
     def _bring_up_to_date(self) -> None:
-        """Add the column that a database of an earlier version lacks."""
-        if "details" not in {
-            column["name"] for column in sql.inspect(self._engine).get_columns(_KERNELS.name)
-        }:
-            with self._engine.begin() as connection:
-                connection.execute(sql.text("ALTER TABLE latency ADD COLUMN details TEXT"))
+        """Add the columns that a database of an earlier version lacks."""
+        known = {column["name"] for column in sql.inspect(self._engine).get_columns(_KERNELS.name)}
+        for name, kind in (("details", "TEXT"), ("method", "INTEGER")):
+            if name not in known:
+                with self._engine.begin() as connection:
+                    connection.execute(sql.text(f"ALTER TABLE latency ADD COLUMN {name} {kind}"))
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

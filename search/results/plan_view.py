@@ -29,7 +29,7 @@ def plan_view(latencies: Latencies, plan: PlanFile) -> Table:
         table.add_column(heading, justify="right" if heading.endswith("ms") else "left", overflow="fold")
 
     def ms(layers: Sequence[Layer]) -> float:
-        return sum(latencies.device.predictor.latency(layer.kernel).us for layer in layers) / 1000
+        return sum(latencies.latency(layer.kernel).us for layer in layers) / 1000
 
     def key(layer: Layer) -> tuple[str, Kernel]:
         return layer.name, layer.kernel

@@ -92,11 +92,10 @@ def _panel_of(
 ) -> _Panel:
     elsewhere = {(layer.name, layer.kernel) for layer in latencies.layers(other)}
     layers = latencies.layers(choices)
-    predictor = latencies.device.predictor
     boxes = {
         layer.name: _Box(
             layer,
-            predictor.latency(layer.kernel).us / 1000,
+            latencies.latency(layer.kernel).us / 1000,
             (layer.name, layer.kernel) not in elsewhere,
         )
         for layer in layers

@@ -1,4 +1,4 @@
-"""An operation as it stands in its network, written as an ONNX model of its own, to be timed."""
+"""An operation as it stands in its network, or all of them, written as an ONNX model to be timed."""
 
 import logging
 import warnings
@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from latency_models.kernel import Kernel
 from merges.graph import without_weights
+from merges.network import Network
 
 _OPSET = 18  # as training.export writes whole networks
 _WEIGHT = 0.01
@@ -57,6 +59,16 @@ def model_of(graph_module: fx.GraphModule, node: fx.Node) -> Callable[[], bytes]
         return _exported(fx.GraphModule(root, graph).eval(), images)
 
     return made
+
+
+def all_together(network: Network) -> Kernel:
+    """A network as one kernel, to be timed in one piece."""
+
+    def made() -> bytes:
+        return _exported(network.teacher, [torch.zeros(1, *network.input_shape)])
+
+    shape = network.input_shape
+    return Kernel("network", shape, shape, details=network.fingerprint, model=made)
 
 
 def _with_weights(layer: nn.Module) -> nn.Module:

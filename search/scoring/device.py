@@ -22,7 +22,7 @@ class Device:
         self.runtime = runtime.named(spec.runtime).on(spec)
         self.path = home / "tables.db"
         if spec.grows:
-            self.table = self._store.load(spec.name)
+            self.table = self._store.load(spec.name, only_current=spec.measurable)
         else:
             self.table = LatencyTable.load(target.TABLES / spec.table) if spec.table else LatencyTable()
         self.predictor = Predictor(spec, self.table, home)
@@ -67,6 +67,21 @@ class Device:
             return 0
         measure.measure(self.runtime, self.spec, wanted, self.keep, progress, at_once)
         return len(wanted)
+
+    def learn_whole(self, network: Kernel, again: bool = False) -> int:
+        """Time a network in one piece where the table lacks it (or with `again`), and keep that.
+
+        Returns 1 if it was timed.
+
+        Raises
+        ------
+        NotMeasurableError
+            The runtime cannot run it whole.
+        """
+        if not self.spec.measurable or (self.table.get(network) and not again):
+            return 0
+        self.keep([measure.measure_whole(self.runtime, self.spec, network)])
+        return 1
 
     def keep(self, rows: Sequence[Measurement]) -> None:
         """Put measurements into the table and the database."""

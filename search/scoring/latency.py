@@ -6,12 +6,14 @@ from functools import cached_property
 
 from latency_models.cost import Cost, Total
 from latency_models.kernel import Kernel, Layer
+from latency_models.kit import NotMeasurableError
 from latency_models.memory import peak_bytes
 from latency_models.predict import Latency
 from merges.blocks import Block
 from merges.network import Network
 from merges.rule import Site
 from search.scoring.additivity import adds_up
+from search.scoring.alone import all_together
 from search.scoring.device import Device
 from search.scoring.lowering import end_of, lower
 from training.progress import Progress, Watch, quiet
@@ -64,6 +66,10 @@ class Latencies:
     The change in latency due to a block's choices is computed once, with all other blocks untouched; a plan's
     latency is the untouched network's plus the changes of its blocks. Where these do not add up, every plan's
     kernels are listed anew, which takes twenty times as long.
+
+    Where kernels are measured on this machine, all are scaled alike, so that the untouched network takes as
+    long as it does in one piece: timed one by one, kernels wait longer for code and weights than in a small
+    network.
     """
 
     def __init__(self, network: Network, device: Device) -> None:
@@ -72,7 +78,7 @@ class Latencies:
         self._rest = {layer.name: layer for layer in lower(network.skeleton())}
         self._rebuilt: dict[_Choices, tuple[list[Layer], str]] = {}
         self._costs: dict[_Choices, Cost] = {}
-        self._wholes: dict[frozenset[tuple[str, str]], Cost] = {}
+        self._sums: dict[frozenset[tuple[str, str]], Cost] = {}
 
     def layers(self, choices: Mapping[str, str] | None) -> list[Layer]:
         """All kernels of a plan's network (None: the untouched one), in order, with their layers' names."""
@@ -120,10 +126,44 @@ class Latencies:
         """Those of the untouched network."""
         return self if self.network.wide is None else Latencies(self.network.wide, self.device)
 
+    @cached_property
+    def scale(self) -> float:
+        """What kernels take inside the untouched network, as a share of what they take one by one."""
+        if self._untouched is not self:
+            return self._untouched.scale
+        self._learn_whole()
+        row, kernels = self.device.table.get(self._whole), [layer.kernel for layer in self.layers({})]
+        if row is None:
+            return 1.0
+        self.learn(kernels)
+        return row.median_us / Cost.of(self.device.predictor, kernels).latency_us
+
+    @cached_property
+    def _whole(self) -> Kernel:
+        return all_together(self.network)
+
+    def _learn_whole(self, again: bool = False) -> int:
+        """Time the network in one piece; where that cannot be done, kernels count as they are."""
+        try:
+            return self.device.learn_whole(self._whole, again)
+        except NotMeasurableError:
+            return 0
+
+    def latency(self, kernel: Kernel) -> Latency:
+        """The time of a kernel in this network.
+
+        Raises
+        ------
+        UnknownKernelError
+            The target has no latency for it.
+        """
+        found = self.device.predictor.latency(kernel)
+        return replace(found, us=self.scale * found.us)
+
     def _cost(self, layers: Sequence[Layer]) -> Cost:
         kernels = [layer.kernel for layer in layers]
         self.learn(kernels)
-        return Cost.of(self.device.predictor, kernels)
+        return Cost.of(self, kernels)
 
     def _added(self, block: Block, choices: dict[str, str]) -> Cost:
         key = (block.name, frozenset(choices.items()))
@@ -143,7 +183,7 @@ class Latencies:
             return self.baseline
         picked = [(block, block.choices(choices)) for block in self.network.blocks]
         if sum(bool(chosen) for _, chosen in picked) > 1 and not self._adds_up:
-            cost = self._whole({site: option for _, chosen in picked for site, option in chosen.items()})
+            cost = self._together({site: option for _, chosen in picked for site, option in chosen.items()})
         else:
             cost = self._unmerged
             for block, chosen in picked:
@@ -155,11 +195,11 @@ class Latencies:
     def _adds_up(self) -> bool:
         return adds_up(self.network.blocks, self.layers)
 
-    def _whole(self, choices: dict[str, str]) -> Cost:
+    def _together(self, choices: dict[str, str]) -> Cost:
         key = frozenset(choices.items())
-        if key not in self._wholes:
-            self._wholes[key] = self._cost(self.layers(choices))
-        return self._wholes[key]
+        if key not in self._sums:
+            self._sums[key] = self._cost(self.layers(choices))
+        return self._sums[key]
 
     def peak_bytes(self, choices: Mapping[str, str] | None) -> int:
         """Peak memory of the maps of a plan's network (None: the untouched one) for one image, in bytes."""
@@ -169,15 +209,19 @@ class Latencies:
         """Every kernel of the untouched network with its latency, in network order."""
         layers = self.layers({})
         self.learn(layer.kernel for layer in layers)
-        return [(layer, self.device.predictor.latency(layer.kernel)) for layer in layers]
+        return [(layer, self.latency(layer.kernel)) for layer in layers]
 
     def learn_all(self, watch: Watch, again: bool = False) -> int:
         """Measure every kernel that any plan may need, and return their number (0 for shipped tables)."""
         if not self.device.spec.measurable:
             return 0
-        title, few = f"measuring on {self.device.spec.name}", 0
+        title = f"measuring on {self.device.spec.name}"
+        progress = watch(f"{title}: the network in one piece")
+        progress(0, 1)
+        few = self._untouched._learn_whole(again)
+        progress(1, 1)
         if self._untouched is not self:  # its weights fill more of the caches
-            few = self._untouched.learn([layer.kernel for layer in self.layers(None)], watch(title), again)
+            few += self._untouched.learn([layer.kernel for layer in self.layers(None)], watch(title), again)
         return few + self.learn(self.reachable(watch), watch(title), again)
 
     def learn(self, kernels: Iterable[Kernel], progress: Progress = quiet, again: bool = False) -> int:

@@ -163,6 +163,18 @@ def test_a_store_that_holds_an_impossible_timing_says_so(tmp_path: Path) -> None
     assert "median_us is -5" in table.remark
 
 
+def test_what_an_earlier_version_timed_in_another_way_is_measured_again(tmp_path: Path) -> None:
+    rows = list(TABLE.rows.values())
+    store = Store(f"sqlite:///{tmp_path / 'tables.db'}")
+    store.keep("mine", rows)
+    with sqlite3.connect(tmp_path / "tables.db") as database:
+        database.execute("alter table latency drop column method")
+    assert len(store.load("mine", only_current=True)) == 0
+    assert len(store.load("mine")) == len(rows), "a board that is not at hand keeps its table"
+    store.keep("mine", rows[:2])
+    assert len(store.load("mine", only_current=True)) == 2
+
+
 def test_a_damaged_store_is_named(tmp_path: Path) -> None:
     (tmp_path / "tables.db").write_text("no database at all, but long enough to be looked at" * 9)
     with pytest.raises(TableError, match=r"tables\.db cannot be used"):

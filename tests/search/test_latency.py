@@ -1,6 +1,7 @@
 """Latency of plans on targets."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from latency_models import build_tables
 from latency_models.cost import Cost
 from latency_models.table import LatencyTable
 from merges.graph import propagate_shapes
-from merges.network import Network, analyse
+from merges.network import Network, analyse, narrowed
 from merges.plan import Plan
+from search.scoring.alone import all_together
 from search.scoring.device import Device
 from search.scoring.latency import Latencies
 from search.scoring.lowering import lower
@@ -97,6 +99,41 @@ def test_a_host_table_is_measured_once_kept_and_reused(tmp_path: Path) -> None:
     assert again.learn_all(quiet) == 0
     assert again.score({}).latency_ms == pytest.approx(first.score({}).latency_ms, rel=0.01)
     assert again.score({}).total.kind == "measured"
+
+
+def test_on_this_machine_the_untouched_network_takes_what_it_takes_in_one_piece(tmp_path: Path) -> None:
+    network = analyse("n", networks.with_batch_norm(), (3, 24, 24))
+    device = Device.named("host", tmp_path)
+    summed = Latencies(network, device)
+    plan = {network.sites[0].id: network.sites[0].names[-1]}
+    speedup = summed.score(plan).speedup
+    one = device.table.get(all_together(network))
+    assert one is not None
+    assert summed.baseline.latency_ms == pytest.approx(one.median_us / 1000)
+    device.keep([replace(one, median_us=3 * one.median_us)])
+    slower = Latencies(network, device)
+    assert slower.baseline.latency_ms == pytest.approx(3 * summed.baseline.latency_ms)
+    assert slower.score(plan).speedup == pytest.approx(speedup), "kernels are scaled alike"
+    assert sum(found.us for _, found in slower.by_layer()) == pytest.approx(3 * one.median_us)
+    narrow = Latencies(narrowed(network, 0.5), device)
+    assert narrow.baseline.latency_ms == slower.baseline.latency_ms
+    assert narrow.scale == slower.scale
+
+
+def test_a_network_that_cannot_be_timed_in_one_piece_is_the_sum_of_its_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise ValueError("no such operation")
+
+    network = analyse("n", networks.fire(), (3, 16, 16))
+    device = Device.named("host", tmp_path)
+    monkeypatch.setattr("search.scoring.alone._exported", refused)
+    latencies = Latencies(network, device)
+    kernels = [layer.kernel for layer in latencies.layers({})]
+    assert latencies.score({}).latency_ms == pytest.approx(
+        Cost.of(device.predictor, kernels).latency_us / 1000
+    )
 
 
 @pytest.mark.slow
