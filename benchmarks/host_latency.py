@@ -3,11 +3,11 @@
 python benchmarks/host_latency.py [HOME]
 
 Thirty random plans of GoogLeNet (half of them of the paper's, with LRN), ten of it at 64 pixels (half of them
-narrowed to 0.5) and ten variants each of ResNet-18, MobileNetV2, SqueezeNet and AlexNet are exported and
-timed whole, each alone as a user runs it, beside a reference kernel that takes the machine's drift out (as it
-does for kernels); the sums come from a table of kernels measured one by one. Each is timed in three passes
-over all networks, the middle one counts; the last column says how far the other passes lie from it. With HOME
-the table is kept: a second run measures no kernel again.
+narrowed to 0.5) and ten each of ResNet-18, MobileNetV2, SqueezeNet and AlexNet, in five sizes, are exported
+and timed whole, as ``bench`` does; the sums come from a table of kernels measured one by one, scaled by that
+of the untouched network in one piece. Each is timed in three passes over all networks, the middle one counts;
+the last column says how far the other passes lie from it. With HOME the table is kept: a second run measures
+no kernel again.
 """
 
 import random
@@ -28,10 +28,7 @@ from torchvision.models import mobilenet_v2
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from latency_models.board.rounds import Reference, Turns, summary, take_turns  # noqa: E402
-from latency_models.board.timed import Timed  # noqa: E402
-from latency_models.kit import REFERENCE  # noqa: E402
-from latency_models.onnx_model import one_kernel_model  # noqa: E402
+from latency_models.measure import side_by_side  # noqa: E402
 from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
 from merges.network import Network, analyse  # noqa: E402
 from search.scoring.device import Device  # noqa: E402
@@ -39,7 +36,7 @@ from search.scoring.latency import Latencies  # noqa: E402
 from training.export import to_onnx  # noqa: E402
 from training.workbench import structure  # noqa: E402
 
-_PASSES, _ROUNDS = 3, 15
+_PASSES, _ROUNDS, _WARM_UPS = 3, 15, 3
 
 
 @dataclass
@@ -73,41 +70,26 @@ def cases(device: Device) -> Iterator[Case]:
         for _ in range(5):
             yield Case("GoogLeNet, 64 pixels", latencies, random_plan(latencies.network, rng))
     for family, model in (("ResNet-18", "resnet18"), ("SqueezeNet", "squeezenet1_1"), ("AlexNet", "alexnet")):
-        for number in range(10):
-            latencies = Latencies(structure(model, 128 + 16 * number), device)
-            yield Case(family, latencies, random_plan(latencies.network, rng))
-    for number in range(10):
-        model = mobilenet_v2(width_mult=0.4 + 0.1 * number).eval()
-        network = analyse("mobilenet_v2", model, (3, 128 + 16 * (number % 7), 128 + 16 * (number % 7)))
-        yield Case("MobileNetV2", Latencies(network, device), {})
+        for number in range(5):
+            latencies = Latencies(structure(model, 128 + 32 * number), device)
+            for _ in range(2):
+                yield Case(family, latencies, random_plan(latencies.network, rng))
+    for number in range(5):
+        side = 96 + 32 * number
+        model = mobilenet_v2(width_mult=0.4 + 0.2 * number).eval()
+        latencies = Latencies(analyse("mobilenet_v2", model, (3, side, side)), device)
+        for _ in range(2):
+            yield Case("MobileNetV2", latencies, random_plan(latencies.network, rng))
 
 
-class Whole(Timed):
-    """A model, ready to be timed from outside."""
-
-    def __init__(self, model: bytes | str) -> None:
-        self.session = session_of(model, 1)
-        random_state = np.random.default_rng(0)
-        self.feeds = {
-            value.name: random_state.standard_normal(value.shape, dtype=np.float32)
-            for value in self.session.get_inputs()
-        }
-        self.times_us: list[float] = []
-
-    def run(self) -> None:
-        start = time.perf_counter()
-        self.session.run(None, self.feeds)
-        self.times_us.append((time.perf_counter() - start) * 1e6)
-
-    def samples_us(self) -> list[float]:
-        return self.times_us
-
-
-def measure_whole(path: Path, reference: Reference) -> float:
-    """Milliseconds of an exported network, running alone."""
-    whole = Turns(Whole(str(path)))
-    samples_us = whole.samples_us(take_turns([whole], reference, 0, _ROUNDS))
-    return float(summary(samples_us)["median_us"]) / 1000
+def measure_whole(path: Path) -> float:
+    """Milliseconds of an exported network, as ``bench`` times it."""
+    session, generator = session_of(str(path), 1), np.random.default_rng(0)
+    feeds = {v.name: generator.standard_normal(v.shape, dtype=np.float32) for v in session.get_inputs()}
+    for _ in range(_WARM_UPS):
+        session.run(None, feeds)
+    [(median_us, _)] = side_by_side([lambda: session.run(None, feeds)], _ROUNDS)
+    return median_us / 1000
 
 
 def report(results: list[Result]) -> Table:
@@ -156,15 +138,14 @@ def main() -> None:
             path = Path(scratch) / f"{len(predicted)}.onnx"
             to_onnx(case.latencies.network.merged(case.choices), case.latencies.network.input_shape, path)
             predicted.append((case.family, case.latencies.score(case.choices).latency_ms))
-        reference = Reference(Whole(one_kernel_model(REFERENCE).SerializeToString()))
         passes = [
-            [measure_whole(Path(scratch) / f"{number}.onnx", reference) for number in range(len(predicted))]
+            [measure_whole(Path(scratch) / f"{number}.onnx") for number in range(len(predicted))]
             for _ in range(_PASSES)
         ]
     times = zip(*passes, strict=True)
     results = [Result(*known, passes_ms) for known, passes_ms in zip(predicted, times, strict=True)]
     print(f"{count} kernels measured in {seconds:.0f} s, {len(device.table)} known")
-    Console().print(report(results))
+    Console(width=120).print(report(results))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """An operation as it stands in its network, or all of them, written as an ONNX model to be timed."""
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, fx, nn
 from latency_models.kernel import Kernel
 from merges.graph import without_weights
 from merges.network import Network
+from training.export import to_onnx
 
 _OPSET = 18  # as training.export writes whole networks
 _WEIGHT = 0.01
@@ -65,7 +68,10 @@ def all_together(network: Network) -> Kernel:
     """A network as one kernel, to be timed in one piece."""
 
     def made() -> bytes:
-        return _exported(network.teacher, [torch.zeros(1, *network.input_shape)])
+        with tempfile.TemporaryDirectory(prefix="network-") as folder:
+            path = Path(folder, "network.onnx")
+            to_onnx(network.teacher, network.input_shape, path)
+            return path.read_bytes()
 
     shape = network.input_shape
     return Kernel("network", shape, shape, details=network.fingerprint, model=made)

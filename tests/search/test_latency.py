@@ -128,7 +128,7 @@ def test_a_network_that_cannot_be_timed_in_one_piece_is_the_sum_of_its_kernels(
 
     network = analyse("n", networks.fire(), (3, 16, 16))
     device = Device.named("host", tmp_path)
-    monkeypatch.setattr("search.scoring.alone._exported", refused)
+    monkeypatch.setattr("search.scoring.alone.to_onnx", refused)
     latencies = Latencies(network, device)
     kernels = [layer.kernel for layer in latencies.layers({})]
     assert latencies.score({}).latency_ms == pytest.approx(
