@@ -44,6 +44,7 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
     SearchFailedError
         Trials kept failing, none finished, or the database was lost.
     """
+    session.home.mkdir(parents=True, exist_ok=True)
     study.check_storage(storage)
     if config.name:
         study.check_same(config.name, storage, network=config.setup.model, target=config.target)

@@ -65,6 +65,24 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
     }
 
 
+@pytest.mark.parametrize(
+    "looking",
+    [
+        ("front", "--study", "x"),
+        ("plan", "--study", "x", "--speedup", 2),
+        ("targets", "diff", "host", "arm-a57"),
+    ],
+)
+def test_to_look_makes_no_folder(
+    looking: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cli.py", *map(str, looking), "--home", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert not (tmp_path / "nowhere").exists()
+
+
 CASES = (
     "target",
     "model",

@@ -14,7 +14,7 @@ from search.engine.pool import Outcome, Pool
 from search.evaluation.evaluator import Evaluation
 from search.evaluation.pruning import prune_reason
 from search.results.dashboard import describe_plan
-from search.scoring.latency import Score
+from search.scoring.score import Score
 from search.space.limits import Limits
 from search.space.plan_space import PlanSpace
 from search.study.interrupts import noticed, uninterrupted

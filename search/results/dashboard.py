@@ -7,7 +7,7 @@ import optuna
 from merges.plan import Plan
 from search.called import called
 from search.evaluation.evaluator import Evaluation
-from search.scoring.latency import Score
+from search.scoring.score import Score
 from search.study.records import StudyRecord
 from training.metric import title, unit
 

@@ -18,7 +18,7 @@ from training.sizes import short
 if TYPE_CHECKING:  # to read a plan, nobody shall wait for torch
     from merges.network import Network
     from merges.plan import Plan
-    from search.scoring.latency import Score
+    from search.scoring.score import Score
 
 VERSION = 1
 _MOST = 2**20

@@ -22,7 +22,8 @@ class Device:
         self.runtime = runtime.named(spec.runtime).on(spec)
         self.path = home / "tables.db"
         if spec.grows:
-            self.table = self._store.load(spec.name, only_current=spec.measurable)
+            known = self.path.exists()  # to look makes no file
+            self.table = self._store.load(spec.name, spec.measurable) if known else LatencyTable()
         else:
             self.table = LatencyTable.load(target.TABLES / spec.table) if spec.table else LatencyTable()
         self.predictor = Predictor(spec, self.table, home)
@@ -38,9 +39,7 @@ class Device:
 
     @cached_property
     def _store(self) -> Store:
-        url = sqlite_url(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return Store(url)
+        return Store(sqlite_url(self.path))
 
     @property
     def source(self) -> str:
@@ -86,4 +85,5 @@ class Device:
     def keep(self, rows: Sequence[Measurement]) -> None:
         """Put measurements into the table and the database."""
         self.table.add(rows)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._store.keep(self.spec.name, rows)

@@ -1,10 +1,10 @@
 """Latency of plans on a target: the sum over the kernels that its runtime executes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
-from latency_models.cost import Cost, Total
+from latency_models.cost import Cost
 from latency_models.kernel import Kernel, Layer
 from latency_models.kit import NotMeasurableError
 from latency_models.memory import peak_bytes
@@ -16,41 +16,8 @@ from search.scoring.additivity import adds_up
 from search.scoring.alone import all_together
 from search.scoring.device import Device
 from search.scoring.lowering import end_of, lower
+from search.scoring.score import Score
 from training.progress import Progress, Watch, quiet
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a plan costs, without any training."""
-
-    cost: Cost
-    baseline_ms: float
-
-    @property
-    def total(self) -> Total:
-        return self.cost.total()
-
-    @property
-    def latency_ms(self) -> float:
-        return self.cost.latency_us / 1000
-
-    @property
-    def speedup(self) -> float:
-        return self.baseline_ms / self.latency_ms
-
-    @property
-    def macs(self) -> int:
-        return self.cost.macs
-
-    @property
-    def parameters(self) -> int:
-        return self.cost.parameters
-
-    @property
-    def by_class_ms(self) -> dict[str, float]:
-        """Latency by operation."""
-        return {op: us / 1000 for op, us in self.cost.by_op_us.items() if us > 0}
-
 
 # A program does other work between two inferences. With so many times the memory of the untouched network
 # between two runs of a kernel, small networks are predicted as `bench` times them (benchmarks/first_hour.py);
@@ -116,7 +83,7 @@ class Latencies:
         return self._cost(self.layers({}))
 
     @cached_property
-    def baseline(self) -> "Score":
+    def baseline(self) -> Score:
         """What the untouched network costs."""
         cost = self._untouched._unmerged
         return Score(cost, cost.latency_us / 1000)

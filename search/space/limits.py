@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from training.errors import BadInputError
 
 if TYPE_CHECKING:  # a front is read, and a plan chosen, without torch
-    from search.scoring.latency import Score
+    from search.scoring.score import Score
 
 MIB = 2**20
 _LATENCY = re.compile(r"(?P<number>[0-9]+\.?[0-9]*) ?(?P<unit>ms|%)")

@@ -8,8 +8,9 @@ from optuna.distributions import CategoricalDistribution
 from merges.network import Network
 from merges.plan import Plan
 from merges.rule import KEEP
-from search.scoring.latency import Latencies, Score
+from search.scoring.latency import Latencies
 from search.scoring.objectives import Goal
+from search.scoring.score import Score
 from search.space.additive import Estimates
 from search.space.bounds import reachable
 from search.space.estimates import weigh

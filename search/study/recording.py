@@ -9,7 +9,7 @@ from typing import Any
 from merges.plan import Plan
 from search.evaluation.evaluator import Evaluation
 from search.proxy import Proxy
-from search.scoring.latency import Score
+from search.scoring.score import Score
 from search.space.plan_space import PlanSpace
 from search.study.records import Accuracies, Baseline, Cost, StudyRecord, TrialRecord
 from training.metrics import Accuracy

@@ -25,12 +25,8 @@ _T = TypeVar("_T")
 
 
 def database(url: str | None, where: Path) -> str:
-    """The study database's URL: as given, or a file in the folder `where`, which is created."""
-    if url is not None:
-        return url
-    own = sqlite_url(where / "studies.db")
-    where.mkdir(parents=True, exist_ok=True)
-    return own
+    """The study database's URL: as given, or a file in the folder `where`."""
+    return sqlite_url(where / "studies.db") if url is None else url
 
 
 def _options(storage: str) -> dict[str, object]:

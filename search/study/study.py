@@ -4,6 +4,7 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -129,6 +130,7 @@ def open_study(name: str, storage: str) -> optuna.Study:
         The database cannot be opened or has no such study.
     """
     with usable(storage):
+        _require_there(name, storage)
         study = _begun(name, storage)
         if study is None:
             known = ", ".join(optuna.get_all_study_names(storage_of(storage))) or "none yet"
@@ -136,6 +138,17 @@ def open_study(name: str, storage: str) -> optuna.Study:
                 raise BadInputError(f"study {name!r} was interrupted while it was made; run 'search' again")
             raise BadInputError(f"no study {name!r} in {storage}; it holds: {known}")
         return study
+
+
+def _require_there(name: str, storage: str) -> None:
+    """Refuse a database whose file is not there: to look for a study makes none."""
+    url = make_url(storage)
+    path = url.database if url.get_backend_name() == "sqlite" else None
+    if path and not path.startswith("file:") and not Path(path).exists():
+        raise BadInputError(
+            f"no study {name!r}: there is no database {path}; 'search' makes one ("
+            "`home` or `storage` says where)"
+        )
 
 
 def start(name: str, storage: str, record: StudyRecord, plans: Plans) -> optuna.Study:
