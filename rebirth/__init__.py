@@ -8,5 +8,6 @@
 """
 
 from search.api import Study, export, front, merged, plan, search, train
+from training.errors import BadInputError
 
-__all__ = ["Study", "export", "front", "merged", "plan", "search", "train"]
+__all__ = ["BadInputError", "Study", "export", "front", "merged", "plan", "search", "train"]

@@ -25,6 +25,7 @@ from search.results.selection import select
 from search.study import recorded
 from search.study.recorded import Recorded
 from search.study.storage import database
+from training.errors import BadInputError
 from training.progress import Note, Session, Watch, silent, unsaid
 from training.store import WeightStore
 from training.trust import require_trusted
@@ -45,13 +46,13 @@ class Study:
     """
 
     name: str
-    home: Path = _HOME
+    home: str | Path = _HOME
     storage: str | None = None
 
     @property
     def url(self) -> str:
         """URL of the database."""
-        return database(self.storage, self.home)
+        return database(self.storage, Path(self.home))
 
 
 def search(
@@ -95,7 +96,9 @@ def front(study: Study | Sequence[Study]) -> Front:
 
 
 def _recorded(studies: Study | Sequence[Study]) -> list[Recorded]:
-    several = [studies] if isinstance(studies, Study) else studies
+    several = [studies] if isinstance(studies, Study) else list(studies)
+    if not several or not all(isinstance(study, Study) for study in several):
+        raise BadInputError(f"expected a Study or several, not {studies!r}; rebirth.Study(NAME) opens one")
     return [recorded.read(study.name, study.url) for study in several]
 
 
@@ -142,11 +145,11 @@ def merged(
     record = recorded.read(study.name, study.url).record
     setup = record.model.model_copy(update=NOT_JUDGED)
     require_trusted(setup, (), trust)
-    bench = workbench(setup, Session(study.home, watch, note), plan.fitted)
+    bench = workbench(setup, Session(Path(study.home), watch, note), plan.fitted)
     fitted = plan.fitted(bench.network)
     if record.model.zero_shot:
         return bench.network.ended(bench.network.merged(fitted))
-    judging = FineTuned(bench, record.proxy, WeightStore(study.home / "bank"))
+    judging = FineTuned(bench, record.proxy, WeightStore(Path(study.home) / "bank"))
     return bench.network.ended(judging.network_of(fitted))
 
 

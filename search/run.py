@@ -47,7 +47,8 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
     session.home.mkdir(parents=True, exist_ok=True)
     study.check_storage(storage)
     if config.name:
-        study.check_same(config.name, storage, network=config.setup.model, target=config.target)
+        setup = config.setup
+        study.check_same(config.name, storage, setup.model, config.target, setup.narrow)
     made = prepare(config, session)
     require_choices(made)
     name = config.study_name(made.bench.network.input_shape)
@@ -212,6 +213,8 @@ def _remark(config: SearchConfig, record: StudyRecord, note: Note) -> None:
     if config.limits.drop is None and not config.setup.zero_shot:
         sought = WORTH * record.baseline.accuracy
         note(f"plans that keep {sought:.1f} % before training are sought; `max_drop` sets another limit")
+    if config.setup.narrow:
+        note("trial 0 is the narrowed network with nothing merged: what it loses, narrowing loses")
     warn_of_guessing(record, note)
 
 

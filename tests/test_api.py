@@ -59,5 +59,10 @@ def test_errors_name_fields(fields: dict[str, object], said: str, tmp_path: Path
 
 
 def test_a_network_of_a_plan_of_another_study_is_refused(tmp_path: Path) -> None:
+    for no_study in ([], "x", ["x"]):
+        with pytest.raises(rebirth.BadInputError, match="expected a Study or several"):
+            rebirth.front(no_study)  # type: ignore[arg-type]
+    with pytest.raises(BadInputError, match="no study 'nothing'"):
+        rebirth.front([rebirth.Study("nothing", str(tmp_path))])
     with pytest.raises(BadInputError, match="no study 'nothing'"):
         rebirth.front(rebirth.Study("nothing", tmp_path))

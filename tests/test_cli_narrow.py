@@ -43,7 +43,11 @@ def test_a_plan_of_a_narrowed_network_is_trained_and_exported(narrowed: Path, tm
     assert "0.5 of the channels" in shown.stdout
     trained = answer("train", "--plan", plan, "--trust", "--epochs", 1, "--out", runs, home=narrowed)
     assert trained["teacher"]["top1"] > 0
-    whole = tmp_path / "original.onnx"
+    whole, kept = tmp_path / "original.onnx", plan.read_text()
+    over = run("export", "--run", runs, "--trust", "--out", plan.with_suffix(".onnx"), home=narrowed)
+    assert over.returncode == 2
+    assert "plan.json" in over.stderr
+    assert plan.read_text() == kept, "what 'bench' shows is not written over a plan"
     answer("export", "--run", runs, "--trust", "--out", file, "--original", whole, home=narrowed)
     convs = [
         next(node for node in onnx.load(path).graph.node if node.op_type == "Conv") for path in (whole, file)
@@ -56,8 +60,14 @@ def test_a_plan_of_a_narrowed_network_is_trained_and_exported(narrowed: Path, tm
 
 
 def test_what_cannot_be_narrowed_is_said(narrowed: Path, tmp_path: Path) -> None:
-    for share, more in ((2, ()), (0, ()), (0.5, ("--zero-shot",))):
-        refused = run("search", "--narrow", share, *more, home=tmp_path)
+    for command, share, more in (
+        ("search", 2, ()),
+        ("search", 0, ()),
+        ("search", 0.5, ("--zero-shot",)),
+        ("sites", "nan", ()),
+        ("profile", "nan", ()),
+    ):
+        refused = run(command, "--narrow", share, *more, home=tmp_path)
         assert refused.returncode == 2
         assert "narrow" in refused.stderr
     few = run("sites", "--model", "tests.networks:with_batch_norm", "--narrow", 0.99, home=tmp_path)
@@ -65,5 +75,5 @@ def test_what_cannot_be_narrowed_is_said(narrowed: Path, tmp_path: Path) -> None
     assert "0.99" in few.stderr
     other = search(narrowed, 5)
     assert other.returncode == 2
-    assert "narrow" in other.stderr or "fingerprint" in other.stderr
+    assert "narrow 0.5, not None" in other.stderr
     assert not list(tmp_path.iterdir())

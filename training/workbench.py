@@ -234,8 +234,8 @@ def _found(reading: Reading, setup: ModelConfig, photo: Tensor | None) -> Networ
             network = narrowed(network, setup.narrow)
             if network.wide is None:
                 raise BadInputError(
-                    f"no layer of {network.name} can keep {setup.narrow:g} of its channels: they are too "
-                    "few, or must stay; leave `narrow` out"
+                    f"with `narrow` {setup.narrow:g} no layer of {network.name} loses a channel (they go in "
+                    "eights, and some must stay); give less, or leave it out"
                 )
         return network.restricted(setup.only, setup.skip, _left_out(setup))
     except (TraceError, PatternError) as error:

@@ -12,7 +12,7 @@ from training.errors import BadInputError
 @click.command("front", epilog=example("front --study googlenet-arm-a57-digits-64 --html front.html"))
 @options.studies(required=True)
 @options.file("--csv", text="Write the front's points to a CSV file.")
-@options.file("--html", text="Write a web page that works offline.")
+@options.file("--html", text="Write a web page of one study, which works offline.")
 @options.storage
 @options.as_json
 def command(

@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
+from search.commands import kinds
 from training.config import DEFAULT_DATA
-from training.errors import BadInputError
-from training.sizes import Size, parsed
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -40,21 +39,9 @@ def number(name: str, least: int, text: str, **more: Any) -> Decorator:
     return click.option(name, type=click.IntRange(least), help=text, **more)
 
 
-class _Late(click.Option):
-    """An option whose help text is made only when help is shown."""
-
-    def __init__(self, *names: Any, text: Callable[[], str], **more: Any) -> None:
-        super().__init__(*names, **more)
-        self.text = text
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        self.help = self.text()
-        return super().get_help_record(ctx)
-
-
 def late(*names: str, text: Callable[[], str], **more: Any) -> Decorator:
     """An option whose help text is slow to make."""
-    return click.option(*names, cls=_Late, text=text, **more)
+    return click.option(*names, cls=kinds.Late, text=text, **more)
 
 
 def by_source(usual: object, others: Mapping[str, object], how: str) -> str:
@@ -84,16 +71,6 @@ def _data() -> str:
     return f"Images to learn and judge on: {forms()}.  [default: {DEFAULT_DATA}]"
 
 
-class _Size(click.ParamType):
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
-        try:
-            return parsed(str(value))
-        except BadInputError as error:
-            self.fail(str(error), param, ctx)
-
-
 model = late("--model", default="googlenet", show_default=True, text=_model)
 target = click.option(
     "--target",
@@ -121,7 +98,7 @@ home = folder(
     show_default=True,
     text="Folder that studies, teachers, learned layers and measured tables are kept in.",
 )
-input_size = late("--input-size", type=_Size(), text=_input_size)
+input_size = late("--input-size", type=kinds.ImageSize(), text=_input_size)
 within = click.option(
     "--within",
     metavar="NAME",
@@ -176,6 +153,14 @@ learning = combine(
         "and it learns and is judged on their images alone.  [default: all]",
     ),
 )
+
+
+def narrow(text: str) -> Decorator:
+    """The share of channels that a network is narrowed to."""
+    share = kinds.Between(0, 1, min_open=True, max_open=True)
+    return click.option("--narrow", type=share, metavar="SHARE", help=text)
+
+
 sites = combine(
     click.option(
         "--only",
@@ -188,13 +173,6 @@ sites = combine(
         multiple=True,
         metavar="PATTERN",
         help="Never merge at these sites, e.g. 'branch:*5b'; repeatable.",
-    ),
-    click.option(
-        "--narrow",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        metavar="SHARE",
-        help="First leave every layer about this share of its channels, e.g. 0.75, and train the narrowed "
-        "network for some minutes; then merge that. Speed-ups and losses count from the untouched network.",
     ),
     click.option("--low-rank", is_flag=True, help="Also factorise layers (Tucker-2, SVD): many more sites."),
 )

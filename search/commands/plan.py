@@ -90,6 +90,7 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
         found.save(out)
         terminal.note(f"plan written to {out}")
     path = quote(str(out or "plan.json"))
+    title = "Next:" if out else "Next, with the plan in a file (--out plan.json):"
     command = f"train --plan {path} --epochs 10 --out runs/merged"
     trust = trusting(found.network, found.metric)
     if found.setup is None:
@@ -100,7 +101,7 @@ def _answer(found: PlanFile, out: Path | None, as_json: bool) -> None:
         found.model_dump(mode="json"),
         as_json,
         plan_table(found),
-        next_steps(command + home_flag() + trust),
+        next_steps(command + home_flag() + trust, title=title),
     )
 
 

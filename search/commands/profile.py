@@ -50,6 +50,9 @@ def _runtimes() -> str:
 @options.file("--import", "answer", text="Read a kit's results.jsonl, or a table in .csv or .parquet.")
 @options.file("--export", "table", text="Write the target's table to a .csv or .parquet file, then stop.")
 @options.late("--runtime", text=_runtimes)
+@options.narrow(
+    "Measure what the network needs with about this share of its channels, as 'search --narrow' does."
+)
 @options.number("--threads", 1, "Threads of a new board, as it is measured and predicted.  [default: 1]")
 @options.structure
 @click.pass_context
@@ -89,7 +92,7 @@ def command(
         if "model" not in about:  # a table is of no network
             terminal.say({"target": target, "kernels": count}, as_json)
             return
-        given |= {name: about.get(name) for name in ("model", "within")}
+        given |= {name: about.get(name) for name in ("model", "within", "narrow")}
         given["input_size"] = tuple(about["input_shape"])
     _show(device, by_layer, home, as_json, given)
 
@@ -132,13 +135,12 @@ def _show(device: Device, by_layer: bool, home: Path, as_json: bool, given: dict
     from search.scoring.latency import Latencies
     from training.workbench import structure
 
-    network, target = (
-        structure(given["model"], given["input_size"], given["classes"], within=given["within"]),
-        device.spec.name,
-    )
+    parts = {name: given[name] for name in ("within", "narrow")}
+    network = structure(given["model"], given["input_size"], given["classes"], **parts)
+    target = device.spec.name
     with terminal.bars() as watch:
         if given["kit"]:
-            count = boards.write_kit(network, device, given["kit"], home, watch, given["within"])
+            count = boards.write_kit(network, device, given["kit"], home, watch, parts)
             terminal.note(f"{count} kernels in {given['kit']}: run 'python3 board.pyz .' there on the board")
             terminal.say({"kit": str(given["kit"]), "kernels": count}, as_json, _import(target, given["kit"]))
             return

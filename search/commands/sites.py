@@ -11,6 +11,7 @@ from search.commands import options, terminal
 
 @click.command("sites", epilog=example("sites --model bvlc_googlenet --target arm-a57"))
 @options.sites
+@options.narrow("Leave every layer about this share of its channels first, e.g. 0.75.")
 @options.threads
 @options.structure
 def command(target: str, home: Path, as_json: bool, threads: int | None, **given: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,20 +60,27 @@ def find_or_make(name: str, new: NewTarget, home: Path) -> Device:
 
 
 def write_kit(
-    network: Network, device: Device, folder: Path, home: Path, watch: Watch, within: str | None = None
+    network: Network,
+    device: Device,
+    folder: Path,
+    home: Path,
+    watch: Watch,
+    parts: Mapping[str, Any] | None = None,
 ) -> int:
     """Write a kit with every kernel that a plan of the network may need, and return their number.
 
-    `within` is the part of its model that the network is.
+    `parts` say what the network is of its model: the part `within` it, the share of channels that is left.
     """
     kernels: dict[Kernel, None] = {}
     for there in map(device.seen_as, device.runtime.may_be(device.spec)):
-        kernels |= dict.fromkeys(Latencies(network, there).reachable(watch))
+        latencies = Latencies(network, there)
+        kernels |= dict.fromkeys(layer.kernel for layer in latencies.layers(None))
+        kernels |= dict.fromkeys(latencies.reachable(watch))
     waiting = [kernel for kernel in kernels if device.table.get(kernel) is None]
     if not waiting:
         return 0
     touched = Latencies(network, device).touched_bytes
-    about = {"model": network.name, "within": within, "input_shape": network.input_shape}
+    about = {"model": network.name, "input_shape": network.input_shape} | dict(parts or {})
     count = kit.write(folder, device.spec, device.runtime, waiting, touched, about)
     _keep_target(device.spec, home)
     return count

@@ -10,9 +10,10 @@ import torch
 from torch import fx
 
 from latency_models import runtime
+from latency_models.bench import described
 from merges.plan import Plan
 from search.deploy.runs import load_trained, plan_of
-from search.deploy.timings import HERE, Timing, measured, predictions
+from search.deploy.timings import HERE, Timing, far_off, measured, predictions
 from search.deploy.to_ncnn import compare as compare_ncnn
 from search.deploy.to_ncnn import to_ncnn
 from search.results.planfile import PlanFile
@@ -130,6 +131,20 @@ def export_plan(plan_file: PlanFile, setup: ModelConfig, wanted: Wanted, session
     return _Export(bench, bench.network.merged(plan), plan, plan_file.target, session).to(wanted)
 
 
+def _require_own(about: Path) -> None:
+    """Refuse to write what ``bench`` shows over another file, such as the plan.
+
+    Raises
+    ------
+    BadInputError
+        A file of that name is there, and no export wrote it.
+    """
+    if about.exists() and "predicted_ms" not in described(about):
+        raise BadInputError(
+            f"{about}, where 'export' writes what 'bench' shows, is another file; give the model another name"
+        )
+
+
 @dataclass(frozen=True)
 class _Export:
     """A merged network with its original, ready to be written."""
@@ -141,6 +156,8 @@ class _Export:
     session: Session
 
     def to(self, wanted: Wanted) -> Exported:
+        for model in filter(None, (wanted.out, wanted.original)):
+            _require_own(model.with_suffix(".json"))
         shape, network, out = self.bench.network.input_shape, self.bench.network, wanted.out
         images = self._images()
         with tempfile.TemporaryDirectory() as folder:
@@ -159,6 +176,8 @@ class _Export:
                 written["ncnn"], agreement_ncnn = self._to_ncnn([original, out], images)
             timings = predictions(network, self.plan, device, written, wanted.threads, self.session)
             timings += [measured(files, shape, wanted.threads) for files in written.values()]
+            if remark := far_off(timings):
+                self.session.note(f"warning: {remark}")
             if wanted.original:
                 for suffix in (".onnx", *((".param", ".bin") if agreement_ncnn else ())):
                     with replacing(wanted.original.with_suffix(suffix)) as temporary:

@@ -15,6 +15,7 @@ from search.scoring.latency import Latencies
 from training.progress import Session
 
 HERE = "this machine"  # where files are timed whole
+_FAR = 0.15
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,21 @@ def _predicted(network: Network, plan: Plan, device: Device, session: Session) -
     return Timing(
         spec.name, spec.runtime, spec.threads, score.total.kind, score.baseline_ms, score.latency_ms
     )
+
+
+def far_off(timings: Sequence[Timing]) -> str:
+    """What to do where a prediction for this machine is far from what it measures; empty where none is."""
+    here = [name for name in target.names() if target.load(name).measurable]
+    for guess in (timing for timing in timings if timing.machine in here):
+        for real in (timing for timing in timings if timing.machine == HERE):
+            same = (guess.runtime, guess.threads) == (real.runtime, real.threads)
+            if same and abs(guess.merged_ms / real.merged_ms - 1) > _FAR:
+                return (
+                    f"{guess.machine} was predicted to take {guess.merged_ms:.2f} ms and takes "
+                    f"{real.merged_ms:.2f}: the machine was busy, now or when its kernels were timed; "
+                    f"'profile --target {guess.machine}', with the model and its `narrow`, times them again"
+                )
+    return ""
 
 
 def measured(files: Sequence[Path], input_shape: tuple[int, int, int], threads: int) -> Timing:

@@ -145,7 +145,8 @@ class Front:
         """The ``--json`` form."""
         values = asdict(self)
         del values["others"]
-        return values | {"knee": self.knee.trial if self.knee else None}
+        knee = {"knee": self.knee.trial if self.knee else None}
+        return values | knee | {"knee_study": self.knee.study if self.knee else None}
 
 
 def front_of(study: Recorded) -> Front:

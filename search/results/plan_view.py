@@ -1,13 +1,16 @@
 """A plan as text: the kernels that it takes away, and those that take their place."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
+from itertools import groupby
 
 from rich.table import Table
 
 from latency_models.kernel import Kernel, Layer
 from search.results.planfile import PlanFile
 from search.scoring.latency import Latencies
+
+_Sum = Callable[[Sequence[Layer]], float]  # milliseconds
 
 
 def in_words(kernel: Kernel) -> str:
@@ -21,6 +24,17 @@ def in_words(kernel: Kernel) -> str:
     return f"{kernel.op}{window}" if kernel.op.endswith("pool") else kernel.op
 
 
+def _add_pairs(table: Table, same: bool, pairs: Sequence[tuple[Layer, Layer]], ms: _Sum) -> None:
+    """Rows of layers that are in both networks: those that are the same in one, others side by side."""
+    if same:
+        time = f"{ms([layer for layer, _ in pairs]):.2f}"
+        table.add_row(f"... {len(pairs)} as before", "", time, time, style="dim")
+        return
+    for old, new in pairs:
+        words = list(dict.fromkeys((in_words(old.kernel), in_words(new.kernel))))
+        table.add_row(old.name, " => ".join(words), f"{ms([old]):.2f}", f"{ms([new]):.2f}", style="bold")
+
+
 def plan_view(latencies: Latencies, plan: PlanFile) -> Table:
     """The network before and after, in order; what stays as it is takes one line."""
     before, after = latencies.layers(None), latencies.layers(plan.choices)
@@ -31,14 +45,12 @@ def plan_view(latencies: Latencies, plan: PlanFile) -> Table:
     def ms(layers: Sequence[Layer]) -> float:
         return sum(latencies.latency(layer.kernel).us for layer in layers) / 1000
 
-    def key(layer: Layer) -> tuple[str, Kernel]:
-        return layer.name, layer.kernel
-
-    matcher = SequenceMatcher(None, list(map(key, before)), list(map(key, after)), autojunk=False)
-    for what, i, j, k, m in matcher.get_opcodes():
+    first, second = ([layer.name for layer in layers] for layers in (before, after))
+    for what, i, j, k, m in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
         if what == "equal":
-            same = f"{ms(before[i:j]):.2f}"
-            table.add_row(f"... {j - i} as before", "", same, same, style="dim")
+            pairs = zip(before[i:j], after[k:m], strict=True)
+            for same, group in groupby(pairs, key=lambda pair: pair[0].kernel == pair[1].kernel):
+                _add_pairs(table, same, list(group), ms)
             continue
         for layer in before[i:j]:
             table.add_row(layer.name, in_words(layer.kernel), f"{ms([layer]):.2f}", "")

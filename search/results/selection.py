@@ -101,6 +101,6 @@ def _require_trained(front: Front, max_drop: float | None) -> None:
         raise BadInputError("`after_training` says what `max_drop` means; give that too")
     if front.after is None:
         raise BadInputError(
-            f"no plan of study {front.study!r} was trained, so nothing is known of drops after training; "
-            "'search --finish 3' trains some"
+            f"no plan of study {' or '.join(map(repr, front.studies))} was trained, so nothing is known of "
+            "drops after training; 'search --finish 3' trains some"
         )

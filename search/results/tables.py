@@ -69,7 +69,8 @@ def _studies(front: Front) -> str:
     """The names of the studies, numbered where there are several."""
     if len(front.studies) == 1:
         return f"study {front.study}"
-    return "studies " + ", ".join(f"{number}: {name}" for number, name in enumerate(front.studies, 1))
+    numbered = (f"{number}:\N{NO-BREAK SPACE}{name}" for number, name in enumerate(front.studies, 1))
+    return f"studies {', '.join(numbered)}"
 
 
 def after_headings(front: Front) -> list[str]:

@@ -46,6 +46,7 @@ def study_record(
             site: {option: (estimate.saved_ms, estimate.loss) for option, estimate in found.items()}
             for site, found in space.estimates.items()
         },
+        unmerged_ms=space.latencies.score({}).latency_ms,
         baseline=Baseline(
             cost=cost_of(space.latencies.baseline),
             accuracy=untouched.value,

@@ -15,8 +15,8 @@ VERSION = 1
 _DOCUMENT = "rebirth"  # the attribute that holds a record
 _REASON, _REFUSED, _PRESET, _AGAIN = "reason", "refused", "preset", "again"
 _ACCURACY_MODEL = "accuracy_model"
-_UNTOUCHED = ("", "")
-# Of the untouched network's latency: what timings that another process made anew may differ by, and others.
+_UNTOUCHED, _UNMERGED = ("", ""), ("", "unmerged")
+# Of the latency with nothing merged: what timings that another process made anew may differ by, and others.
 _NOISE, _SAME = 0.05, 0.001
 
 
@@ -64,9 +64,10 @@ _R = TypeVar("_R", bound=_Record)
 class StudyRecord(_Record):
     """Everything that a study was made with.
 
-    `images` holds the size of each split and the names of files left out; `options` holds what each option
-    alone saves (milliseconds) and its estimated loss, by site. `latency_fingerprint` is that of a table, or
-    of prices and counts; empty where kernels are measured as they are needed.
+    `images` holds the size of each split and the names of files left out; `options` what each option alone
+    saves (milliseconds) and its estimated loss, by site; `unmerged_ms` is the latency with nothing merged.
+    `latency_fingerprint` is that of a table, or of prices and counts; empty where kernels are measured as
+    needed.
     """
 
     version: int = VERSION
@@ -84,6 +85,7 @@ class StudyRecord(_Record):
     proxy: Proxy
     goals: tuple[str, ...]
     options: dict[str, dict[str, tuple[float, float]]]
+    unmerged_ms: float | None = None
     baseline: Baseline
     arguments: dict[str, Any]
     versions: dict[str, str]
@@ -103,7 +105,7 @@ class StudyRecord(_Record):
                 raise BadInputError(another(study, what, theirs[what], value))
         known, today = self._latencies_ms(), other._latencies_ms()
         before, now = known[_UNTOUCHED], today[_UNTOUCHED]
-        most = before * (_SAME if other.latency_fingerprint else _NOISE)
+        most = known.get(_UNMERGED, before) * (_SAME if other.latency_fingerprint else _NOISE)
         if any(abs(ms - known.get(what, ms)) > most for what, ms in today.items()):
             raise BadInputError(
                 f"latencies on {self.target} are not those that study {study!r} was begun with (the "
@@ -114,13 +116,14 @@ class StudyRecord(_Record):
     def _latencies_ms(self) -> dict[tuple[str, str], float]:
         """That of the untouched network, and what every option saves."""
         saved = {(site, name): ms for site, found in self.options.items() for name, (ms, _) in found.items()}
-        return saved | {_UNTOUCHED: self.baseline.cost.latency_ms}
+        unmerged = {} if self.unmerged_ms is None else {_UNMERGED: self.unmerged_ms}
+        return saved | unmerged | {_UNTOUCHED: self.baseline.cost.latency_ms}
 
     def _identity(self) -> dict[str, Any]:
         names = ("network", "fingerprint", "weights_fingerprint", "target", "data_fingerprint", "proxy")
         of_model = ("within", "narrow", "only", "skip", "low_rank", "zero_shot")
         own = {name: getattr(self, name) for name in (*names, "goals")}
-        return own | {name: getattr(self.model, name) for name in of_model}
+        return {name: getattr(self.model, name) for name in of_model} | own  # the first that differs is told
 
     def write(self, study: optuna.Study) -> None:
         """Write the record to a new study."""

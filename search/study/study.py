@@ -90,11 +90,16 @@ def check_storage(storage: str) -> None:
         optuna.get_all_study_names(storage_of(storage))
 
 
-def check_same(name: str, storage: str, network: str, target: str) -> None:
+def check_same(name: str, storage: str, network: str, target: str, narrow: float | None) -> None:
     """Refuse early if the study is of another network or target."""
     known = recorded(name, storage)
-    for what, ours in (("network", network), ("target", target)) if known else ():
-        theirs = getattr(known, what)
+    if known is None:
+        return
+    for what, theirs, ours in (
+        ("network", known.network, network),
+        ("target", known.target, target),
+        ("narrow", known.model.narrow, narrow),
+    ):
         if theirs != ours:
             raise BadInputError(another(name, what, theirs, ours))
 

@@ -83,7 +83,7 @@ def test_a_plan_is_chosen_from_all_of_them_and_knows_its_own() -> None:
 def test_tables_and_commands_name_the_study() -> None:
     front = front_of_all([WHOLE, NARROW])
     assert list(front_table(front).columns[0].cells) == ["untouched", "2: 0", "1: 0", "1: 1"]
-    assert "1: narrow, 2: whole" in str(front_table(front).title)
+    assert "1: narrow, 2: whole" in str(front_table(front).title).replace("\N{NO-BREAK SPACE}", " ")
     assert "--study whole --trial 0" in next_commands(front)
 
 

@@ -1,0 +1,44 @@
+"""Kinds of options, and of their values."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from training.errors import BadInputError
+from training.sizes import Size, parsed
+
+
+class Late(click.Option):
+    """An option whose help text is made only when help is shown."""
+
+    def __init__(self, *names: Any, text: Callable[[], str], **more: Any) -> None:
+        super().__init__(*names, **more)
+        self.text = text
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        self.help = self.text()
+        return super().get_help_record(ctx)
+
+
+class ImageSize(click.ParamType):
+    """The size of an image, such as 64, 48x192 or 1x28x28."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
+        try:
+            return parsed(str(value))
+        except BadInputError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Between(click.FloatRange):
+    """Numbers between two others; nan, which is neither above nor below, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(value, param, ctx))
+        if math.isnan(found):
+            self.fail(f"{value} is no number", param, ctx)
+        return found
