@@ -1,4 +1,4 @@
-"""Predicted against measured whole networks on this machine, onnxruntime, one thread (about five minutes).
+"""Predicted against measured whole networks on this machine, onnxruntime, one thread (about ten minutes).
 
 python benchmarks/host_latency.py [HOME]
 
