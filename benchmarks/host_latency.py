@@ -28,15 +28,15 @@ from torchvision.models import mobilenet_v2
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from latency_models.measure import side_by_side  # noqa: E402
-from latency_models.runtimes.onnxruntime import session_of  # noqa: E402
+from latency_models.measure import files_in_turn  # noqa: E402
+from latency_models.runtimes.onnxruntime import RUNTIME  # noqa: E402
 from merges.network import Network, analyse  # noqa: E402
 from search.scoring.device import Device  # noqa: E402
 from search.scoring.latency import Latencies  # noqa: E402
 from training.export import to_onnx  # noqa: E402
 from training.workbench import structure  # noqa: E402
 
-_PASSES, _ROUNDS, _WARM_UPS = 3, 15, 3
+_PASSES = 3
 
 
 @dataclass
@@ -84,11 +84,7 @@ def cases(device: Device) -> Iterator[Case]:
 
 def measure_whole(path: Path) -> float:
     """Milliseconds of an exported network, as ``bench`` times it."""
-    session, generator = session_of(str(path), 1), np.random.default_rng(0)
-    feeds = {v.name: generator.standard_normal(v.shape, dtype=np.float32) for v in session.get_inputs()}
-    for _ in range(_WARM_UPS):
-        session.run(None, feeds)
-    [(median_us, _)] = side_by_side([lambda: session.run(None, feeds)], _ROUNDS)
+    [(median_us, _)] = files_in_turn(RUNTIME, [path], None, threads=1)
     return median_us / 1000
 
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import rebirth  # noqa: E402
+from benchmarks.rival_cases import bvlc  # noqa: E402
 from search.commands import terminal  # noqa: E402
 
 _AS_FAST, _TRIALS, _PASSES = 3.37, 40, 9
@@ -30,12 +31,7 @@ def main() -> None:
             None,
             watch,
             terminal.note,
-            model="bvlc_googlenet",
-            weights=weights,
-            labels=labels,
-            data=f"imagefolder:{data}",
-            input_size=128,
-            teacher_epochs=2,
+            **bvlc(weights, labels, data),
             narrow=share,
             target="arm-a57",
             budget=_TRIALS,

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.recipe_variants import VARIANTS, MuonDistillation, Variant, mixed  # noqa: E402
-from benchmarks.rival_cases import processor, right, share, with_teacher  # noqa: E402
+from benchmarks.rival_cases import bvlc, processor, right, share, with_teacher  # noqa: E402
 from benchmarks.rivals import alone  # noqa: E402
 from search.commands import terminal  # noqa: E402
 from search.deploy.train import Training, bottom_up  # noqa: E402
@@ -44,14 +44,7 @@ def main() -> None:
     home = Path(folder)
     with terminal.bars() as watch:
         session = Session(home, watch, terminal.note)
-        setup = ModelConfig(
-            model="bvlc_googlenet",
-            weights=weights,
-            labels=labels,
-            data=f"imagefolder:{data}",
-            input_size=128,
-            teacher_epochs=2,
-        )
+        setup = ModelConfig(**bvlc(weights, labels, data))
         bench = with_teacher(setup, "bvlc", session)
         name = Path(plan).stem
         for seed in map(int, seeds.split(",")):

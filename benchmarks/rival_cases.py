@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -154,6 +155,18 @@ class Bench:
         how = Fit(passes or self.case.passes, half=half, seed=cell.seed)
         fit(network, objective, inputs, how, Log(folder, self.watch))
         return network
+
+
+def bvlc(weights: str, labels: str, data: str) -> dict[str, Any]:
+    """The paper's network with its ImageNet weights on few photos: fields of a search, or of its setup."""
+    return {
+        "model": "bvlc_googlenet",
+        "weights": weights,
+        "labels": labels,
+        "data": f"imagefolder:{data}",
+        "input_size": 128,
+        "teacher_epochs": 2,
+    }
 
 
 def with_teacher(setup: ModelConfig, name: str, session: Session) -> Workbench:

@@ -15,7 +15,7 @@ from latency_models.runtime import Runtime
 from latency_models.table import Measurement
 from latency_models.target import Target
 
-_WARM_UPS, _ROUNDS = 3, 15
+_ROUNDS = 15
 Run = Callable[[], object]
 
 
@@ -73,16 +73,28 @@ def measure_whole(runtime: Runtime, target: Target, network: Kernel) -> Measurem
         path = Path(folder, "network.onnx")
         try:
             path.write_bytes(network.model())
-            details = runtime.whole_job(path, network.in_shape).details
-            timed = runtime.whole(folder, {"files": [path.name], **details}, target.threads)
-            for _ in range(_WARM_UPS):
-                timed.run()
+            [(median_us, spread_us)] = files_in_turn(runtime, [path], network.in_shape, target.threads)
         except Exception as error:  # of the exporter, or the runtime's own
             raise NotMeasurableError(f"{runtime.name} cannot run the whole network ({error})") from error
-        [(median_us, spread_us)] = side_by_side([timed.run])
     about = machine(runtime.name, runtime.whole.version())
     source = kit.source_of({"machine": about, "threads": target.threads})
     return Measurement(network, median_us, spread_us, _ROUNDS, source)
+
+
+def files_in_turn(
+    runtime: Runtime, files: Sequence[Path], input_shape: tuple[int, ...] | None, threads: int
+) -> list[tuple[float, float]]:
+    """Median and spread in microseconds of finished models, timed in turn.
+
+    `input_shape` is that of the image (channels, height, width); None where the files fix it.
+    """
+    assert runtime.whole is not None
+    ready = []
+    for file in files:
+        job = runtime.whole_job(file, input_shape)
+        paths = [str(file.with_suffix(suffix)) for suffix in job.files]
+        ready.append(runtime.whole("", {"id": str(file), "files": paths, **job.details}, threads))
+    return side_by_side([one.run for one in ready])
 
 
 def side_by_side(runs: Sequence[Run], rounds: int = _ROUNDS) -> list[tuple[float, float]]:

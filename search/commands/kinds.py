@@ -35,7 +35,7 @@ class ImageSize(click.ParamType):
 
 
 class Between(click.FloatRange):
-    """Numbers between two others; nan, which is neither above nor below, is none."""
+    """Numbers within bounds; nan, which is neither above nor below, is none."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         found = float(super().convert(value, param, ctx))

@@ -7,7 +7,7 @@ import click
 
 from search import samplers
 from search.called import example
-from search.commands import options, terminal
+from search.commands import kinds, options, terminal
 from search.proxy import Proxy
 from search.scoring.objectives import ALWAYS, MORE
 from training.progress import Session
@@ -85,7 +85,7 @@ from training.progress import Session
 )
 @click.option(
     "--proxy-seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=kinds.Between(0, min_open=True),
     help="Seconds a trial may take on this machine: measured once, then turned into --proxy-steps.",
 )
 @options.number(

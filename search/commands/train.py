@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from search.called import example, home_flag, next_steps, trusting
-from search.commands import options, terminal
+from search.commands import kinds, options, terminal
 from training.progress import Session
 from training.source import Habits, unusual
 
@@ -48,7 +48,7 @@ from training.source import Habits, unusual
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=kinds.Between(0, min_open=True),
     help="ours: learning rate for the whole network, relative to the size of each weight, e.g. 0.012 for a "
     "teacher trained from scratch.  [default: 0.012; 0.001 with fewer than 4,000 images and no labels]",
 )

@@ -73,9 +73,7 @@ def write_kit(
     """
     kernels: dict[Kernel, None] = {}
     for there in map(device.seen_as, device.runtime.may_be(device.spec)):
-        latencies = Latencies(network, there)
-        kernels |= dict.fromkeys(layer.kernel for layer in latencies.layers(None))
-        kernels |= dict.fromkeys(latencies.reachable(watch))
+        kernels |= dict.fromkeys(Latencies(network, there).reachable(watch))
     waiting = [kernel for kernel in kernels if device.table.get(kernel) is None]
     if not waiting:
         return 0

@@ -86,6 +86,22 @@ class Wanted:
     original: Path | None = None
     threads: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse to write what ``bench`` shows over another file, such as the plan.
+
+        Raises
+        ------
+        BadInputError
+            A file of that name is there, and no export wrote it.
+        """
+        for model in filter(None, (self.out, self.original)):
+            about = model.with_suffix(".json")
+            if about.exists() and "predicted_ms" not in described(about):
+                raise BadInputError(
+                    f"{about}, where 'export' writes what 'bench' shows, is another file; give the model "
+                    "another name"
+                )
+
 
 def export_run(
     run: Path, wanted: Wanted, session: Session, trust: bool = False, model: str | None = None
@@ -131,20 +147,6 @@ def export_plan(plan_file: PlanFile, setup: ModelConfig, wanted: Wanted, session
     return _Export(bench, bench.network.merged(plan), plan, plan_file.target, session).to(wanted)
 
 
-def _require_own(about: Path) -> None:
-    """Refuse to write what ``bench`` shows over another file, such as the plan.
-
-    Raises
-    ------
-    BadInputError
-        A file of that name is there, and no export wrote it.
-    """
-    if about.exists() and "predicted_ms" not in described(about):
-        raise BadInputError(
-            f"{about}, where 'export' writes what 'bench' shows, is another file; give the model another name"
-        )
-
-
 @dataclass(frozen=True)
 class _Export:
     """A merged network with its original, ready to be written."""
@@ -156,8 +158,6 @@ class _Export:
     session: Session
 
     def to(self, wanted: Wanted) -> Exported:
-        for model in filter(None, (wanted.out, wanted.original)):
-            _require_own(model.with_suffix(".json"))
         shape, network, out = self.bench.network.input_shape, self.bench.network, wanted.out
         images = self._images()
         with tempfile.TemporaryDirectory() as folder:

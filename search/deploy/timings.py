@@ -6,7 +6,7 @@ from pathlib import Path
 
 from latency_models import bench, target
 from latency_models.kit import NotMeasurableError
-from latency_models.measure import side_by_side
+from latency_models.measure import files_in_turn
 from latency_models.predict import UnknownKernelError
 from merges.network import Network
 from merges.plan import Plan
@@ -41,9 +41,8 @@ def predictions(
 
     Kernels that this machine's tables lack are measured now. What cannot be predicted is said.
     """
-    here = [name for name in target.names() if _is_here(target.load(name), runtimes)]
     found = []
-    for name in dict.fromkeys([device.spec.name, *here]):
+    for name in dict.fromkeys([device.spec.name, *_here(runtimes)]):
         one = device if name == device.spec.name else Device.named(name, session.home)
         try:
             found.append(_predicted(network, plan, one, session))
@@ -54,8 +53,10 @@ def predictions(
     return found
 
 
-def _is_here(spec: target.Target, runtimes: Collection[str]) -> bool:
-    return spec.measurable and spec.runtime in runtimes
+def _here(runtimes: Collection[str]) -> list[str]:
+    """The targets that are this machine, with these runtimes."""
+    specs = map(target.load, target.names())
+    return [spec.name for spec in specs if spec.measurable and spec.runtime in runtimes]
 
 
 def _predicted(network: Network, plan: Plan, device: Device, session: Session) -> Timing:
@@ -71,11 +72,10 @@ def _predicted(network: Network, plan: Plan, device: Device, session: Session) -
 
 def far_off(timings: Sequence[Timing]) -> str:
     """What to do where a prediction for this machine is far from what it measures; empty where none is."""
-    here = [name for name in target.names() if target.load(name).measurable]
-    for guess in (timing for timing in timings if timing.machine in here):
-        for real in (timing for timing in timings if timing.machine == HERE):
-            same = (guess.runtime, guess.threads) == (real.runtime, real.threads)
-            if same and abs(guess.merged_ms / real.merged_ms - 1) > _FAR:
+    for real in (timing for timing in timings if timing.machine == HERE):
+        here = _here({real.runtime})
+        for guess in (timing for timing in timings if timing.machine in here):
+            if guess.threads == real.threads and abs(guess.merged_ms / real.merged_ms - 1) > _FAR:
                 return (
                     f"{guess.machine} was predicted to take {guess.merged_ms:.2f} ms and takes "
                     f"{real.merged_ms:.2f}: the machine was busy, now or when its kernels were timed; "
@@ -87,11 +87,6 @@ def far_off(timings: Sequence[Timing]) -> str:
 def measured(files: Sequence[Path], input_shape: tuple[int, int, int], threads: int) -> Timing:
     """The original's and the merged network's files, timed in turn on this machine."""
     runtime = bench.runtime_of(files)
-    assert runtime.whole is not None
-    ready = []
-    for file in files:
-        job = runtime.whole_job(file, input_shape)
-        paths = [str(file.with_suffix(suffix)) for suffix in job.files]
-        ready.append(runtime.whole("", {"id": str(file), "files": paths, **job.details}, threads))
-    original, merged = (median_us / 1000 for median_us, _ in side_by_side([one.run for one in ready]))
+    timed = files_in_turn(runtime, files, input_shape, threads)
+    original, merged = (median_us / 1000 for median_us, _ in timed)
     return Timing(HERE, runtime.name, threads, "measured", original, merged)

@@ -6,10 +6,8 @@ from dataclasses import replace
 
 from search.results.front import Front, front_of, pareto, with_estimates
 from search.study.recorded import Recorded
-from search.study.records import StudyRecord
+from search.study.records import NOISE, StudyRecord
 from training.errors import BadInputError
-
-_NOISE = 0.05  # relative, between latencies of the untouched network that were measured twice
 
 
 def front_of_all(studies: Sequence[Recorded]) -> Front:
@@ -49,7 +47,7 @@ def _require_like(first: Recorded, other: Recorded) -> None:
     ours, theirs = _compared(first.record), _compared(other.record)
     before, now = (study.record.baseline.cost.latency_ms for study in (first, other))
     different = [what for what in ours if ours[what] != theirs[what]]
-    if not different and not math.isclose(before, now, rel_tol=_NOISE):
+    if not different and not math.isclose(before, now, rel_tol=NOISE):
         raise BadInputError(
             f"the untouched network takes {before:.3g} ms in study {first.name!r} and {now:.3g} ms in "
             f"{other.name!r}: they were made with other timings; search one of them anew"

@@ -187,9 +187,11 @@ class Latencies:
         progress(0, 1)
         few = self._untouched._learn_whole(again)
         progress(1, 1)
+        rest, untouched = self.reachable(watch), dict.fromkeys(layer.kernel for layer in self.layers(None))
         if self._untouched is not self:  # its weights fill more of the caches
-            few += self._untouched.learn([layer.kernel for layer in self.layers(None)], watch(title), again)
-        return few + self.learn(self.reachable(watch), watch(title), again)
+            few += self._untouched.learn(untouched, watch(title), again)
+            rest = [kernel for kernel in rest if kernel not in untouched]
+        return few + self.learn(rest, watch(title), again)
 
     def learn(self, kernels: Iterable[Kernel], progress: Progress = quiet, again: bool = False) -> int:
         """Measure kernels with caches as cold as a program leaves them, and return their number."""
@@ -202,10 +204,10 @@ class Latencies:
         return 4 * weights + self.peak_bytes({})
 
     def reachable(self, watch: Watch) -> list[Kernel]:
-        """Every kernel that any choice in any block brings into the network."""
+        """Every kernel of the untouched network, and that any choice in any block brings into this one."""
         listed = [choices for block in self.network.blocks for choices in block.all_choices()]
         progress = watch("listing the kernels of all plans")
-        kernels = dict.fromkeys(layer.kernel for layer in self.layers({}))
+        kernels = dict.fromkeys(layer.kernel for layer in (*self.layers(None), *self.layers({})))
         for done, choices in enumerate(listed):
             kernels |= dict.fromkeys(layer.kernel for layer in self.layers(choices))
             progress(done + 1, len(listed))

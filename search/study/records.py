@@ -17,7 +17,7 @@ _REASON, _REFUSED, _PRESET, _AGAIN = "reason", "refused", "preset", "again"
 _ACCURACY_MODEL = "accuracy_model"
 _UNTOUCHED, _UNMERGED = ("", ""), ("", "unmerged")
 # Of the latency with nothing merged: what timings that another process made anew may differ by, and others.
-_NOISE, _SAME = 0.05, 0.001
+NOISE, _SAME = 0.05, 0.001
 
 
 class _Record(BaseModel):
@@ -105,7 +105,7 @@ class StudyRecord(_Record):
                 raise BadInputError(another(study, what, theirs[what], value))
         known, today = self._latencies_ms(), other._latencies_ms()
         before, now = known[_UNTOUCHED], today[_UNTOUCHED]
-        most = known.get(_UNMERGED, before) * (_SAME if other.latency_fingerprint else _NOISE)
+        most = known.get(_UNMERGED, before) * (_SAME if other.latency_fingerprint else NOISE)
         if any(abs(ms - known.get(what, ms)) > most for what, ms in today.items()):
             raise BadInputError(
                 f"latencies on {self.target} are not those that study {study!r} was begun with (the "
