@@ -15,6 +15,7 @@ from latency_models.emulation import costs
 from latency_models.emulation.costs import Costs, Timing
 from latency_models.emulation.records import BOARDS, PLAIN, Board, networks, times_ms
 from latency_models.emulation.work import KINDS, Worker, in_half
+from latency_models.files import replacing
 from latency_models.target import CALIBRATIONS, Target, load, names
 
 _RECORDED = "ncnn"  # what the records were made with
@@ -96,14 +97,19 @@ def calibrate_core(core: str) -> dict[str, object]:
     return {"prices_us": found, "error": float(np.mean(errors))}
 
 
+def _write(name: str, found: dict[str, object]) -> None:
+    with replacing(CALIBRATIONS / f"{name}.json") as path:
+        path.write_text(json.dumps(found, indent=1) + "\n")
+
+
 def main() -> None:
     for core in dict.fromkeys(board.core for board in BOARDS):
-        (CALIBRATIONS / f"{core}.json").write_text(json.dumps(calibrate_core(core), indent=1) + "\n")
+        _write(core, calibrate_core(core))
     for name in names():
         target = load(name)
         if target.core:
             found = calibrate(target)
-            (CALIBRATIONS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+            _write(name, found)
             print(f"{name}: {100 * float(str(found['error'])):.1f} % mean error on plain networks left out")
 
 

@@ -97,6 +97,16 @@ def test_the_picture_of_a_residual_network_has_its_shortcuts(tmp_path: Path) -> 
     assert places[1] - places[0] > 10 * len(str(titles[0].text)), "titles do not overlap"
 
 
+def test_only_what_merging_changes_is_framed_in_the_picture_of_a_narrowed_plan(tmp_path: Path) -> None:
+    network = structure("resnet18", 64, narrow=0.5)
+    latencies = Latencies(network, Device.named("raspberry-pi-4", tmp_path))
+    plan = Plan.make(network, {network.sites[0].id: network.sites[0].names[1]})
+    file = PlanFile.of_plan(network, plan, "raspberry-pi-4", latencies.score(plan))
+    draw(latencies, file, tmp_path / "plan.svg")
+    boxes = [e.get("class") for e in ElementTree.parse(tmp_path / "plan.svg").iter() if "rect" in e.tag][1:]
+    assert 1 <= boxes.count("changed") <= 6 < boxes.count("box")
+
+
 def test_a_plan_is_shown_as_text_and_an_edited_one_is_scored_anew(plans: Path) -> None:
     plan = json.loads((plans / "both.json").read_text())
     shown = run("plan", "show", plans / "both.json", home=plans)

@@ -92,6 +92,20 @@ class Emulator:
                 told(f"{name} ...")
                 make()
 
+    def require(self) -> None:
+        """Refuse to go on where something is missing.
+
+        Raises
+        ------
+        EmulatorError
+            It says what is missing.
+        """
+        if missing := self.missing():
+            raise EmulatorError(
+                f"the emulator is not set up; missing: {', '.join(missing)}. "
+                "'profile --emulate --setup' makes what is missing"
+            )
+
     def count(self, kit: Path, half: bool = False) -> None:
         """Run a kit and keep, beside its runs, what had been executed whenever they looked.
 
@@ -110,11 +124,7 @@ class Emulator:
         EmulatorError
             Something is missing, or the emulated program ended before its work was done.
         """
-        if self.missing():
-            raise EmulatorError(
-                f"the emulator is not set up; missing: {', '.join(self.missing())}. "
-                "'profile --emulate --setup' makes what is missing"
-            )
+        self.require()
         program = self.root / "usr/bin/python3"
         plugin = ["-plugin", f"{self.plugin},counts={folder / COUNTS}"]
         emulated = ["qemu-aarch64", "-cpu", CPUS[half], *plugin, "-L", str(self.root)]

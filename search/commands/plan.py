@@ -138,7 +138,7 @@ def _of_studies(names: tuple[str, ...], given: dict[str, Any]) -> PlanFile:
 def show(path: Path, svg: Path | None, trust: bool, home: Path) -> None:
     """Show a plan's network before and after, with the latency of every kernel.
 
-    A plan that was edited is scored anew.
+    Latencies are those that are known today, whatever the plan was scored with.
     """
     from search.deploy import plans
     from search.results.plan_table import plan_table

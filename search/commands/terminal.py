@@ -103,6 +103,8 @@ class Lines:
         task = self.now = self._begun(what)
 
         def update(done: int, total: int) -> None:
+            if not task.total:
+                task.first, task.heard = done, self.clock()
             task.done, task.total = done, total
             if done >= total:
                 if task.said is not None:
@@ -122,16 +124,24 @@ class Lines:
         far, left = "", ""
         if task.total:
             far = f" {task.done} of {task.total},"
-            left = f", about {passed * (task.total - task.done) / task.done:.0f} s left" if task.done else ""
+            # What is resumed begins with what was done before.
+            done, took = task.done - task.first, self.clock() - task.heard
+            if not done:
+                done, took = task.done, passed
+            left = f", about {took * (task.total - task.done) / done:.0f} s left" if done else ""
         self.say(f"{task.what}:{far} {passed:.0f} s{left}")
 
 
 class _Task:
-    """Something that is being done: how far, since when, and when that was said last."""
+    """Something that is being done: how far, since when, and when that was said last.
+
+    How far it was when that was `heard` first is kept too.
+    """
 
     def __init__(self, what: str, since: float) -> None:
         self.what, self.since = what, since
-        self.done = self.total = 0
+        self.heard = since
+        self.first = self.done = self.total = 0
         self.said: float | None = None
 
 

@@ -41,7 +41,7 @@ def count_reachable(
     half = in_half(spec.runtime, spec.core)
     path = counts.kept(home, spec.runtime, half)
     own = counts.load(path)
-    latencies = Latencies(network, device)
+    place, latencies = emulator.Emulator(emulator.folder()), Latencies(network, device)
     kernels = [layer.kernel for layer in latencies.layers({})] if by_layer else latencies.reachable(watch)
     waiting = [kernel for kernel in dict.fromkeys(kernels) if kernel not in device.predictor.known]
 
@@ -49,6 +49,7 @@ def count_reachable(
         own.update(found)
         counts.save(own, path)
 
-    place = emulator.Emulator(emulator.folder())
+    if waiting:
+        place.require()
     failed = count(place, device.runtime, waiting, half, keep, watch(f"counting for {spec.name}"))
     return len(waiting) - len(failed), failed

@@ -83,7 +83,7 @@ def rescored(plan_file: PlanFile, found: Latencies) -> PlanFile:
 
 
 def scored(plan_file: PlanFile, home: Path, trust: bool = False) -> tuple[Latencies, PlanFile]:
-    """The latencies of a plan's network, and the plan, scored anew where it was edited.
+    """The latencies of a plan's network, and the plan, scored by them: kernels may have been timed again.
 
     Raises
     ------
@@ -91,7 +91,10 @@ def scored(plan_file: PlanFile, home: Path, trust: bool = False) -> tuple[Latenc
         The network has changed, or is code that is not trusted.
     """
     found = latencies(plan_file, home, trust)
-    return found, rescored(plan_file, found)
+    plan = rescored(plan_file, found)
+    score = found.score(plan.choices)
+    known = {"latency_ms": score.latency_ms, "baseline_latency_ms": score.baseline_ms}
+    return found, plan.model_copy(update=known | {"speedup": score.speedup, "basis": score.total.basis()})
 
 
 def merged(first: PlanFile, second: PlanFile, home: Path, trust: bool = False) -> PlanFile:

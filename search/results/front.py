@@ -129,9 +129,10 @@ class Front:
         """The plan where the front bends: it saves most of the time for the least of the accuracy.
 
         Time saved and accuracy lost (after training where some plans were trained) are counted in shares of
-        the most on the front. None if no plan on the front merges anything.
+        the most on the front. None if no plan on the front is faster than the untouched network, as its
+        speed-up is shown.
         """
-        merged = [p for p in self.points if p.merged]
+        merged = [p for p in self.points if p.merged and round(p.speedup, 2) > 1]
         most_ms = max((self.baseline["latency_ms"] - p.latency_ms for p in merged), default=0.0)
         most_lost = max((p.expected_drop for p in merged), default=0.0)
 
@@ -146,7 +147,8 @@ class Front:
         values = asdict(self)
         del values["others"]
         knee = {"knee": self.knee.trial if self.knee else None}
-        return values | knee | {"knee_study": self.knee.study if self.knee else None}
+        knee_of = {"knee_study": self.knee.study if self.knee else None}
+        return values | {"studies": self.studies} | knee | knee_of
 
 
 def front_of(study: Recorded) -> Front:

@@ -35,7 +35,7 @@ def write_page(study: Recorded, front: Front, path: Path) -> None:
     text = template.render(
         title=f"{front.network} on {front.target}",
         knee=_knee(front),
-        summary=_summary(front),
+        summary=_narrowed(study) + _summary(front),
         basis=f"{front.latency_basis} - {front.latency_source}",
         rows=[(point is front.knee, _row(point, front)) for point in front.points],
         change="points" if front.zero_shot else "before training",
@@ -63,6 +63,11 @@ def _knee(front: Front) -> str:
         f"{knee.speedup:.2f} times as fast as the untouched network ({base['latency_ms']:.2f} ms) and "
         f"{front.change_of(knee)}, in points of {title(front.metric)}."
     )
+
+
+def _narrowed(study: Recorded) -> str:
+    share = study.record.model.narrow
+    return f"Before it was merged, the network was narrowed to {share:g} of its channels. " if share else ""
 
 
 def _summary(front: Front) -> str:

@@ -1,6 +1,6 @@
 """Draws a plan as SVG: the network before and after, every kernel with its latency."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +8,7 @@ from statistics import fmean
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from latency_models.kernel import Layer
+from latency_models.kernel import Kernel, Layer
 from search.results.plan_view import in_words
 from search.results.planfile import PlanFile
 from search.scoring.latency import Latencies
@@ -18,7 +18,7 @@ _WIDTH, _HEIGHT, _GAP, _MARGIN, _TITLE = 178, 34, 14, 24, 80
 _BETWEEN, _LANE, _LEAST_WIDTH = 20, 2, 380
 _LONGEST_NAME = 26
 _COLD, _HOT = (246, 248, 250), (255, 166, 87)  # red, green, blue of a kernel that takes no time, or most
-_LEGEND = "every box a kernel; the darker, the slower; framed in blue: only here"
+_LEGEND = "every box a kernel; the darker, the slower; framed in blue: merging changes it"
 _STYLE = """text{font:11px system-ui,sans-serif;fill:#1b1f24} .title{font-size:16px;font-weight:600}
 .time{font-size:13px} .small{font-size:10px;fill:#57606a} .edge{stroke:#8c959f;fill:none} .box{stroke:#8c959f}
 .changed{stroke:#0969da;stroke-width:2} .page{fill:#ffffff}"""
@@ -26,7 +26,7 @@ _STYLE = """text{font:11px system-ui,sans-serif;fill:#1b1f24} .title{font-size:1
 
 @dataclass(frozen=True)
 class _Box:
-    """A kernel; `changed` if the other plan lacks it."""
+    """A kernel; `changed` if merging brings it or takes it away."""
 
     layer: Layer
     ms: float
@@ -61,8 +61,10 @@ class _Panel:
 
 def draw(latencies: Latencies, plan: PlanFile, path: Path) -> None:
     """Write the picture in one step."""
-    before = _panel_of(latencies, None, plan.choices)
-    after = _panel_of(latencies, plan.choices, None)
+    merged, unmerged = (_kernels(latencies.layers(choices)) for choices in (plan.choices, {}))
+    taken, brought = ({name for name, _ in kernels} for kernels in (unmerged - merged, merged - unmerged))
+    before = _panel_of(latencies, latencies.layers(None), taken)
+    after = _panel_of(latencies, latencies.layers(plan.choices), brought)
     hottest = max(box.ms for box in before.boxes.values())
     rows = max(len(before.rows), len(after.rows))
     width = before.width + after.width + _GAP + 2 * _MARGIN
@@ -87,17 +89,13 @@ def draw(latencies: Latencies, plan: PlanFile, path: Path) -> None:
         ElementTree.ElementTree(page).write(temporary, encoding="utf-8")
 
 
-def _panel_of(
-    latencies: Latencies, choices: Mapping[str, str] | None, other: Mapping[str, str] | None
-) -> _Panel:
-    elsewhere = {(layer.name, layer.kernel) for layer in latencies.layers(other)}
-    layers = latencies.layers(choices)
+def _kernels(layers: Sequence[Layer]) -> set[tuple[str, Kernel]]:
+    return {(layer.name, layer.kernel) for layer in layers}
+
+
+def _panel_of(latencies: Latencies, layers: Sequence[Layer], changed: Set[str]) -> _Panel:
     boxes = {
-        layer.name: _Box(
-            layer,
-            latencies.latency(layer.kernel).us / 1000,
-            (layer.name, layer.kernel) not in elsewhere,
-        )
+        layer.name: _Box(layer, latencies.latency(layer.kernel).us / 1000, layer.name in changed)
         for layer in layers
     }
     depth: dict[str, int] = {}

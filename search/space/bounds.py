@@ -14,7 +14,7 @@ from training.progress import Progress
 def reachable(
     latencies: Latencies, estimates: Estimates, exact: dict[str, str], limits: Limits, progress: Progress
 ) -> str:
-    """The range that plans can reach, as a sentence; searched site by site, not proven.
+    """The least that plans can reach, as a sentence; searched site by site, not proven.
 
     Raises
     ------
@@ -36,9 +36,11 @@ def reachable(
         reason = limit.broken(latencies.score(plans[-1]), latencies.peak_bytes(plans[-1]))
         if reason:
             raise BadInputError(f"no plan was found within the limits: at best, {reason}; widen the limit")
-    ranges = [(min(values), max(values)) for values in (list(map(m, plans)) for m in measures.values())]
-    latency, parameters, maps = (f"{readable(lowest)} to {readable(highest)}" for lowest, highest in ranges)
-    return f"reachable: latency {latency} ms, parameters {parameters} M, maps {maps} MiB"
+    latency, parameters, maps = (
+        f"{readable(min(map(measure, plans)))} {unit} (untouched {readable(measure(None))})"
+        for measure, unit in zip(measures.values(), ("ms", "M", "MiB"), strict=True)
+    )
+    return f"reachable at best: latency {latency}, parameters {parameters}, maps {maps}"
 
 
 def _part(progress: Progress, number: int, parts: int) -> Progress:

@@ -30,8 +30,9 @@ def said(latencies: Latencies, limits: Limits) -> str:
 def test_a_limit_that_the_fastest_plan_breaks_and_others_keep_is_no_refusal(latencies: Latencies) -> None:
     untouched = latencies.score({})
     text = said(latencies, Limits(parameters_m=1.01 * untouched.parameters / 1e6))
-    assert f"to {untouched.latency_ms:.2f} ms" in text
-    assert f"parameters {untouched.parameters / 1e6:.2f} to " in text
+    assert f" ms (untouched {untouched.latency_ms:.2f})" in text
+    parameters = f"{untouched.parameters / 1e6:.2f}"
+    assert f"parameters {parameters} M (untouched {parameters})" in text, "no plan has fewer"
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,10 @@ def test_with_a_third_goal_the_front_is_what_no_other_point_beats_in_all(points:
     assert len({(p.accuracy, *p.costs) for p in front}) == len(front)
 
 
+def test_a_plan_that_is_no_faster_is_not_proposed() -> None:
+    assert replace(FRONT, points=(point(1, 99.8, 89.0),)).knee is None  # shown as 1.00x
+
+
 @given(points=POINTS, more=POINTS)
 def test_hypervolume_never_shrinks_with_more_points(points: list[Point], more: list[Point]) -> None:
     assert hypervolume(points, BASE) <= hypervolume([*points, *more], BASE) + 1e-9

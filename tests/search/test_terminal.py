@@ -35,6 +35,18 @@ def test_without_a_terminal_what_takes_long_is_told_at_once_and_every_half_minut
     assert said[-1].startswith("preparing")
 
 
+def test_what_is_resumed_is_not_told_to_end_sooner_than_it_does() -> None:
+    now, said = 0.0, list[str]()
+    lines = terminal.Lines(said.append, lambda: now)
+    resumed = lines.watch("training")
+    resumed(500, 1000)  # was done before
+    for step in range(501, 504):
+        now += 1
+        resumed(step, 1000)
+        lines.tick()
+    assert said == ["training: 502 of 1000, 2 s, about 498 s left"]
+
+
 def test_threads_are_as_many_as_wanted_or_as_cores_are_unused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,13 @@ def test_damaged_and_foreign_files_count_as_absent_and_are_told(address: str, da
     assert path in said[0] and "made again" in said[0]
 
 
+def test_what_cannot_be_written_is_named_as_it_was_given(tmp_path: Path) -> None:
+    path = tmp_path / f"{'long' * 60}.json"  # no file system takes it with a process's number in it
+    with pytest.raises(OSError, match="too long") as told, replacing(path):
+        pass
+    assert told.value.filename == str(path)
+
+
 def test_files_of_killed_processes_are_swept_and_others_left(tmp_path: Path) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
