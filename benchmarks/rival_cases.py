@@ -24,7 +24,7 @@ from training.progress import Session, Watch  # noqa: E402
 from training.store import WeightStore, weights_of  # noqa: E402
 from training.workbench import Workbench, workbench  # noqa: E402
 
-UNTOUCHED, OURS = "untouched", "ours"
+UNTOUCHED, OURS, PAPER = "untouched", "ours", "paper"
 INT8 = "int8"  # made of others, which may be ours
 
 
@@ -113,7 +113,13 @@ class Bench:
     @cached_property
     def setup(self) -> ModelConfig:
         epochs, size = self.case.teacher_epochs, self.case.input_size
-        return ModelConfig(model=self.case.model, data=self.data, input_size=size, teacher_epochs=epochs)
+        known: dict[str, Any] = {
+            "model": self.case.model,
+            "data": self.data,
+            "input_size": size,
+            "teacher_epochs": epochs,
+        }
+        return ModelConfig(**known, low_rank=True)  # all sites, of which a method's plans have some
 
     @cached_property
     def bench(self) -> Workbench:

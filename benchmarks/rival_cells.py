@@ -116,5 +116,5 @@ def _priced(path: Path, made: Bench) -> dict[str, float | str]:
 def speedup_on(cell: dict[str, Any], target: str, home: Path) -> float:
     """A kept plan's speed-up on any target, from its network's structure alone."""
     case = CASES[cell["case"]]
-    network = structure(case.model, case.input_size, _CLASSES, narrow=cell.get("narrow"))
+    network = structure(case.model, case.input_size, _CLASSES, low_rank=True, narrow=cell.get("narrow"))
     return Latencies(network, Device.named(target, home)).score(cell["plan"]).speedup

@@ -17,9 +17,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import rebirth  # noqa: E402
-from benchmarks.rival_cases import CASES, INT8, OURS, UNTOUCHED, Bench, Case, Cell, Made  # noqa: E402
+from benchmarks.rival_cases import CASES, INT8, OURS, PAPER, UNTOUCHED, Bench, Case, Cell, Made  # noqa: E402
 from benchmarks.rival_int8 import quantised  # noqa: E402
 from search.commands import terminal  # noqa: E402
+from search.deploy.plans import of_preset  # noqa: E402
 from search.deploy.train import Training, trained_network  # noqa: E402
 from search.results.planfile import PlanFile  # noqa: E402
 from training.errors import BadInputError  # noqa: E402
@@ -89,18 +90,21 @@ def taylor_steps(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
 
 
 def _searched(made: Bench, cell: Cell, folder: Path, rate: float, **fields: Any) -> Made:
-    """A plan of a search that is as fast as the setting asks, trained as by ``train``.
+    """A plan of a search that is as fast as the setting asks, trained as by ``train``."""
+    return _merged(made, cell, folder, rate, planned(made, cell, fields))
+
+
+def _merged(made: Bench, cell: Cell, folder: Path, rate: float, found: PlanFile) -> Made:
+    """A plan's network, trained as by ``train``.
 
     The passes in which a narrowed network learned before its search are passes too.
     """
-    found = planned(made, cell, fields)
     bench = made.narrowed(found.narrow)
-    network = bench.network.restricted(fields.get("only", ()), ())
-    plan = found.fitted(network)
+    plan = found.fitted(bench.network)
     passes = made.case.passes - (passes_over(len(bench.data.train)) if found.narrow else 0)
     training = Training(passes, with_labels=True, rate=rate, augment=True)
     folder.mkdir(parents=True, exist_ok=True)
-    bench = replace(bench, network=network, setup=bench.setup.model_copy(update={"seed": cell.seed}))
+    bench = replace(bench, setup=bench.setup.model_copy(update={"seed": cell.seed}))
     return Made(trained_network(bench, plan, training, folder, made.session)[0], dict(plan), found.narrow)
 
 
@@ -140,6 +144,18 @@ def merged(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     return _searched(made, cell, folder, rate)
 
 
+def paper(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """The plan that DeepRebirth's authors made by hand."""
+    case = made.case
+    found = of_preset("paper", case.model, case.input_size, len(made.bench.data.classes), "host", made.home)
+    return _merged(made, cell, folder, rate, found)
+
+
+def tucker(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
+    """Convolutions factored and nothing else (Kim et al. 2016), by our rule."""
+    return _searched(made, cell, folder, rate, only=("low_rank:*",))
+
+
 def depth(made: Bench, cell: Cell, folder: Path, rate: float) -> Made:
     """Activations dropped and convolutions composed (LayerMerge's idea, Kim et al. 2024), by our rules."""
     sites = {site.rule for site in made.bench.network.sites}
@@ -177,13 +193,15 @@ METHODS: dict[str, Method] = {
     "width": _at_once(partial(tp.importance.MagnitudeImportance, p=1), everywhere=False),
     "depth": depth,
     "skip": skip,
+    "tucker": tucker,
+    PAPER: paper,
     INT8: int8,
 }
-SEARCHED = (OURS, "merged", "depth", "skip")
+SEARCHED = (OURS, "merged", "depth", "skip", "tucker")
 
 
 def _settings(case: Case, method: str) -> tuple[float, ...]:
-    if method == UNTOUCHED:
+    if method in (UNTOUCHED, PAPER):
         return (0.0,)
     if method == INT8:
         return (0.0, *case.speedups)

@@ -1,0 +1,74 @@
+"""Searched plans of the paper's network, trained with few photos (an hour of one core a plan).
+
+python benchmarks/searched_bvlc.py WEIGHTS SYNSETS IMAGENETTE HOME [--narrow 1 0.75] [--speedup 3.37 4.5]
+
+Searches on `arm-a57` at 128 pixels, of the whole network (1) or of narrowed ones, then 9 passes for the plan
+that is best before training among those that are at least as fast as asked; the paper's whole plan (3.37x) is
+in ``recipes.py`` and ``recipe_trials.py``. What is done is kept in HOME.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import rebirth  # noqa: E402
+from benchmarks.rival_cases import bvlc  # noqa: E402
+from search.commands import terminal  # noqa: E402
+from search.results.joined import front_of_all  # noqa: E402
+from search.results.tables import front_table  # noqa: E402
+from search.study import recorded  # noqa: E402
+from search.study.storage import database  # noqa: E402
+
+_AS_FAST, _TRIALS, _PASSES = 3.37, 80, 9
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    for name in ("weights", "labels", "data"):
+        parser.add_argument(name)
+    parser.add_argument("home", type=Path)
+    parser.add_argument("--narrow", type=float, nargs="*", default=[1.0])
+    parser.add_argument("--speedup", type=float, nargs="*", default=[_AS_FAST])
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    fields = bvlc(given.weights, given.labels, given.data) | {"target": "arm-a57", "budget": _TRIALS}
+    with terminal.bars() as watch:
+        studies = [
+            rebirth.search(
+                given.home,
+                None,
+                watch,
+                terminal.note,
+                **fields,
+                narrow=None if share == 1 else share,
+                name=f"bvlc-{share:g}",
+            )
+            for share in given.narrow
+        ]
+        known = [recorded.read(study.name, database(None, given.home)) for study in studies]
+        Console(width=140).print(front_table(front_of_all(known)))
+        for speedup in given.speedup:
+            plan = rebirth.plan(studies, speedup=speedup)
+            out = str(given.home / f"run-{plan.plan_id}")
+            done = rebirth.train(plan, out, home=given.home, watch=watch, note=terminal.note, epochs=_PASSES)
+            merged, teacher = done.merged.accuracy, done.teacher.accuracy
+            assert merged
+            assert teacher
+            about = f"narrowed to {plan.narrow:g}" if plan.narrow else "whole"
+            print(
+                f"trial {plan.trial}, {about}, {plan.speedup:.2f}x: {merged.top1:.2f} %, "
+                f"teacher {teacher.top1:.2f} %",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
