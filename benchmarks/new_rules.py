@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 import rebirth  # noqa: E402
 from search.commands import terminal  # noqa: E402
-from search.results.front import hypervolume  # noqa: E402
+from search.results.points import hypervolume  # noqa: E402
 from search.study import recorded  # noqa: E402
 from training.progress import Watch  # noqa: E402
 from training.workbench import structure  # noqa: E402

@@ -125,7 +125,7 @@ def _of_studies(names: tuple[str, ...], given: dict[str, Any]) -> PlanFile:
     studies = {name: recorded.read(name, database(given["storage"], given["home"])) for name in names}
     found = front_of_all(list(studies.values()))
     point = selection.select(found, *(given[choice] for choice in _CHOICES))
-    if given["after_training"]:
+    if given["after_training"] or found.mixed:
         terminal.note(f"trial {point.trial} {found.change_of(point)}")
     return PlanFile.of_trial(studies[point.study], point)
 

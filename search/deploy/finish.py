@@ -6,8 +6,9 @@ from pathlib import Path
 
 from search.deploy.train import Training, train
 from search.deploy.trained import Trained
-from search.results.front import Front, Point, front_of
+from search.results.front import Front, front_of
 from search.results.planfile import PlanFile
+from search.results.points import Point
 from search.results.selection import within
 from search.study import recorded
 from search.study.after import After
@@ -21,7 +22,7 @@ _NOT_IN_NAMES = re.compile(r"[^\w.-]")
 
 def missing(front: Front, count: int) -> int:
     """How many plans of a front are left to train until so many are."""
-    merged = [p for p in front.points if p.merged]
+    merged = [p for p in front.points if p.merged] if front.knee else []
     return max(0, min(count, len(merged)) - sum(p.after is not None for p in merged))
 
 

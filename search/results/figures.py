@@ -11,7 +11,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, create_trial
 
 from search.pareto import hypervolume_area, pareto_front
-from search.results.front import Front, Point
+from search.results.front import Front
+from search.results.points import Point
 from search.study.recorded import Finished, Recorded
 from training.metric import title, unit
 

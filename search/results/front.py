@@ -1,71 +1,14 @@
-"""Reads the Pareto front of a study from its database, and selects a plan."""
+"""Reads the Pareto front of a study from its database."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from search.pareto import hypervolume_area, no_more
-from search.results.recovery import kept_after, recovery
+from search.results.points import Point, change, mixed, pareto, with_estimates
 from search.study.recorded import Finished, Recorded
 from search.study.records import StudyRecord
 from search.titles import PARAMETERS
 from training.errors import BadInputError
 from training.metric import Metric
-
-
-def change(drop: float) -> str:
-    """A drop in words, such as "loses 1.20"."""
-    rounded = round(drop, 2)
-    return (
-        f"loses {rounded:.2f}" if rounded > 0 else f"gains {-rounded:.2f}" if rounded < 0 else "loses nothing"
-    )
-
-
-@dataclass(frozen=True)
-class Point:
-    """One finished trial. Accuracies and drops in percent (points), latency in milliseconds.
-
-    `accuracy` and `drop` are by the study's metric; `top1` is None if plans were judged without images.
-    `kind` is the weakest evidence that the latency is based on, `latency_error` its expected relative error.
-    `goals` are the study's further goals, by title with unit; `kept` is the share of each output that is kept
-    (percent), where answers judge. `merged` says whether it is not the untouched network. `after` is what it
-    reaches after a short training, as ``search.study.after.After`` has it; `drop_after` what it then loses,
-    which is estimated where other plans of the study were trained and this one was not.
-    """
-
-    study: str
-    trial: int
-    plan_id: str
-    latency_ms: float
-    speedup: float
-    accuracy: float
-    drop: float
-    top1: float | None
-    top1_standard_error: float | None
-    macs: int
-    parameters: int
-    kind: str
-    latency_error: float
-    merged: bool
-    kept: dict[str, float] = field(default_factory=dict)
-    goals: dict[str, float] = field(default_factory=dict)
-    after: dict[str, Any] | None = None
-    drop_after: float | None = None
-
-    @property
-    def expected_drop(self) -> float:
-        """What it loses after training where that is known or estimated, else before it."""
-        return self.drop if self.drop_after is None else self.drop_after
-
-    @property
-    def change(self) -> str:
-        """The drop in words."""
-        return change(self.drop)
-
-    @property
-    def costs(self) -> list[float]:
-        """The objectives to minimise."""
-        return [self.latency_ms, *self.goals.values()]
 
 
 @dataclass(frozen=True)
@@ -96,6 +39,11 @@ class Front:
         return sorted({point.study for point in (*self.points, *self.others)})
 
     @property
+    def mixed(self) -> bool:
+        """Whether plans are compared by what they are expected to lose after training: see ``mixed``."""
+        return mixed((*self.points, *self.others))
+
+    @property
     def columns(self) -> list[str]:
         """Titles of the goals that tables show in columns of their own."""
         return [title for title in self.goals if title != PARAMETERS]
@@ -107,8 +55,10 @@ class Front:
 
     def trained(self, point: Point) -> str:
         """What a plan reaches after training, in words; empty if that is not known."""
-        if self.after is None or point.drop_after is None:
+        if point.drop_after is None:
             return ""
+        if self.after is None:
+            return f"loses ~{point.drop_after:.1f}"
         if point.after is None and point.merged:
             return f"~{self.after['untouched'] - point.drop_after:.1f}"
         after = point.after or {"value": self.after["untouched"], "interval": None}
@@ -209,35 +159,5 @@ def _point(trial: Finished, study: Recorded) -> Point:
         kept=found.kept,
         goals=dict(zip(made.goals, reached, strict=True)),
         after=after.model_dump(mode="json") if after else None,
+        narrow=made.model.narrow,
     )
-
-
-def with_estimates(points: list[Point], untouched: float) -> list[Point]:
-    """The points with what each loses after training, where some of them were trained."""
-    trained = [(p.accuracy / untouched, p.after) for p in points if p.after and p.after["untouched"] > 0]
-    if not trained:
-        return points
-    c = recovery([(before, after["value"] / after["untouched"]) for before, after in trained])
-    base = trained[0][1]["untouched"]
-
-    def lost(point: Point) -> float:
-        if point.after and point.after["untouched"] > 0:
-            return float(point.after["untouched"] - point.after["value"])
-        return float(base * (1 - kept_after(point.accuracy / untouched, c)))
-
-    return [replace(p, drop_after=lost(p)) for p in points]
-
-
-def pareto(points: Sequence[Point]) -> list[Point]:
-    """The points that no other dominates, slowest first."""
-    front: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.costs, -p.accuracy, p.trial)):
-        if not any(other.accuracy >= point.accuracy and no_more(other.costs, point.costs) for other in front):
-            front.append(point)
-    return front[::-1]
-
-
-def hypervolume(points: Sequence[Point], baseline: dict[str, float]) -> float:
-    """Hypervolume of the front, as a share of the area below the untouched network."""
-    area = hypervolume_area([(p.latency_ms, p.accuracy) for p in points], baseline["latency_ms"])
-    return area / (baseline["latency_ms"] * baseline["accuracy"])

@@ -9,7 +9,8 @@ import jinja2
 from plotly.offline import get_plotlyjs
 
 from search.results import figures
-from search.results.front import Front, Point, hypervolume
+from search.results.front import Front
+from search.results.points import Point, hypervolume
 from search.results.tables import after_headings, next_commands
 from search.study.recorded import Recorded
 from search.titles import readable

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from search.results.front import Front, front_of, pareto, with_estimates
+from search.results.front import Front, front_of
+from search.results.points import pareto, with_estimates
 from search.study.recorded import Recorded
 from search.study.records import NOISE, StudyRecord
 from training.errors import BadInputError

@@ -2,8 +2,8 @@
 
 from rich.table import Table
 
-from search.results.front import change
 from search.results.planfile import PlanFile
+from search.results.points import change
 from training.metric import title, unit
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from search.results.front import Point
+from search.results.points import Point
 from search.study.recorded import Recorded
 from training.config import ModelConfig, Share
 from training.errors import BadInputError, first_fault

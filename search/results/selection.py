@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from search.results.front import Front, Point, change
+from search.results.front import Front
+from search.results.points import Point, change, worth_in
 from search.space.limits import latency_in_ms
 from training.errors import BadInputError
 
@@ -43,7 +44,8 @@ def select(
         when = "after training" if after_training else "before training"
         fitting = within(front, max_drop, after_training)
         return _first(front, fitting, f"loses at most {max_drop:g} points {when}", after_training)
-    by_accuracy = sorted(front.points, key=lambda p: -p.accuracy)
+    worth = worth_in((*front.points, *front.others))
+    by_accuracy = sorted(front.points, key=lambda p: -worth(p))
     if max_latency is not None:
         most_ms = latency_in_ms(max_latency, front.baseline["latency_ms"])
         fitting = [p for p in by_accuracy if round(p.latency_ms, 2) <= most_ms]
@@ -87,7 +89,7 @@ def _offer(front: Front, after_training: bool = False) -> str:
     """What else there is."""
     merged, knee = [p for p in front.points if p.merged], front.knee
     if knee is None:
-        return "No plan on the front merges anything; search on, with more trials or wider limits"
+        return "No plan on the front is faster; search on, with more trials or wider limits"
     ends = (("the least changed", merged[0]), ("its knee", knee), ("the fastest", merged[-1]))
     plans: dict[str, str] = {}
     for what, p in ends:
@@ -99,7 +101,7 @@ def _offer(front: Front, after_training: bool = False) -> str:
 def _require_trained(front: Front, max_drop: float | None) -> None:
     if max_drop is None:
         raise BadInputError("`after_training` says what `max_drop` means; give that too")
-    if front.after is None:
+    if front.after is None and not front.mixed:
         raise BadInputError(
             f"no plan of study {' or '.join(map(repr, front.studies))} was trained, so nothing is known of "
             "drops after training; 'search --finish 3' trains some"

@@ -15,6 +15,10 @@ _JUDGED = (
     " on the proxy split",
     " (squared, of the layers that can be factored): no image was seen, no accuracy is known",
 )
+_MIXED = (
+    "; training brings back less of what narrowing lost than of what merging lost: plans are compared by "
+    "what they lose after it"
+)
 
 
 def front_table(front: Front) -> Table:
@@ -25,9 +29,10 @@ def front_table(front: Front) -> Table:
         f"({_studies(front)})",
         caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric}"
         + _JUDGED[front.metric == WEIGHTS]
-        + ("" if front.zero_shot else "; accuracies are before training where nothing else is said"),
+        + ("" if front.zero_shot else "; accuracies are before training where nothing else is said")
+        + (_MIXED if front.mixed else ""),
     )
-    several = len(front.studies) > 1
+    headings, several = after_headings(front), len(front.studies) > 1
     for heading in (
         "trial",
         "latency ms",
@@ -39,14 +44,14 @@ def front_table(front: Front) -> Table:
         PARAMETERS,
         "latency is",
         *front.columns,
-        *after_headings(front),
+        *headings,
     ):
         table.add_column(heading, justify="right", overflow="fold")
     base = front.baseline
     accuracies = (f"{base['accuracy']:.2f}", "", f"{base['top1']:.2f}" if "top1" in base else "-")
     untouched = (f"{base['latency_ms']:.2f}", "1.00x", *accuracies)
     goals = (readable(front.goals[title]) for title in front.columns)
-    after = [f"{front.after['untouched']:.2f}"] if front.after else []
+    after = [f"{front.after['untouched']:.2f}"] if front.after else [""] * len(headings)
     table.add_row("untouched", *untouched, "", "", "", *goals, *after, style="dim", end_section=True)
     for p in front.points:
         table.add_row(
@@ -60,7 +65,7 @@ def front_table(front: Front) -> Table:
             readable(p.parameters / 1e6),
             p.kind,
             *(readable(p.goals[title]) for title in front.columns),
-            *([front.trained(p)] if front.after else []),
+            *([front.trained(p)] if headings else []),
         )
     return table
 
@@ -76,7 +81,7 @@ def _studies(front: Front) -> str:
 def after_headings(front: Front) -> list[str]:
     """The heading of what plans reach after training, where one was trained."""
     if front.after is None:
-        return []
+        return ["points after training, estimated"] if front.mixed else []
     what = "top-1 %" if front.after["interval"] else f"{title(front.metric)}{unit(front.metric)}"
     return [f"{what} after {front.after['passes']} passes, test images (~ is estimated)"]
 

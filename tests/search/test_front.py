@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.results.front import Front, Point, hypervolume, pareto, with_estimates
+from search.results.front import Front
+from search.results.points import Point, hypervolume, pareto, with_estimates
 from search.results.selection import select
 from search.results.tables import write_csv
 from training.errors import BadInputError

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.results.front import pareto
 from search.results.joined import front_of_all
 from search.results.planfile import PlanFile
+from search.results.points import pareto
 from search.results.selection import select
 from search.results.tables import front_table, next_commands
 from search.study.after import After
@@ -43,15 +43,28 @@ def _finished(number: int, latency_ms: float, accuracy: float) -> Finished:
 
 
 WHOLE = study("whole", [(8.0, 90.0), (5.0, 80.0), (4.0, 60.0)])
-NARROW = study("narrow", [(6.0, 85.0), (4.0, 84.0)], model=ModelConfig(narrow=0.5), fingerprint="g")
+NARROW = study("narrow", [(6.0, 85.0), (3.0, 84.0)], model=ModelConfig(narrow=0.5), fingerprint="g")
 
 
 def test_the_front_of_several_is_of_all_their_trials() -> None:
     front = front_of_all([WHOLE, NARROW, WHOLE])
-    assert [(p.study, p.trial) for p in front.points] == [("whole", 0), ("narrow", 0), ("narrow", 1)]
+    found = [(p.study, p.trial) for p in front.points]
+    assert found == [("whole", 0), ("whole", 1), ("whole", 2), ("narrow", 1)]
     assert front.trials == 5
     assert front.studies == ["narrow", "whole"]
     assert front_of_all([WHOLE]).points == front_of_all([WHOLE, WHOLE]).points
+
+
+def test_what_narrowing_lost_counts_more_than_what_merging_lost() -> None:
+    front = front_of_all([WHOLE, NARROW])
+    lost = {(p.study, p.trial): p.expected_drop for p in (*front.points, *front.others)}
+    assert lost["narrow", 0] > lost["whole", 1], "85 % against 80 % before training"
+    assert lost["whole", 0] == pytest.approx(0)
+    heading, cells = front_table(front).columns[-1].header, list(front_table(front).columns[-1].cells)
+    assert heading == "points after training, estimated"
+    assert cells[-1] == f"loses ~{lost['narrow', 1]:.1f}"
+    assert not any(p.drop_after for p in front_of_all([NARROW]).points), "nothing is known of one alone"
+    assert select(front, max_drop=2.5, after_training=True).study == "narrow"
 
 
 @given(
@@ -71,7 +84,8 @@ def test_nothing_is_lost_and_nothing_beats_the_joined_front(reached: list[Reache
 
 def test_a_plan_is_chosen_from_all_of_them_and_knows_its_own() -> None:
     front = front_of_all([WHOLE, NARROW])
-    point = select(front, speedup=2)
+    assert select(front, speedup=2).study == "whole"
+    point = select(front, speedup=3)
     assert (point.study, point.trial) == ("narrow", 1)
     assert PlanFile.of_trial(NARROW, point).narrow == 0.5
     with pytest.raises(BadInputError, match=r"trial.* 1 is one of each study"):
@@ -82,9 +96,9 @@ def test_a_plan_is_chosen_from_all_of_them_and_knows_its_own() -> None:
 
 def test_tables_and_commands_name_the_study() -> None:
     front = front_of_all([WHOLE, NARROW])
-    assert list(front_table(front).columns[0].cells) == ["untouched", "2: 0", "1: 0", "1: 1"]
+    assert list(front_table(front).columns[0].cells) == ["untouched", "2: 0", "2: 1", "2: 2", "1: 1"]
     assert "1: narrow, 2: whole" in str(front_table(front).title).replace("\N{NO-BREAK SPACE}", " ")
-    assert "--study whole --trial 0" in next_commands(front)
+    assert "--study whole --trial 1" in next_commands(front)
 
 
 def test_what_was_trained_in_one_says_what_plans_of_the_other_may_reach() -> None:
