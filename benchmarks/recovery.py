@@ -57,7 +57,7 @@ def main() -> None:
             table.add_row(case, name, *cells)
     for name, summary in (("mean error", np.mean), ("worst error", np.max)):
         table.add_row(name, "", "", "", "", *(f"{100 * error:.1f}" for error in summary(errors, axis=0)))
-    Console(width=120).print(table)
+    Console(width=130).print(table)
 
 
 def _estimate(power: float, others: list[tuple[Kept, float]], before: Kept) -> float:

@@ -44,6 +44,7 @@ ROOMS = {  # each imports those before it
             "onnx_input",
             "models",
             "some_classes",
+            "export_check",
             "export",
             "teacher",
         ),

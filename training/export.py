@@ -1,4 +1,4 @@
-"""Exports networks to ONNX, checked on real images."""
+"""Exports networks to ONNX, with sizes that are left free where the network allows."""
 
 import contextlib
 import copy
@@ -7,71 +7,22 @@ import logging
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from merges.reading.check import answers_of
 from training.errors import ExportError
+from training.export_check import Gap, session_of
 from training.files import replacing
-from training.metrics import BATCH
 
 OPSET = 18
-TOLERANCE = 1e-3  # of the answers' own scale
-_SMALL = 1e-3  # the least scale: a sigmoid's own rounding is much of an output that is nearly 0 everywhere
 _NOT_IN_NAMES = re.compile(r"[^\w.]")
 _AXES = {0: "batch", 2: "height", 3: "width"}
 _FURTHER = 32  # added to free sides for a second look; most networks take multiples of it
-
-
-@dataclass(frozen=True)
-class Gap:
-    """How far one output is from the network's: the largest difference, and the largest value."""
-
-    error: float
-    scale: float
-
-    @property
-    def floor(self) -> float:
-        """The scale that the error is seen against."""
-        return max(self.scale, _SMALL)
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How far a file's answers are from its network's.
-
-    Attributes
-    ----------
-    outputs : by name
-    images : on how many
-    top1_agreement : percent of images with the same best class; None where there is no vector of scores
-    """
-
-    outputs: dict[str, Gap]
-    images: int
-    top1_agreement: float | None = None
-
-    @property
-    def worst(self) -> Gap:
-        """Of the output that differs most, as a share of its scale."""
-        # An error that is no number is the worst of all.
-        return max(self.outputs.values(), key=lambda gap: (not gap.error <= np.inf, gap.error / gap.floor))
-
-    @property
-    def max_abs_error(self) -> float:
-        """The largest difference of any value of that output."""
-        return self.worst.error
-
-    @property
-    def scale(self) -> float:
-        """The largest value of that output."""
-        return self.worst.scale
 
 
 class _OneOperator(nn.Module):
@@ -190,7 +141,7 @@ def _holds_elsewhere(
     model: nn.Module, input_shape: tuple[int, int, int], path: Path, free: frozenset[str]
 ) -> bool:
     """Whether the file agrees with the network for other batches and sizes."""
-    session = _session(path)
+    session = session_of(path)
     channels, height, width = input_shape
     taller, wider = height + _FURTHER * ("height" in free), width + _FURTHER * ("width" in free)
     generator = torch.Generator().manual_seed(0)
@@ -198,8 +149,8 @@ def _holds_elsewhere(
         images = torch.randn(3 if "batch" in free else 1, channels, *sides, generator=generator)
         found = session.run(None, {"image": images.numpy()})
         for answer, wanted in zip(found, answers_of(model, images), strict=True):
-            gap = np.abs(answer - wanted.numpy()).max() if answer.shape == wanted.shape else np.inf
-            if not gap <= TOLERANCE * max(float(wanted.abs().max()), _SMALL):
+            error = np.abs(answer - wanted.numpy()).max() if answer.shape == wanted.shape else np.inf
+            if not Gap(float(error), float(wanted.abs().max())).tolerated:
                 return False
     return True
 
@@ -211,49 +162,3 @@ def _reason(error: BaseException) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__
-
-
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-
-
-def compare(model: nn.Module, path: Path, images: Tensor) -> Agreement:
-    """Compare all outputs of network and file on preprocessed images (n, channels, height, width)."""
-    session = _session(path)
-    name = session.get_inputs()[0].name
-    singles = [session.run(None, {name: image[None].numpy()}) for image in images]
-    answers = [np.concatenate(parts) for parts in zip(*singles, strict=True)]
-    batches = [answers_of(model, images[i : i + BATCH].float()) for i in range(0, len(images), BATCH)]
-    wanted = [torch.cat(parts).numpy() for parts in zip(*batches, strict=True)]
-    return agreement_of(answers, wanted, [output.name for output in session.get_outputs()])
-
-
-def agreement_of(
-    answers: Sequence[np.ndarray], wanted: Sequence[np.ndarray], outputs: Sequence[str]
-) -> Agreement:
-    """How far answers are from those of the network: an array an output, images first."""
-    gaps = {
-        name: Gap(float(np.abs(found - right).max()), float(np.abs(right).max()))
-        for name, found, right in zip(outputs, answers, wanted, strict=True)
-    }
-    if len(gaps) > 1 or wanted[0].ndim != 2:
-        return Agreement(gaps, len(wanted[0]))
-    same = answers[0].argmax(axis=1) == wanted[0].argmax(axis=1)
-    return Agreement(gaps, len(wanted[0]), 100 * float(same.mean()))
-
-
-def check(agreement: Agreement, kind: str = "ONNX") -> None:
-    """Refuse a file whose answers differ.
-
-    Raises
-    ------
-    ExportError
-        The error is above the tolerance.
-    """
-    limit = TOLERANCE * agreement.worst.floor
-    if not agreement.max_abs_error <= limit:
-        raise ExportError(
-            f"the {kind} file answers differently from the trained network: "
-            f"max abs error {agreement.max_abs_error:.2e}, expected at most {limit:.2e}, "
-            f"on {agreement.images} images"
-        )

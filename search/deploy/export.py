@@ -20,7 +20,8 @@ from search.results.planfile import PlanFile
 from search.scoring.device import Device
 from training.config import ModelConfig
 from training.errors import BadInputError
-from training.export import Agreement, check, compare, to_onnx
+from training.export import to_onnx
+from training.export_check import Agreement, check, compare
 from training.files import replacing
 from training.metric import ANSWERS
 from training.progress import Session

@@ -9,7 +9,7 @@ from latency_models.ncnn_model import ends_of
 from latency_models.pnnx import ConversionError, converted
 from merges.reading.check import answers_of
 from training.errors import ExportError
-from training.export import Agreement, agreement_of
+from training.export_check import Agreement, agreement_of
 from training.files import replacing
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from merges.network import Network, analyse
 from merges.reading.check import answers_of, worst
 from training.errors import ExportError
-from training.export import check, compare, to_onnx
+from training.export import to_onnx
+from training.export_check import check, compare
 
 TOLERANCE = 1e-4  # of the answers' scale
 

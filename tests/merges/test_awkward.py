@@ -12,7 +12,8 @@ from merges.network import analyse
 from merges.reading.check import answers_of, worst
 from tests.merges.awkward import CASES
 from training.blocks.runner import BlockRunner, walk
-from training.export import compare, to_onnx
+from training.export import to_onnx
+from training.export_check import compare
 
 SHAPE = (3, 20, 28)
 USABLE = [name for name, case in CASES.items() if not case.whole]

@@ -14,7 +14,8 @@ from merges.network import Network, analyse
 from merges.rule import KEEP, MergeError, Refusal, Site, discover
 from tests import networks
 from tests.conftest import BUILDERS
-from training.export import compare, to_onnx
+from training.export import to_onnx
+from training.export_check import compare
 
 RULES = sorted(discover())
 

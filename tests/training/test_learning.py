@@ -15,7 +15,8 @@ from training.blocks.distill import error_of
 from training.blocks.runner import walk
 from training.blocks.task import Recipe
 from training.errors import ExportError
-from training.export import Agreement, Gap, check, compare, to_onnx
+from training.export import to_onnx
+from training.export_check import Agreement, Gap, check, compare
 from training.metrics import accuracy, outputs_of
 from training.progress import Progress, quiet
 from training.store import WeightStore

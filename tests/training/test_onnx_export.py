@@ -20,7 +20,8 @@ from merges.network import analyse
 from tests.training import onnx_files
 from training import onnx_input
 from training.errors import ExportError
-from training.export import Agreement, Gap, check, compare, to_onnx
+from training.export import to_onnx
+from training.export_check import Agreement, Gap, check, compare
 
 SIZES = {
     "ch_ppocr_mobile_v2.0_cls_infer.onnx": (48, 192),
