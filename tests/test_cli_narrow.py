@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from tests.program import STUDY, answer, run, search
+from tests.program import SMALL, STUDY, answer, run, search
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,20 @@ def test_a_plan_of_a_narrowed_network_is_trained_and_exported(narrowed: Path, tm
         for path, conv in zip((whole, file), convs, strict=True)
     ]
     assert maps[1] < maps[0]
+
+
+def test_several_shares_make_a_study_each_and_one_front(tmp_path: Path) -> None:
+    shares = ("--narrow", 1, "--narrow", 0.5)
+    refused = search(tmp_path, 2, *shares)  # gives --study
+    assert refused.returncode == 2
+    assert "leave --study out" in refused.stderr
+    few = ("--bank-steps", 10, "--proxy-steps", 3, "--bank-images", 64, "--budget", 2)
+    front = answer("search", *SMALL, *few, *shares, home=tmp_path)
+    assert len(front["studies"]) == 2
+    narrowed = next(name for name in front["studies"] if "-narrow-0.5-" in name)
+    assert front["trials"] == 4
+    assert all((point["narrow"] == 0.5) == (point["study"] == narrowed) for point in front["points"])
+    assert all(point["drop_after"] is not None for point in front["points"])
 
 
 def test_what_cannot_be_narrowed_is_said(narrowed: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from search.called import example
 from search.commands import kinds, options, terminal
 from search.proxy import Proxy
 from search.scoring.objectives import ALWAYS, MORE
+from training.errors import BadInputError
 from training.progress import Session
 
 
@@ -21,10 +22,7 @@ from training.progress import Session
 @options.input_size
 @options.targets
 @options.sites
-@options.narrow(
-    "First leave every layer about this share of its channels, e.g. 0.75, and train the narrowed network for "
-    "some minutes; then merge that. Speed-ups and losses count from the untouched network."
-)
+@options.shares
 @click.option(
     "--objectives",
     default=",".join(ALWAYS),
@@ -136,7 +134,14 @@ from training.progress import Session
 @options.threads
 @options.storage
 @options.as_json
-def command(as_json: bool, storage: str | None, home: Path, threads: int | None, **given: Any) -> None:
+def command(
+    as_json: bool,
+    storage: str | None,
+    home: Path,
+    threads: int | None,
+    shares: tuple[float, ...],
+    **given: Any,
+) -> None:
     """Search for merges that make a network fast on a target and keep its accuracy.
 
     By default: GoogLeNet on scikit-learn's handwritten digits, trained first. Run the same command again
@@ -146,12 +151,19 @@ def command(as_json: bool, storage: str | None, home: Path, threads: int | None,
     from search import run
     from search.config import SearchConfig
     from search.results import tables
-    from search.results.front import front_of
+    from search.results.joined import front_of_all
     from search.study import recorded
     from search.study.storage import database
 
-    config = SearchConfig.of(given.pop("targets"), **given)
+    if given["name"] and len(set(shares)) > 1:
+        raise BadInputError("`study` names one study, and each `narrow` makes its own: leave `study` out")
+    # What cannot be narrowed is refused before hours go into the network with all its channels.
+    wanted = [None if share == 1 else share for share in sorted(set(shares))] or [None]
+    targets = given.pop("targets")
+    configs = [SearchConfig.of(targets, narrow=share, **given) for share in wanted]
     with terminal.bars() as watch:
-        study = run.search(config, database(storage, home), Session(home, watch, terminal.note))
-    found = front_of(recorded.read(study.study_name, database(storage, home)))
+        session = Session(home, watch, terminal.note)
+        studies = [run.search(config, database(storage, home), session) for config in configs]
+    names = [study.study_name for study in studies]
+    found = front_of_all([recorded.read(name, database(storage, home)) for name in names])
     terminal.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))
