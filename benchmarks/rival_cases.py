@@ -63,7 +63,12 @@ CASES = {
     ),
     "googlenet": Case("googlenet", 12, 20, speedups=(2.0, 2.3, 2.6, 3.0), narrow=(0.75, 0.5)),
     "mobilenet_v2": Case(
-        "mobilenet_v2", 12, 20, speedups=(1.6, 2.0, 2.6, 3.0), ratios=(0.15, 0.3, 0.45), narrow=(0.75, 0.5)
+        "mobilenet_v2",
+        12,
+        20,
+        speedups=(1.6, 2.0, 2.5, 2.6, 3.0),
+        ratios=(0.15, 0.3, 0.45),
+        narrow=(0.75, 0.5),
     ),
     "googlenet-1-pass": Case("googlenet", 1, 20, speedups=(1.5, 2.0, 2.3), like="googlenet"),
     "mobilenet_v2-1-pass": Case(
