@@ -143,6 +143,11 @@ def merged(
         The plan was made for another network, or the study names code and there is no `trust` in it.
     """
     record = recorded.read(study.name, study.url).record
+    if plan.narrow != record.model.narrow:
+        raise BadInputError(
+            f"the plan has `narrow` {plan.narrow}, and study {study.name!r} {record.model.narrow}; give the "
+            f"study that the plan is of: {plan.study or 'it is of none'}"
+        )
     setup = record.model.model_copy(update=NOT_JUDGED)
     require_trusted(setup, (), trust)
     bench = workbench(setup, Session(Path(study.home), watch, note), plan.fitted)

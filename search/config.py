@@ -89,6 +89,8 @@ class SearchConfig:
         BadInputError
             A field is unknown, has an impossible value, or excludes another.
         """
+        if more.get("narrow") == 1:
+            more["narrow"] = None  # all channels
         targets = list(dict.fromkeys([target] if isinstance(target, str) else target))
         setup, rest = _split(more, ModelConfig.model_fields)
         proxy, own = _split(rest, ("bank_images", "bank_steps", "relearn_steps"))

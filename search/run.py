@@ -1,6 +1,6 @@
 """The main job, from top to bottom: load, measure, search."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -21,17 +21,37 @@ from search.evaluation.fine_tuned import FineTuned
 from search.evaluation.proxy_budget import carried_on, paced, seconds_a_step
 from search.prepare import Prepared, prepare
 from search.proxy import Proxy
+from search.remarks import remark, require_choices, require_positive
 from search.results.dashboard import describe_study
 from search.results.front import front_of
 from search.samplers import make_sampler
-from search.space.plan_space import WORTH
 from search.study import recorded, study
 from search.study.recording import study_record
 from search.study.records import StudyRecord, reason_of, write_accuracy_model
 from training.errors import BadInputError, SearchFailedError
 from training.progress import Note, Session
 
-_GUESSING = 1.5
+
+def search_all(configs: Sequence[SearchConfig], storage: str, session: Session) -> list[optuna.Study]:
+    """Run or continue several studies; one that cannot be made is left out, with the reason, if others can.
+
+    Raises
+    ------
+    As ``search``.
+    """
+    done: list[optuna.Study] = []
+    for number, config in enumerate(configs, 1):
+        share = config.setup.narrow
+        what = f"{share:g} of the channels" if share else "all channels"
+        if len(configs) > 1:
+            session.note(f"search {number} of {len(configs)}, with {what}:")
+        try:
+            done.append(search(config, storage, session))
+        except BadInputError as error:
+            if number == len(configs) and not done:
+                raise
+            session.note(f"warning: no study with {what}: {error}")
+    return done
 
 
 def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study:
@@ -71,7 +91,7 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
         if config.setup.zero_shot:
             study.enqueue(running, plans)
         session.note(f"study {name}: {made.evaluator.describe()}")
-        _remark(config, StudyRecord.read(running), session.note)
+        remark(config, made, StudyRecord.read(running), session.note)
         with _pool(config, made, session) as pool:
             _driver(running, made, pool, config, lock).run(config.budget, session.watch("trials"))
         _account_for(running, config.budget, session.note)
@@ -92,7 +112,7 @@ def _finish(name: str, storage: str, config: SearchConfig, made: Prepared, sessi
     minutes = left * steps * seconds_a_step(made.evaluator) / 60
     session.note(
         f"{left} plan{'s' if left > 1 else ''} to train: {finishing.PASSES} passes over {images:,} images "
-        f"each, some {max(1, round(minutes))} min in all"
+        f"each, about {max(1, round(minutes))} min in all"
     )
     finishing.finish(name, storage, left, config.limits.drop, session)
 
@@ -169,60 +189,3 @@ def _record_accuracy_model(running: optuna.Study, made: Prepared) -> None:
         predicted = AccuracyModel(made.space.estimates, made.evaluator.baseline.value).left_out(tried)
         spearman = float(spearmanr(predicted, [reached for _, reached in tried])[0])
         write_accuracy_model(running, spearman, len(tried))
-
-
-def require_choices(made: Prepared) -> None:
-    """Refuse a network that offers nothing to search.
-
-    Raises
-    ------
-    BadInputError
-        It has no site, or only exact merges.
-    """
-    if made.space.parameters:
-        return
-    network, target = made.bench.network, made.space.latencies.device.spec.name
-    raise BadInputError(
-        f"{network.name} offers nothing to search on {target}: {len(network.refused)} places were refused "
-        "('sites' lists them and why), and "
-        + (
-            "its exact merges are a plan without a search: 'plan --preset exact'"
-            if made.space.exact
-            else "it has no exact merge that saves time either"
-        )
-    )
-
-
-def require_positive(metric: str, untouched: float) -> None:
-    """Refuse a metric that gives the untouched network nothing to lose.
-
-    Raises
-    ------
-    BadInputError
-        Its value is zero or below.
-    """
-    if untouched <= 0:
-        raise BadInputError(
-            f"`metric` {metric} gives {untouched:g} for the untouched network; expected more than 0, the "
-            "larger the better (best in percent: figures are shown with two decimals)"
-        )
-
-
-def _remark(config: SearchConfig, record: StudyRecord, note: Note) -> None:
-    """Say what is sought, and what the user should know of the study."""
-    if config.limits.drop is None and not config.setup.zero_shot:
-        sought = WORTH * record.baseline.accuracy
-        note(f"plans that keep {sought:.1f} % before training are sought; `max_drop` sets another limit")
-    if config.setup.narrow:
-        note("trial 0 is the narrowed network with nothing merged: what it loses, narrowing loses")
-    warn_of_guessing(record, note)
-
-
-def warn_of_guessing(record: StudyRecord, note: Note) -> None:
-    """Warn if the untouched network is no better than chance: accuracies of plans then mean nothing."""
-    right = record.baseline.accuracies.top1 if record.baseline.accuracies else 100.0
-    if record.classes and right <= _GUESSING * 100 / record.classes:
-        note(
-            f"warning: the untouched network gets {right:.1f} % right, no better than guessing; "
-            "do `weights`, `labels` and `preprocess` belong to it?"
-        )

@@ -52,7 +52,7 @@ ROOMS = {  # each imports those before it
     ),
     "search": (
         *("called", "pareto", "titles", "proxy", "scoring", "space", "accuracy_model", "samplers"),
-        *("evaluation", "config", "prepare", "study", "results", "deploy", "engine"),
+        *("evaluation", "config", "prepare", "study", "results", "deploy", "engine", "remarks"),
         *("run", "api", "commands"),
     ),
 }

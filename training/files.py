@@ -3,6 +3,7 @@
 Temporary files are named after their process, so that those of killed ones can be told and swept.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -61,15 +62,27 @@ def sqlite_url(path: Path) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it if the block succeeds.
 
+    What is no file, such as /dev/stdout, is written to; of a link, what it leads to is replaced.
+
     Raises
     ------
     OSError
         `path` cannot be written; the error names it, not the temporary one.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with tempfile.TemporaryDirectory() as folder:
+            yield (temporary := Path(folder) / f"written{path.suffix}")
+            path.write_bytes(temporary.read_bytes())
+        return
+    path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
     prefix = f".{path.stem}.{_HOST}-{os.getpid()}-"
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, f"{error.filename} is not a folder", str(path)) from error
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     os.close(handle)

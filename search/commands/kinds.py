@@ -40,5 +40,5 @@ class Between(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         found = float(super().convert(value, param, ctx))
         if math.isnan(found):
-            self.fail(f"{value} is no number", param, ctx)
+            self.fail(f"{value!r} is not a number", param, ctx)
         return found

@@ -102,6 +102,8 @@ def _end_with(error: Exception) -> None:
 
     if isinstance(error, errors.BAD_INPUT):
         _end(str(error), 2)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        _end(f"{error.filename}: {error.strerror}", 1)
     if isinstance(error, errors.FAILED):
         _end(str(error) or type(error).__name__, 1)
     raise error

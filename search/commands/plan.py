@@ -49,8 +49,8 @@ _CHOICES = ("trial", "max_drop", "max_latency", "speedup", "after_training")  # 
 @click.option(
     "--after-training",
     is_flag=True,
-    help="Of --max-drop: points after training, as plans were trained by 'search --finish', or estimated "
-    "from those.",
+    help="Of --max-drop: points after training, as plans were trained by 'search --finish', estimated from "
+    "those, or, of studies that narrow differently, from what is usual.",
 )
 @options.late(
     "--preset",
@@ -125,8 +125,8 @@ def _of_studies(names: tuple[str, ...], given: dict[str, Any]) -> PlanFile:
     studies = {name: recorded.read(name, database(given["storage"], given["home"])) for name in names}
     found = front_of_all(list(studies.values()))
     point = selection.select(found, *(given[choice] for choice in _CHOICES))
-    if given["after_training"] or found.mixed:
-        terminal.note(f"trial {point.trial} {found.change_of(point)}")
+    if given["after_training"] or len(studies) > 1:
+        terminal.note(f"trial {point.trial} of {point.study} {found.change_of(point)}")
     return PlanFile.of_trial(studies[point.study], point)
 
 

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from search.called import example, home_flag, next_steps
 from search.commands import options, terminal
 from training.errors import BadInputError
+from training.files import replacing
 from training.progress import Session, Watch
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def command(
         count, about = boards.take(device, given["answer"], home, terminal.note)
         terminal.note(f"{count} kernels kept in {device.path}")
     if given["table"]:
-        device.table.save(given["table"])
+        with replacing(given["table"]) as temporary:
+            device.table.save(temporary)
         written = len(device.table.rows)
         terminal.note(f"{written} kernels of {target} written to {given['table']}")
         if not given["answer"]:

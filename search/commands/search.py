@@ -10,12 +10,16 @@ from search.called import example
 from search.commands import kinds, options, terminal
 from search.proxy import Proxy
 from search.scoring.objectives import ALWAYS, MORE
-from training.errors import BadInputError
 from training.progress import Session
 
 
 @click.command("search", epilog=example("search --target arm-a57 --budget 100"))
-@options.number("--budget", 1, "Stop when the study has this many finished trials.", default=100)
+@options.number(
+    "--budget",
+    1,
+    "Stop when the study (with several --narrow, each) has this many finished trials.",
+    default=100,
+)
 @options.model
 @options.within
 @options.learning
@@ -110,9 +114,9 @@ from training.progress import Session
 @options.number(
     "--finish",
     0,
-    "At the end, train so many plans around the front's knee (and the fastest within --max-drop) for 4 "
-    "passes, and show what they reach on the test images, and what all others may; what that costs is said "
-    "first.",
+    "At the end, train so many plans of the study around its front's knee (and the fastest within "
+    "--max-drop) for 4 passes, and show what they reach on the test images, and what all others may; what "
+    "that costs is said first.",
     default=0,
 )
 @click.option(
@@ -155,15 +159,17 @@ def command(
     from search.study import recorded
     from search.study.storage import database
 
-    if given["name"] and len(set(shares)) > 1:
-        raise BadInputError("`study` names one study, and each `narrow` makes its own: leave `study` out")
-    # What cannot be narrowed is refused before hours go into the network with all its channels.
-    wanted = [None if share == 1 else share for share in sorted(set(shares))] or [None]
-    targets = given.pop("targets")
-    configs = [SearchConfig.of(targets, narrow=share, **given) for share in wanted]
+    targets, url = given.pop("targets"), database(storage, home)
+    configs = [SearchConfig.of(targets, **fields) for fields in _a_share_each(given, shares)]
     with terminal.bars() as watch:
-        session = Session(home, watch, terminal.note)
-        studies = [run.search(config, database(storage, home), session) for config in configs]
-    names = [study.study_name for study in studies]
-    found = front_of_all([recorded.read(name, database(storage, home)) for name in names])
+        studies = run.search_all(configs, url, Session(home, watch, terminal.note))
+    found = front_of_all([recorded.read(study.study_name, url) for study in studies])
     terminal.say(found.answer(), as_json, tables.front_table(found), tables.next_commands(found))
+
+
+def _a_share_each(given: dict[str, Any], shares: tuple[float, ...]) -> list[dict[str, Any]]:
+    """The fields of a search for every share of the channels, the smallest first."""
+    wanted = sorted(set(shares)) or [1.0]
+    several = given["name"] and len(wanted) > 1
+    names = {share: f"{given['name']}-narrow-{share:g}" for share in wanted if several and share < 1}
+    return [given | {"narrow": share, "name": names.get(share, given["name"])} for share in wanted]

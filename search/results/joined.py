@@ -35,7 +35,7 @@ def front_of_all(studies: Sequence[Recorded]) -> Front:
     on_front = {(point.study, point.trial) for point in best}
     return replace(
         first,
-        study=", ".join(study.name for study in different),
+        study=", ".join(sorted(study.name for study in different)),
         trials=len(points),
         accuracy_model=None,
         points=tuple(best),
@@ -68,7 +68,7 @@ def _compared(record: StudyRecord) -> dict[str, object]:
         "part": record.model.within or "all",
         "target": record.target,
         "data": record.model.data,
-        "images": record.data_fingerprint,
+        "images (`seed`, `max_images`, `input_size`)": record.data_fingerprint,
         "metric": record.proxy.metric,
         "steps of the proxy": record.proxy.finetune_steps,
         "training": "none" if record.model.zero_shot else "yes",

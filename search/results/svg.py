@@ -76,7 +76,10 @@ def draw(latencies: Latencies, plan: PlanFile, path: Path) -> None:
     sums = [sum(box.ms for box in panel.boxes.values()) for panel in (before, after)]
     titles = (
         (f"{plan.network} before", f"{sums[0]:.2f} ms on {plan.target}"),
-        ("after", f"{sums[1]:.2f} ms ({plan.speedup:.2f}x)"),
+        (
+            f"narrowed to {plan.narrow:g}, then merged" if plan.narrow else "after",
+            f"{sums[1]:.2f} ms ({plan.speedup:.2f}x)",
+        ),
     )
     left = float(_MARGIN)
     for panel, (title, time) in zip((before, after), titles, strict=True):

@@ -17,16 +17,15 @@ _JUDGED = (
 )
 _MIXED = (
     "; training brings back less of what narrowing lost than of what merging lost: plans are compared by "
-    "what they lose after it"
+    "what they lose after it, as far as that is known or estimated"
 )
 
 
 def front_table(front: Front) -> Table:
     """The front, slowest plan first."""
-    metric = title(front.metric)
+    metric, trials = title(front.metric), f"{front.trials} finished trial{'s' * (front.trials > 1)}"
     table = Table(
-        title=f"{front.network} on {front.target}: Pareto front of {front.trials} finished trials "
-        f"({_studies(front)})",
+        title=f"{front.network} on {front.target}: Pareto front of {trials} ({_studies(front)})",
         caption=f"untouched: {front.latency_basis} - {front.latency_source}; {metric}"
         + _JUDGED[front.metric == WEIGHTS]
         + ("" if front.zero_shot else "; accuracies are before training where nothing else is said")

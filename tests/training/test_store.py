@@ -61,6 +61,30 @@ def test_what_cannot_be_written_is_named_as_it_was_given(tmp_path: Path) -> None
     assert told.value.filename == str(path)
 
 
+def test_devices_are_written_to_and_links_are_followed(tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    link.symlink_to(file)
+    for path in (pipe, link):
+        with replacing(path) as temporary:
+            temporary.write_text("whole")
+    assert os.read(reader, 9) == b"whole"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert file.read_text() == "whole"
+
+
+def test_places_that_are_none_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "plan.json"):
+        with pytest.raises(OSError, match="folder") as told, replacing(path):
+            pass
+        assert told.value.filename == str(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_files_of_killed_processes_are_swept_and_others_left(tmp_path: Path) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
