@@ -53,6 +53,7 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
         "two ways": (["profile", "--target", "b", "--ssh", "a", "--adb", "b"], "--ssh"),
         "no answer": (["profile", "--target", "b", "--import", tmp_path / "text.txt"], "text.txt"),
         "no runtime": (["profile", "--target", "b", "--kit", tmp_path / "k", "--runtime", "x"], "'x'"),
+        "no output": (["plan", "--preset", "paper", "--model", "bvlc_alexnet", "--out", ""], "--out"),
         "no such site": (["sites", "--model", "bvlc_googlenet", "--skip", "branch:9x"], "'branch:9x'"),
         "large seed": ([*small, "--seed", 2**70], "--seed is 1180591620717411303424"),
         "no training": (

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -32,6 +33,18 @@ class ImageSize(click.ParamType):
             return parsed(str(value))
         except BadInputError as error:
             self.fail(str(error), param, ctx)
+
+
+class FilePath(click.Path):
+    """The path of a file, which may be made."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("nothing is given; expected the name of a file", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Between(click.FloatRange):

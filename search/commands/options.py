@@ -25,7 +25,7 @@ def combine(*decorators: Decorator) -> Decorator:
 
 def file(*names: str, text: str, **more: Any) -> Decorator:
     """An option that names a file."""
-    return click.option(*names, type=click.Path(dir_okay=False, path_type=Path), help=text, **more)
+    return click.option(*names, type=kinds.FilePath(), help=text, **more)
 
 
 def folder(*names: str, text: str, **more: Any) -> Decorator:
