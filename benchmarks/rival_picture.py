@@ -13,14 +13,27 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.rival_cases import INT8, OURS, UNTOUCHED  # noqa: E402
+from benchmarks.rival_cases import INT8, OURS, PAPER, UNTOUCHED  # noqa: E402
 from benchmarks.rival_curves import name_of  # noqa: E402
 from benchmarks.rivals import RESULTS, kept_cells  # noqa: E402
 from training.files import replacing  # noqa: E402
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 760, 420, 60, 20, 130, 45
-_COLOURS = ("#777777", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#999933", "#882255")
-_OURS, _MOST_LOST = "#d55e00", 6.0  # points; what loses more is beyond the edge
+_COLOURS = {
+    OURS: "#d55e00",
+    "merged": "#e69f00",
+    "taylor": "#009e73",
+    "taylor_steps": "#56b4e9",
+    "group_norm": "#777777",
+    "width": "#0072b2",
+    "depth": "#cc79a7",
+    "skip": "#999933",
+    "tucker": "#882255",
+    PAPER: "#000000",
+}
+_MOST_LOST = 6  # points; what loses more is beyond the edge
+_LABEL = (90, 15)  # pixels that the name of a method takes
+_TICKS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16)
 Curve = list[tuple[float, float]]  # speed-up, points lost
 
 
@@ -44,38 +57,40 @@ def curves(case: str) -> dict[str, Curve]:
 def drawn(found: dict[str, Curve], title: str) -> str:
     """The curves as SVG: the further right and the higher, the better."""
     fastest = max(speed for curve in found.values() for speed, _ in curve)
+    most = min(_MOST_LOST, math.ceil(max(lost for curve in found.values() for _, lost in curve)))
     across, down = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
     def x(speed: float) -> float:
         return _LEFT + across * math.log(speed) / math.log(fastest)
 
     def y(lost: float) -> float:
-        return _TOP + down * (min(lost, _MOST_LOST) + 0.5) / (_MOST_LOST + 0.5)
+        return _TOP + down * (min(lost, most) + 0.5) / (most + 0.5)
 
     parts = [f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>']
     parts += [
         f'<path d="M{_LEFT} {y(lost):.1f}H{_LEFT + across}" stroke="#dddddd"/>'
         f'<text x="{_LEFT - 8}" y="{y(lost) + 4:.1f}" text-anchor="end">{-lost}</text>'
-        for lost in range(int(_MOST_LOST) + 1)
+        for lost in range(most + 1)
     ]
     parts += [
         f'<path d="M{x(speed):.1f} {_TOP}v{down}" stroke="#dddddd"/>'
         f'<text x="{x(speed):.1f}" y="{_TOP + down + 18}" text-anchor="middle">{speed}x</text>'
-        for speed in (2**power for power in range(int(math.log2(fastest)) + 1))
+        for speed in _TICKS
+        if speed <= fastest
     ]
-    named: list[float] = []
-    for number, (method, curve) in enumerate(sorted(found.items(), key=lambda item: -item[1][-1][0])):
-        colour = _OURS if method == OURS else _COLOURS[number % len(_COLOURS)]
+    named: list[tuple[float, float]] = []
+    for method, curve in sorted(found.items(), key=lambda item: -item[1][-1][0]):
+        colour = _COLOURS[method]
         line = " ".join(f"{x(speed):.1f},{y(lost):.1f}" for speed, lost in curve)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x(s):.1f}" cy="{y(n):.1f}" r="4" fill="{colour}"/>' for s, n in curve[1:]]
-        height = y(curve[-1][1]) + 4
-        while any(abs(height - other) < 15 for other in named):
-            height -= 15
-        named.append(height)
-        parts.append(
-            f'<text x="{_LEFT + across + 8}" y="{height:.1f}" fill="{colour}">{escape(method)}</text>'
-        )
+        left, height = x(curve[-1][0]) + 8, y(curve[-1][1]) + 4
+        while any(
+            abs(left - other) < _LABEL[0] and abs(height - higher) < _LABEL[1] for other, higher in named
+        ):
+            height -= _LABEL[1]
+        named.append((left, height))
+        parts.append(f'<text x="{left:.1f}" y="{height:.1f}" fill="{colour}">{escape(method)}</text>')
     parts.append(
         f'<text x="{_LEFT + across / 2}" y="{_HEIGHT - 6}" text-anchor="middle">'
         f"{escape(title)}: measured speed-up, one thread; points of top-1</text>"
