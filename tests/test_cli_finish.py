@@ -10,7 +10,7 @@ def test_plans_around_the_knee_are_trained_once_and_shown(tmp_path: Path) -> Non
     home, page = tmp_path / "home", tmp_path / "f.html"
     first = search(home, 6, "--finish", 2)
     assert first.returncode == 0, first.stderr
-    assert "2 plans to train: 4 passes over 898 images each, some" in first.stderr
+    assert "2 plans to train: 4 passes over 898 images each, about" in first.stderr
     assert (
         "top-1 % after 4 passes, test images" in first.stdout.replace("\n", " ") or "after 4" in first.stdout
     )
