@@ -30,7 +30,7 @@ def test_every_objective_is_judged_and_shown(tmp_path: Path) -> None:
     assert "<th>memory (MiB)</th>" in page.read_text()
     other = run("search", *SMALL, *PROXY, "--budget", 15, home=tmp_path)
     assert other.returncode == 2
-    assert "was made with goals" in other.stderr
+    assert "was made with goals 'memory (MiB)', 'parameters (M)'" in other.stderr
 
 
 def test_unknown_objectives_are_refused(tmp_path: Path) -> None:

@@ -195,8 +195,12 @@ def _read(kind: type[_R], attributes: Mapping[str, Any], what: str) -> _R:
 
 def another(study: str, what: str, theirs: object, ours: object) -> str:
     """The message that a study cannot be continued."""
+
+    def shown(value: object) -> str:
+        return (", ".join(map(repr, value)) or "none") if isinstance(value, tuple) else repr(value)
+
     return (
-        f"study {study!r} was made with {what} {theirs!r}, not {ours!r}; "
+        f"study {study!r} was made with {what} {shown(theirs)}, not {shown(ours)}; "
         "choose another `study` name, or give the same arguments"
     )
 
