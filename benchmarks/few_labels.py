@@ -49,7 +49,7 @@ def main() -> None:
 def _try(made: Bench, name: str) -> None:
     """Train a kept plan in every way, from one start."""
     kept = PlanFile.load(made.plans / f"{name}.json")
-    bench = made.narrowed(kept.narrow)
+    bench = made.bench_of(kept)
     network, train = bench.network, bench.data.train
     plan = kept.fitted(network)
     blocks = [block.name for block in network.blocks if block.choices(plan)]

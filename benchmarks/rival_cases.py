@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from search.commands import terminal  # noqa: E402
+from search.results.planfile import PlanFile  # noqa: E402
 from training.config import DEFAULT_DATA, ModelConfig  # noqa: E402
 from training.data.dataset import Images  # noqa: E402
 from training.finetune.fit import Fit, Inputs, Log, fit  # noqa: E402
@@ -118,24 +119,18 @@ class Bench:
     @cached_property
     def setup(self) -> ModelConfig:
         epochs, size = self.case.teacher_epochs, self.case.input_size
-        known: dict[str, Any] = {
-            "model": self.case.model,
-            "data": self.data,
-            "input_size": size,
-            "teacher_epochs": epochs,
-        }
-        return ModelConfig(**known, low_rank=True)  # all sites, of which a method's plans have some
+        return ModelConfig(model=self.case.model, data=self.data, input_size=size, teacher_epochs=epochs)
 
     @cached_property
     def bench(self) -> Workbench:
         return with_teacher(self.setup, self.case.model.rpartition(":")[2], self.session)
 
-    def narrowed(self, share: float | None) -> Workbench:
-        """The workbench, with a network of this share of the channels."""
-        if share is None:
+    def bench_of(self, plan: PlanFile) -> Workbench:
+        """The workbench, with the network that a plan is of: narrowed, or with sites that are asked for."""
+        if plan.narrow is None and not plan.on_request:
             return self.bench
-        setup, trained = self.setup.model_copy(update={"narrow": share}), weights_of(self.bench.model)
-        return workbench(setup, self.session, trained=trained)
+        setup = self.setup.model_copy(update={"narrow": plan.narrow, "low_rank": plan.on_request})
+        return workbench(setup, self.session, trained=weights_of(self.bench.model))
 
     @cached_property
     def teacher_top1(self) -> float:

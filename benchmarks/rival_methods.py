@@ -99,7 +99,7 @@ def _merged(made: Bench, cell: Cell, folder: Path, rate: float, found: PlanFile)
 
     The passes in which a narrowed network learned before its search are passes too.
     """
-    bench = made.narrowed(found.narrow)
+    bench = made.bench_of(found)
     plan = found.fitted(bench.network)
     passes = made.case.passes - (passes_over(len(bench.data.train)) if found.narrow else 0)
     training = Training(passes, with_labels=True, rate=rate, augment=True)

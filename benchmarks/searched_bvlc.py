@@ -20,10 +20,7 @@ sys.path.insert(0, str(ROOT))
 import rebirth  # noqa: E402
 from benchmarks.rival_cases import bvlc  # noqa: E402
 from search.commands import terminal  # noqa: E402
-from search.results.joined import front_of_all  # noqa: E402
 from search.results.tables import front_table  # noqa: E402
-from search.study import recorded  # noqa: E402
-from search.study.storage import database  # noqa: E402
 
 _AS_FAST, _TRIALS, _STEPS, _PASSES = 3.37, 40, 40, 9
 _MOST_LOST = 60.0  # points before training: what is as fast loses most of its accuracy at first
@@ -57,13 +54,12 @@ def main() -> None:
                 watch,
                 terminal.note,
                 **fields,
-                narrow=None if share == 1 else share,
+                narrow=share,
                 name=f"bvlc-{share:g}-{least:g}x",
             )
             for share in given.narrow
         ]
-        known = [recorded.read(study.name, database(None, given.home)) for study in studies]
-        Console(width=140).print(front_table(front_of_all(known)))
+        Console(width=140).print(front_table(rebirth.front(studies)))
         for speedup in given.speedup:
             plan = rebirth.plan(studies, speedup=speedup)
             out = str(given.home / f"run-{plan.plan_id}")
