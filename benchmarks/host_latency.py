@@ -1,15 +1,16 @@
-"""Predicted against measured whole networks on this machine, onnxruntime, one thread (about ten minutes).
+"""Predicted against measured whole networks on this machine, one thread (about ten minutes).
 
-python benchmarks/host_latency.py [HOME]
+python benchmarks/host_latency.py [--target host|host-ncnn] [--home HOME]
 
 Thirty random plans of GoogLeNet (half of them of the paper's, with LRN), ten of it at 64 pixels (half of them
 narrowed to 0.5) and ten each of ResNet-18, MobileNetV2, SqueezeNet and AlexNet, in five sizes, are exported
 and timed whole, as ``bench`` does; the sums come from a table of kernels measured one by one, scaled by that
 of the untouched network in one piece. Each is timed in three passes over all networks, the middle one counts;
-the last column says how far the other passes lie from it. With HOME the table is kept: a second run measures
-no kernel again.
+the last column says how far the other passes lie from it. With --home the table is kept: a second run
+measures no kernel again.
 """
 
+import argparse
 import random
 import sys
 import tempfile
@@ -29,8 +30,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from latency_models.measure import files_in_turn  # noqa: E402
-from latency_models.runtimes.onnxruntime import RUNTIME  # noqa: E402
+from latency_models.runtime import Runtime  # noqa: E402
 from merges.network import Network, analyse  # noqa: E402
+from search.deploy.to_ncnn import to_ncnn  # noqa: E402
 from search.scoring.device import Device  # noqa: E402
 from search.scoring.latency import Latencies  # noqa: E402
 from training.export import to_onnx  # noqa: E402
@@ -82,15 +84,26 @@ def cases(device: Device) -> Iterator[Case]:
             yield Case("MobileNetV2", latencies, random_plan(latencies.network, rng))
 
 
-def measure_whole(path: Path) -> float:
+def exported(case: Case, path: Path) -> Path:
+    """The file of a case's network for its runtime; `path` is that of the ONNX file."""
+    network = case.latencies.network
+    to_onnx(network.merged(case.choices), network.input_shape, path)
+    if case.latencies.device.runtime.model_suffix == path.suffix:
+        return path
+    to_ncnn(path, network.input_shape, path.with_suffix(".param"))
+    path.unlink()
+    return path.with_suffix(".param")
+
+
+def measure_whole(runtime: Runtime, path: Path, input_shape: tuple[int, ...]) -> float:
     """Milliseconds of an exported network, as ``bench`` times it."""
-    [(median_us, _)] = files_in_turn(RUNTIME, [path], None, threads=1)
+    [(median_us, _)] = files_in_turn(runtime, [path], input_shape, threads=1)
     return median_us / 1000
 
 
-def report(results: list[Result]) -> Table:
+def report(target: str, results: list[Result]) -> Table:
     """Errors of the sums against the middle pass, and how well the passes agree among themselves."""
-    table = Table(title="host, onnxruntime, one thread: sum of kernels against the whole network")
+    table = Table(title=f"{target}, one thread: sum of kernels against the whole network")
     for heading in (
         "networks",
         "count",
@@ -122,26 +135,28 @@ def report(results: list[Result]) -> Table:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--target", choices=["host", "host-ncnn"], default="host")
+    parser.add_argument("--home", type=Path)
+    given = parser.parse_args()
     count, seconds = 0, 0.0
     predicted: list[tuple[str, float]] = []
+    files: list[tuple[Path, tuple[int, ...]]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        device = Device.named("host", Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch))
+        device = Device.named(given.target, given.home or Path(scratch))
         for case in cases(device):
             start = time.perf_counter()
             for choices in (case.choices, {}):
                 count += case.latencies.learn(k.kernel for k in case.latencies.layers(choices))
             seconds += time.perf_counter() - start
-            path = Path(scratch) / f"{len(predicted)}.onnx"
-            to_onnx(case.latencies.network.merged(case.choices), case.latencies.network.input_shape, path)
+            path = exported(case, Path(scratch) / f"{len(predicted)}.onnx")
+            files.append((path, case.latencies.network.input_shape))
             predicted.append((case.family, case.latencies.score(case.choices).latency_ms))
-        passes = [
-            [measure_whole(Path(scratch) / f"{number}.onnx") for number in range(len(predicted))]
-            for _ in range(_PASSES)
-        ]
+        passes = [[measure_whole(device.runtime, *file) for file in files] for _ in range(_PASSES)]
     times = zip(*passes, strict=True)
     results = [Result(*known, passes_ms) for known, passes_ms in zip(predicted, times, strict=True)]
     print(f"{count} kernels measured in {seconds:.0f} s, {len(device.table)} known")
-    Console(width=120).print(report(results))
+    Console(width=120).print(report(given.target, results))
 
 
 if __name__ == "__main__":

@@ -121,8 +121,7 @@ def write(
             (folder / name).write_bytes(content)
         entries.append({"id": str(model), "files": list(files), **job.details})
     manifest = {"runtime": runtime.name, "threads": [1, 0], "rounds": rounds, "models": entries}
-    assert runtime.whole is not None
-    write_program(folder, runtime.whole)
+    write_program(folder, whole=runtime.whole)
     (folder / board.MANIFEST).write_text(json.dumps(manifest, indent=1))
 
 

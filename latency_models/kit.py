@@ -70,10 +70,12 @@ def write(
     kernels: Iterable[Kernel],
     at_once: int = AT_ONCE,
     about: Mapping[str, Any] | None = None,
+    network: Kernel | None = None,
 ) -> int:
     """Write a kit; how many kernels it holds. Answers that are in the folder stay (they are not repeated).
 
-    `about` comes back with the answer: the network that the kernels are of.
+    `about` comes back with the answer: the network that the kernels are of. `network` is timed in one piece,
+    after them; where it cannot be written, that is its answer.
 
     `at_once` is how many bytes of weights and maps take turns: as many as the kernels' network touches,
     so that the caches are as cold as in it.
@@ -102,16 +104,20 @@ def write(
         "about": dict(about or {}),
         "reference": _entry(folder, runtime, runtime.job, REFERENCE),
         "kernels": entries,
+        "network": _whole_entry(folder, runtime, network) if network else None,
     }
     for channels, content in runtime.probes().items():
         (folder / f"probe-{channels}").write_bytes(content)
-    write_program(folder, runtime.timed)
+    write_program(folder, runtime.timed, runtime.whole)
     (folder / board.MANIFEST).write_text(json.dumps(manifest, indent=1))
     return len(entries)
 
 
-def write_program(folder: Path, timed: type[Timed]) -> None:
-    """Write the program that a board runs: the package, the runtime's part, and the file that starts it."""
+def write_program(folder: Path, timed: type[Timed] | None = None, whole: type[Timed] | None = None) -> None:
+    """Write the program that a board runs: the package, the file that starts it, and the runtime's part.
+
+    That is how it times a kernel, and a network in one piece.
+    """
     package = Path(board.__file__).parent
     root = folder / "program"
     (root / "board").mkdir(parents=True, exist_ok=True)
@@ -119,8 +125,10 @@ def write_program(folder: Path, timed: type[Timed]) -> None:
         place = root if source.name == "__main__.py" else root / "board"
         (place / source.name).write_text(source.read_text())
     head = "from __future__ import annotations\n\nfrom .timed import Timed\n\n\n"
-    own = f"{inspect.getsource(timed)}\n\nKIND = {timed.__name__}\n"
-    (root / "board" / "runtime.py").write_text(head + own)
+    kinds = {"KIND": timed, "WHOLE": whole}
+    parts = [inspect.getsource(kind) for kind in kinds.values() if kind]
+    parts.append("".join(f"{name} = {kind.__name__ if kind else None}\n" for name, kind in kinds.items()))
+    (root / "board" / "runtime.py").write_text(head + "\n\n".join(parts))
     zipapp.create_archive(root, folder / PROGRAM)
 
 
@@ -154,12 +162,23 @@ def _entry(folder: Path, runtime: Runtime, job_of: Callable[[Kernel], Job], kern
         job = job_of(kernel)
     except NotImplementedError as error:
         raise NotMeasurableError(f"{runtime.name}: {error} ({kernel.key})") from error
+    entry = _named(kernel)
+    files = {f"{entry['id']}{suffix}": content for suffix, content in job.files.items()}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return entry | {"files": list(files), **job.details}
+
+
+def _named(kernel: Kernel) -> dict[str, Any]:
     name = hashlib.sha256(kernel.key.encode()).hexdigest()[:16]
-    for suffix, content in job.files.items():
-        (folder / f"{name}{suffix}").write_bytes(content)
-    files = [f"{name}{suffix}" for suffix in job.files]
-    entry = {"id": name, "kernel": kernel.to_row(), "bytes": kernel.touched_bytes, "files": files}
-    return entry | job.details
+    return {"id": name, "kernel": kernel.to_row(), "bytes": kernel.touched_bytes}
+
+
+def _whole_entry(folder: Path, runtime: Runtime, network: Kernel) -> dict[str, Any]:
+    try:
+        return _entry(folder, runtime, runtime.network_job, network)
+    except Exception as error:  # of the exporter, or the runtime's own
+        return _named(network) | {"failed": plain(str(error))}
 
 
 def packed(folder: Path) -> bytes:

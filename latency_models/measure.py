@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from latency_models import board, kit
-from latency_models.board.machine import machine
 from latency_models.board.rounds import quartiles
 from latency_models.board.whole import in_turn
 from latency_models.kernel import Kernel
@@ -26,10 +25,11 @@ def measure(
     keep: Callable[[Sequence[Measurement]], None],
     progress: Callable[[int, int], None] = lambda _, __: None,
     at_once: int = kit.AT_ONCE,
+    network: Kernel | None = None,
 ) -> None:
     """Time each kernel once; `keep` is given the measurements group by group, so that none is lost.
 
-    `at_once` is explained at ``kit.write``.
+    `at_once` and `network` are explained at ``kit.write``.
 
     Raises
     ------
@@ -44,10 +44,10 @@ def measure(
         keep(found.rows)
 
     with tempfile.TemporaryDirectory(prefix="kernels-") as folder:
-        kit.write(Path(folder), target, runtime, kernels, at_once)
+        kit.write(Path(folder), target, runtime, kernels, at_once, network=network)
         assert runtime.timed is not None, "a kit is written only for what can be run"
         try:
-            board.run(folder, runtime.timed, progress, kept)
+            board.run(folder, runtime.timed, runtime.whole, progress, kept)
         except ImportError as error:
             raise NotMeasurableError(
                 f"{runtime.name} cannot be run on this machine ({error}); install it with pip"
@@ -57,28 +57,6 @@ def measure(
         raise NotMeasurableError(
             f"{runtime.name} cannot run {len(failed)} kernel(s), such as {name}: {reason}"
         )
-
-
-def measure_whole(runtime: Runtime, target: Target, network: Kernel) -> Measurement:
-    """Time a network in one piece, as ``bench`` does: `network` is a kernel that makes its model.
-
-    Raises
-    ------
-    NotMeasurableError
-        The runtime does not take such a model, or cannot run it here.
-    """
-    if runtime.whole is None or runtime.model_suffix != ".onnx" or network.model is None:
-        raise NotMeasurableError(f"{runtime.name} takes no whole network from this program")
-    with tempfile.TemporaryDirectory(prefix="network-") as folder:
-        path = Path(folder, "network.onnx")
-        try:
-            path.write_bytes(network.model())
-            [(median_us, spread_us)] = files_in_turn(runtime, [path], network.in_shape, target.threads)
-        except Exception as error:  # of the exporter, or the runtime's own
-            raise NotMeasurableError(f"{runtime.name} cannot run the whole network ({error})") from error
-    about = machine(runtime.name, runtime.whole.version())
-    source = kit.source_of({"machine": about, "threads": target.threads})
-    return Measurement(network, median_us, spread_us, _ROUNDS, source)
 
 
 def files_in_turn(

@@ -92,6 +92,16 @@ class Runtime(ABC):
         inputs = {} if input_shape is None else {"image": (1, *input_shape)}
         return Job({self.model_suffix: model.read_bytes()}, {"inputs": inputs})
 
+    def network_job(self, network: Kernel) -> Job:
+        """How to time a network in one piece: `network` is a kernel that makes its ONNX model.
+
+        Raises
+        ------
+        NotImplementedError
+            The runtime takes none from this program.
+        """
+        raise NotImplementedError(f"{self.name} takes no whole network from this program")
+
     def probes(self) -> dict[str, bytes]:
         """Models that tell what a board is like, by the names that `timed` knows them by."""
         return {}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
+from statistics import fmean
 
 import optuna
 import torch
@@ -23,9 +24,8 @@ from search.prepare import Prepared, prepare
 from search.proxy import Proxy
 from search.remarks import remark, require_choices, require_positive
 from search.results.dashboard import describe_study
-from search.results.front import front_of
 from search.samplers import make_sampler
-from search.study import recorded, study
+from search.study import study
 from search.study.recording import study_record
 from search.study.records import StudyRecord, reason_of, write_accuracy_model
 from training.errors import BadInputError, SearchFailedError
@@ -33,25 +33,29 @@ from training.progress import Note, Session
 
 
 def search_all(configs: Sequence[SearchConfig], storage: str, session: Session) -> list[optuna.Study]:
-    """Run or continue several studies; one that cannot be made is left out, with the reason, if others can.
+    """Run or continue studies of one network, narrowed in different ways, and train plans of their front.
+
+    One that cannot be made is left out, with the reason, if others can.
 
     Raises
     ------
     As ``search``.
     """
-    done: list[optuna.Study] = []
+    done: list[tuple[optuna.Study, Prepared]] = []
     for number, config in enumerate(configs, 1):
         share = config.setup.narrow
         what = f"{share:g} of the channels" if share else "all channels"
         if len(configs) > 1:
             session.note(f"search {number} of {len(configs)}, with {what}:")
         try:
-            done.append(search(config, storage, session))
+            done.append(_search(config, storage, session))
         except BadInputError as error:
             if number == len(configs) and not done:
                 raise
             session.note(f"warning: no study with {what}: {error}")
-    return done
+    if configs[0].finish:
+        _finish(done, storage, configs[0], session)
+    return [study for study, _ in done]
 
 
 def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study:
@@ -64,6 +68,10 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
     SearchFailedError
         Trials kept failing, none finished, or the database was lost.
     """
+    return search_all([config], storage, session)[0]
+
+
+def _search(config: SearchConfig, storage: str, session: Session) -> tuple[optuna.Study, Prepared]:
     session.home.mkdir(parents=True, exist_ok=True)
     study.check_storage(storage)
     if config.name:
@@ -96,25 +104,28 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
             _driver(running, made, pool, config, lock).run(config.budget, session.watch("trials"))
         _account_for(running, config.budget, session.note)
         _record_accuracy_model(running, made)
-    if config.finish:
-        _finish(running.study_name, storage, config, made, session)
-    return running
+    return running, made
 
 
-def _finish(name: str, storage: str, config: SearchConfig, made: Prepared, session: Session) -> None:
+def _finish(
+    done: Sequence[tuple[optuna.Study, Prepared]], storage: str, config: SearchConfig, session: Session
+) -> None:
     """Train the plans around the front's knee for some passes, having said what that costs."""
-    left = finishing.missing(front_of(recorded.read(name, storage)), config.finish)
+    names = [running.study_name for running, _ in done]
+    left = finishing.missing(finishing.front_of_named(names, storage), config.finish)
     if not left:
         return
-    assert isinstance(made.evaluator, FineTuned), "a study without training finishes nothing"
+    made = done[0][1]
+    seconds = [seconds_a_step(one.evaluator) for _, one in done if isinstance(one.evaluator, FineTuned)]
+    assert seconds, "a study without training finishes nothing"
     images = len(made.bench.data.train)
     steps = finishing.PASSES * images / made.proxy.batch
-    minutes = left * steps * seconds_a_step(made.evaluator) / 60
+    minutes = left * steps * fmean(seconds) / 60
     session.note(
         f"{left} plan{'s' if left > 1 else ''} to train: {finishing.PASSES} passes over {images:,} images "
         f"each, about {max(1, round(minutes))} min in all"
     )
-    finishing.finish(name, storage, left, config.limits.drop, session)
+    finishing.finish(names, storage, left, config.limits.drop, session)
 
 
 def _driver(

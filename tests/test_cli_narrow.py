@@ -62,7 +62,7 @@ def test_a_plan_of_a_narrowed_network_is_trained_and_exported(narrowed: Path, tm
 
 def test_several_shares_make_a_study_each_and_one_front(tmp_path: Path) -> None:
     shares = ("--narrow", 1, "--narrow", 0.5, "--narrow", 0.99)
-    done = search(tmp_path, 2, *shares, "--json")
+    done = search(tmp_path, 2, *shares, "--finish", 1, "--json")
     assert done.returncode == 0, done.stderr
     assert "search 3 of 3, with all channels" in done.stderr
     assert "warning: no study with 0.99 of the channels" in done.stderr, "what others can is done"
@@ -72,6 +72,14 @@ def test_several_shares_make_a_study_each_and_one_front(tmp_path: Path) -> None:
     assert front["trials"] == 4
     assert all((point["narrow"] == 0.5) == (point["study"] == narrowed) for point in front["points"])
     assert all(point["drop_after"] is not None for point in front["points"])
+    assert "1 plan to train" in done.stderr, "one of the front of all, not one a study"
+    trained = [point for point in front["points"] if point["after"]]
+    assert len(trained) <= 1
+    both = [word for study in front["studies"] for word in ("--study", study)]
+    chosen = answer("plan", *both, "--speedup", 1.01, home=tmp_path)
+    assert chosen["drop_after"] == pytest.approx(
+        next(p["drop_after"] for p in front["points"] if p["plan_id"] == chosen["plan_id"])
+    )
 
 
 def test_what_cannot_be_narrowed_is_said(narrowed: Path, tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ def test_a_board_is_measured_by_hand(home_with_kit: Path, tmp_path: Path) -> Non
     results = tmp_path / "kit" / board.RESULTS
     measured = answer(*profile, "--import", results, "--export", tmp_path / "t.parquet", home=tmp_path)
     assert all(row["kind"] == "measured" and row["latency_ms"] > 0 for row in measured["layers"])
+    (whole,) = (row for row in kit.load(results).rows if row.kernel.op == "network")
+    assert measured["total_ms"] == pytest.approx(whole.median_us / 1000), "as it is in one piece"
     assert len(pd.read_parquet(tmp_path / "t.parquet")) >= len(measured["layers"])
     assert "my-board" in {target["name"] for target in answer("targets", home=tmp_path)}
 

@@ -18,6 +18,7 @@ from typing import Any, Callable, Iterator
 from .machine import machine
 from .rounds import Reference, Turns, steady, summary, take_turns
 from .timed import Timed
+from .whole import in_one_piece
 
 RESULTS = "results.jsonl"
 MANIFEST = "manifest.json"
@@ -34,12 +35,14 @@ def _silent(done: int, total: int) -> None:
 def run(
     folder: str,
     kind: type[Timed],
+    whole: type[Timed] | None,
     progress: Callable[[int, int], None] = _silent,
     keep: Callable[[list[dict]], None] = lambda lines: None,
 ) -> list[dict]:
     """Measure what `folder` holds and has no result yet; every line of its results.
 
-    `kind` times a kernel as the folder's runtime runs it. `keep` is called with the new lines of every group.
+    `kind` times a kernel as the folder's runtime runs it, `whole` a network in one piece. `keep` is called
+    with the new lines of every group.
 
     Raises
     ------
@@ -51,8 +54,10 @@ def run(
     path = os.path.join(folder, RESULTS)
     lines = read(path)
     known = {line["id"] for line in lines if "id" in line}
-    waiting = [entry for entry in manifest["kernels"] if entry["id"] not in known]
-    total = len(manifest["kernels"])
+    network = manifest.get("network")
+    everything = manifest["kernels"] + ([network] if network else [])
+    waiting = [entry for entry in everything if entry["id"] not in known]
+    total = len(everything)
     progress(len(known), total)
     if manifest["affinity"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, manifest["affinity"])
@@ -60,19 +65,16 @@ def run(
     timed = kind(folder, manifest["reference"], manifest["threads"])
     reference = Reference(timed)
     findings = kind.findings(folder, manifest["probes"]) if waiting else {}
-    groups = list(_groups(waiting, manifest["at_once"]))
-    for batch in (groups[start : start + _BATCH] for start in range(0, len(groups), _BATCH)):
+    for count, measure in _batches(folder, kind, whole, manifest, waiting, reference):
         state = {name: manifest[name] for name in ("target", "runtime", "threads", "affinity")}
         state["about"] = manifest.get("about", {})
         state["machine"] = {**machine(manifest["runtime"], kind.version()), **findings}
-        kernels = sum(map(len, batch))
-        part = partial(_told, progress, done, total, kernels)
-        new = [state, *_Batch(folder, kind, manifest, reference).measure(batch, part)]
+        new = [state, *measure(partial(_told, progress, done, total, count))]
         with open(path, "a") as out:
             out.writelines(json.dumps(line) + "\n" for line in new)
         keep(new)
         lines += new
-        done += kernels
+        done += count
         progress(done, total)
     timed.samples_us()
     return lines
@@ -80,6 +82,24 @@ def run(
 
 def _told(progress: Callable[[int, int], None], before: int, total: int, kernels: int, share: float) -> None:
     progress(before + int(share * kernels), total)
+
+
+def _batches(
+    folder: str,
+    kind: type[Timed],
+    whole: type[Timed] | None,
+    manifest: dict,
+    waiting: list[dict],
+    reference: Reference,
+) -> Iterator[tuple[int, Callable[[Callable[[float], None]], list[dict]]]]:
+    """What is measured and kept together: how many entries, and what measures them; the network last."""
+    network = manifest.get("network")
+    groups = list(_groups([entry for entry in waiting if entry != network], manifest["at_once"]))
+    for start in range(0, len(groups), _BATCH):
+        batch = groups[start : start + _BATCH]
+        yield sum(map(len, batch)), partial(_Batch(folder, kind, manifest, reference).measure, batch)
+    if network in waiting:
+        yield 1, partial(in_one_piece, folder, whole, network, manifest["threads"], reference)
 
 
 def _groups(entries: list[dict], at_once: int) -> Iterator[list[dict]]:

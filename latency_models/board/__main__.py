@@ -8,7 +8,7 @@ import sys
 
 from board import MANIFEST, RESULTS, run
 from board.counted import COUNT, count
-from board.runtime import KIND  # written into the kit for its runtime
+from board.runtime import KIND, WHOLE  # written into the kit for its runtime
 from board.whole import PEAK, bench, peak_bytes
 
 
@@ -23,11 +23,11 @@ def _work(folder: str, peak_of: str, counts: bool) -> None:
         count(folder, KIND, manifest, _told)
     elif peak_of:
         model = next(model for model in manifest["models"] if model["id"] == peak_of)
-        print(peak_bytes(folder, KIND, model))
+        print(peak_bytes(folder, WHOLE, model))
     elif "models" in manifest:
-        bench(folder, KIND, manifest, os.path.join(folder, RESULTS), _told)
+        bench(folder, WHOLE, manifest, os.path.join(folder, RESULTS), _told)
     else:
-        run(folder, KIND, _told)
+        run(folder, KIND, WHOLE, _told)
 
 
 def main() -> int:

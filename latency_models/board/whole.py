@@ -11,10 +11,12 @@ from functools import partial
 from typing import Any, Callable, Sequence
 
 from .machine import machine
+from .rounds import Reference, summary
 from .timed import Timed
 
 PEAK = "--peak"
 _WARM_UPS = 3
+_ROUNDS = 15
 
 
 def bench(
@@ -41,6 +43,32 @@ def bench(
         progress(done, total)
     with open(path, "w") as out:
         out.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def in_one_piece(
+    folder: str,
+    kind: type[Timed] | None,
+    entry: dict,
+    threads: int,
+    reference: Reference,
+    progress: Callable[[float], None],
+) -> list[dict]:
+    """The result of a kit's network, in one line: its time, or the reason why it has none."""
+    drift: list[float] = []
+
+    def told(done: int) -> None:
+        drift.append(reference.drift())
+        progress(done / _ROUNDS)
+
+    try:
+        if kind is None or "failed" in entry:
+            raise RuntimeError(entry.get("failed") or "its runtime takes none")
+        model = kind(folder, entry, threads)
+        [samples] = in_turn([model.run], _ROUNDS, told)
+        result = summary([us / factor for us, factor in zip(samples, drift)])
+    except Exception as error:
+        result = {"failed": str(error).splitlines()[0][:300]}
+    return [{"id": entry["id"], "kernel": entry["kernel"], **result}]
 
 
 def _told(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:

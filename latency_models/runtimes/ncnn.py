@@ -7,6 +7,7 @@ that has just written its inputs and packed their channels, as a layer of a netw
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from latency_models.board.timed import Timed
 from latency_models.kernel import Kernel, Layer
@@ -167,17 +168,27 @@ class Ncnn(Runtime):
 
     def whole_job(self, model: Path, input_shape: tuple[int, ...] | None) -> Job:
         text = model.read_text()
-        inputs, outputs = ends_of(text)
-        if input_shape is None or len(inputs) != 1:
-            raise NotImplementedError("ncnn's files do not say how large their input is: give `input_size`")
-        files = {".param": text.encode(), ".bin": model.with_suffix(".bin").read_bytes()}
-        return Job(files, {"inputs": {inputs[0]: input_shape}, "outputs": outputs})
+        details = _ends(text, input_shape)
+        return Job({".param": text.encode(), ".bin": model.with_suffix(".bin").read_bytes()}, details)
+
+    def network_job(self, network: Kernel) -> Job:
+        assert network.model is not None
+        param, weights = converted(network.model(), [(1, *network.in_shape)])
+        return Job({".param": param, ".bin": weights}, _ends(param.decode(), network.in_shape))
 
     def version(self) -> str:
         try:
             return version("ncnn")
         except PackageNotFoundError:
             return "not installed here"
+
+
+def _ends(param: str, input_shape: tuple[int, ...] | None) -> dict[str, Any]:
+    """What a whole network takes and gives."""
+    inputs, outputs = ends_of(param)
+    if input_shape is None or len(inputs) != 1:
+        raise NotImplementedError("ncnn's files do not say how large their input is: give `input_size`")
+    return {"inputs": {inputs[0]: input_shape}, "outputs": outputs}
 
 
 def _converted(kernel: Kernel) -> Job:

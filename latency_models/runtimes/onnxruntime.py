@@ -60,9 +60,15 @@ class OnnxRuntime(Runtime):
         return self if block is None else OnnxRuntime(block)
 
     def whole_job(self, model: Path, input_shape: tuple[int, ...] | None) -> Job:
+        return self._whole(model.read_bytes(), input_shape)
+
+    def network_job(self, network: Kernel) -> Job:
+        assert network.model is not None
+        return self._whole(network.model(), network.in_shape)
+
+    def _whole(self, content: bytes, input_shape: tuple[int, ...] | None) -> Job:
         from latency_models.onnx_model import inputs_of
 
-        content = model.read_bytes()
         inputs = {name: _sized(name, dims, input_shape) for name, dims in inputs_of(content).items()}
         return Job({self.model_suffix: content}, {"inputs": inputs})
 

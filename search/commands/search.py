@@ -114,9 +114,9 @@ from training.progress import Session
 @options.number(
     "--finish",
     0,
-    "At the end, train so many plans of the study around its front's knee (and the fastest within "
-    "--max-drop) for 4 passes, and show what they reach on the test images, and what all others may; what "
-    "that costs is said first.",
+    "At the end, train so many plans around the front's knee (and the fastest within --max-drop) for 4 "
+    "passes, and show what they reach on the test images, and what all others may; what that costs is said "
+    "first.",
     default=0,
 )
 @click.option(

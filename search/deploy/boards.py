@@ -67,21 +67,23 @@ def write_kit(
     watch: Watch,
     parts: Mapping[str, Any] | None = None,
 ) -> int:
-    """Write a kit with every kernel that a plan of the network may need, and return their number.
+    """Write a kit with every kernel that a plan of the network may need, and the network in one piece.
 
-    `parts` say what the network is of its model: the part `within` it, the share of channels that is left.
+    Returns how many of both the target's table lacks. `parts` say what the network is of its model: the part
+    `within` it, the share of channels that is left.
     """
     kernels: dict[Kernel, None] = {}
     for there in map(device.seen_as, device.runtime.may_be(device.spec)):
         kernels |= dict.fromkeys(Latencies(network, there).reachable(watch))
     waiting = [kernel for kernel in kernels if device.table.get(kernel) is None]
-    if not waiting:
+    latencies = Latencies(network, device)
+    whole = None if device.table.get(latencies.whole) else latencies.whole
+    if not (waiting or whole):
         return 0
-    touched = Latencies(network, device).touched_bytes
     about = {"model": network.name, "input_shape": network.input_shape} | dict(parts or {})
-    count = kit.write(folder, device.spec, device.runtime, waiting, touched, about)
+    count = kit.write(folder, device.spec, device.runtime, waiting, latencies.touched_bytes, about, whole)
     _keep_target(device.spec, home)
-    return count
+    return count + (whole is not None)
 
 
 def _keep_target(spec: target.Target, home: Path) -> None:

@@ -2,11 +2,13 @@
 
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from search.deploy.train import Training, train
 from search.deploy.trained import Trained
-from search.results.front import Front, front_of
+from search.results.front import Front
+from search.results.joined import front_of_all
 from search.results.planfile import PlanFile
 from search.results.points import Point
 from search.results.selection import within
@@ -40,8 +42,13 @@ def next_plan(front: Front, max_drop: float | None) -> Point:
     return next(p for p in (*wanted, *near) if p.merged and p.after is None)
 
 
-def finish(name: str, storage: str, left: int, max_drop: float | None, session: Session) -> None:
-    """Train so many plans of a study for some passes, and record in it what they reach on the test images.
+def front_of_named(names: Sequence[str], storage: str) -> Front:
+    """The front of studies as they stand now."""
+    return front_of_all([recorded.read(name, storage) for name in names])
+
+
+def finish(names: Sequence[str], storage: str, left: int, max_drop: float | None, session: Session) -> None:
+    """Train so many plans of studies for some passes, and record what they reach on the test images.
 
     Every run is kept, and goes on where it was interrupted. Code that the study names is run: the search
     that comes before has been given it.
@@ -52,16 +59,17 @@ def finish(name: str, storage: str, left: int, max_drop: float | None, session: 
         A plan cannot be trained: see ``train``.
     """
     for number in range(left):
-        study = recorded.read(name, storage)
-        point = next_plan(front_of(study), max_drop)
-        session.note(f"training trial {point.trial} ({point.speedup:.2f}x), {number + 1} of {left}")
+        point = next_plan(front_of_named(names, storage), max_drop)
+        where = f"trial {point.trial}" + (f" of {point.study}" if len(names) > 1 else "")
+        session.note(f"training {where} ({point.speedup:.2f}x), {number + 1} of {left}")
+        study = recorded.read(point.study, storage)
         plan = PlanFile.of_trial(study, point)
         setup, training = Training.of(plan, {"epochs": PASSES, "trust": True})
         known = [plan.study, plan.trial, plan.choices, setup.model_dump(mode="json"), PASSES]
-        folder = f"{_NOT_IN_NAMES.sub('-', name)[:60]}-{point.trial}-{digest(known)}"
+        folder = f"{_NOT_IN_NAMES.sub('-', point.study)[:60]}-{point.trial}-{digest(known)}"
         out, start = session.home / "runs" / folder, time.monotonic()
         trained = train(plan, setup, training, out, session)
-        _after(trained, out, time.monotonic() - start).write(open_study(name, storage), point.trial)
+        _after(trained, out, time.monotonic() - start).write(open_study(point.study, storage), point.trial)
 
 
 def _after(trained: Trained, out: Path, seconds: float) -> After:

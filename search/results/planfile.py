@@ -28,8 +28,9 @@ _Side = Annotated[int, Field(ge=1, le=_MOST)]
 class PlanFile(BaseModel):
     """The plan that ``plan --out`` writes and ``train --plan`` reads.
 
-    Latencies in milliseconds; accuracy and drop in percent, by the study's `metric`; `kind` and `basis`
-    say what the latency is based on; `choices` maps sites to options, without kept sites; `within` names the
+    Latencies in milliseconds; accuracy and drop in percent, before training, by the study's `metric`;
+    `drop_after` is what it loses after training, where that is known or estimated; `kind` and `basis` say
+    what the latency is based on; `choices` maps sites to options, without kept sites; `within` names the
     part of the model that is the network, `narrow` the share of channels that its layers keep.
     """
 
@@ -55,6 +56,7 @@ class PlanFile(BaseModel):
     metric: Metric | None = None
     accuracy: float | None = None
     drop: float | None = None
+    drop_after: float | None = None
     setup: ModelConfig | None = None
 
     @classmethod
@@ -82,6 +84,7 @@ class PlanFile(BaseModel):
             metric=made.proxy.metric,
             accuracy=point.accuracy,
             drop=point.drop,
+            drop_after=point.drop_after,
             setup=made.model,
         )
 

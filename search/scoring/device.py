@@ -79,7 +79,7 @@ class Device:
         """
         if not self.spec.measurable or (self.table.get(network) and not again):
             return 0
-        self.keep([measure.measure_whole(self.runtime, self.spec, network)])
+        measure.measure(self.runtime, self.spec, [], self.keep, network=network)
         return 1
 
     def keep(self, rows: Sequence[Measurement]) -> None:

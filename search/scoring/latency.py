@@ -34,9 +34,8 @@ class Latencies:
     latency is the untouched network's plus the changes of its blocks. Where these do not add up, every plan's
     kernels are listed anew, which takes twenty times as long.
 
-    Where kernels are measured on this machine, all are scaled alike, so that the untouched network takes as
-    long as it does in one piece: timed one by one, kernels wait longer for code and weights than in a small
-    network.
+    Where the untouched network was timed in one piece too, all kernels are scaled alike, so that it takes as
+    long as it does there: timed one by one, kernels wait longer for code and weights than in a small network.
     """
 
     def __init__(self, network: Network, device: Device) -> None:
@@ -99,20 +98,21 @@ class Latencies:
         if self._untouched is not self:
             return self._untouched.scale
         self._learn_whole()
-        row, kernels = self.device.table.get(self._whole), [layer.kernel for layer in self.layers({})]
+        row, kernels = self.device.table.get(self.whole), [layer.kernel for layer in self.layers({})]
         if row is None:
             return 1.0
         self.learn(kernels)
         return row.median_us / Cost.of(self.device.predictor, kernels).latency_us
 
     @cached_property
-    def _whole(self) -> Kernel:
-        return all_together(self.network)
+    def whole(self) -> Kernel:
+        """The untouched network, to be timed in one piece."""
+        return all_together(self.network.wide or self.network)
 
     def _learn_whole(self, again: bool = False) -> int:
         """Time the network in one piece; where that cannot be done, kernels count as they are."""
         try:
-            return self.device.learn_whole(self._whole, again)
+            return self.device.learn_whole(self.whole, again)
         except NotMeasurableError:
             return 0
 

@@ -23,6 +23,9 @@ from latency_models.remote.heard import AddressError, BoardError, ConnectionLost
 from latency_models.remote.ssh import Ssh
 from latency_models.runtimes.onnxruntime import RUNTIME as ONNXRUNTIME
 from latency_models.target import Target
+from merges.network import analyse
+from search.scoring.alone import all_together
+from tests import networks
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 BOARD = Target("b", "d", "onnxruntime", 1, "fp32", "measured", "s", remote=True)
@@ -294,11 +297,24 @@ def test_a_board_that_misbehaves_is_named_in_time(
 @pytest.mark.parametrize("name", runtime.measurable())
 def test_a_kit_runs_from_its_own_folder_alone(name: str, tmp_path: Path) -> None:
     """As on a board by hand: nothing of this project can be imported there."""
-    kit.write(tmp_path, replace(BOARD, runtime=name), runtime.named(name), KERNELS)
+    network = all_together(analyse("n", networks.fire(), (3, 16, 16)))
+    kit.write(tmp_path, replace(BOARD, runtime=name), runtime.named(name), KERNELS, network=network)
     words = [sys.executable, "-I", kit.PROGRAM, "."]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == f"{len(KERNELS)} of {len(KERNELS)}"
+    total = len(KERNELS) + 1
+    assert done.stdout.splitlines()[-1] == f"{total} of {total}"
+    assert measured(tmp_path) == {*KERNELS, network}
+
+
+def test_a_network_that_cannot_be_written_leaves_its_kernels(tmp_path: Path) -> None:
+    def refused() -> bytes:
+        raise ValueError("no such operation")
+
+    network = Kernel("network", (3, 16, 16), (3, 16, 16), details="n", model=refused)
+    kit.write(tmp_path, BOARD, ONNXRUNTIME, KERNELS, network=network)
+    subprocess.run([sys.executable, "-I", kit.PROGRAM, "."], cwd=tmp_path, check=True)
     assert measured(tmp_path) == set(KERNELS)
+    assert kit.load(tmp_path / board.RESULTS).failed == {network.key: "no such operation"}
 
 
 def test_other_files_are_no_answers(tmp_path: Path) -> None:

@@ -140,11 +140,11 @@ def test_every_kernel_is_measured_once_with_its_spread() -> None:
 
 def test_a_board_that_was_cut_off_goes_on_where_it_stopped(tmp_path: Path) -> None:
     kit.write(tmp_path, here("onnxruntime"), ONNXRUNTIME, KERNELS[:4])
-    first = board.run(str(tmp_path), ONNXRUNTIME.timed)
+    first = board.run(str(tmp_path), ONNXRUNTIME.timed, ONNXRUNTIME.whole)
     results = tmp_path / board.RESULTS
     lines = results.read_text().splitlines()
     results.write_text("\n".join(lines[:3]) + "\n" + lines[3][:20])  # two kernels, and half a line
-    again = kit.answer(board.run(str(tmp_path), ONNXRUNTIME.timed))
+    again = kit.answer(board.run(str(tmp_path), ONNXRUNTIME.timed, ONNXRUNTIME.whole))
     assert {row.kernel for row in again.rows} == set(KERNELS[:4])
     kept = {row.kernel: row.median_us for row in kit.answer(first).rows}
     assert [row.median_us == kept[row.kernel] for row in again.rows[:2]] == [True, True]
@@ -172,7 +172,7 @@ def test_a_slow_spell_of_the_machine_does_not_reach_the_table(
 ) -> None:
     monkeypatch.setattr(rounds.Reference, "drift", lambda self: 1.0)
     kit.write(tmp_path, here("onnxruntime"), ONNXRUNTIME, KERNELS[:4])
-    rows = kit.answer(board.run(str(tmp_path), SlowSpell)).rows
+    rows = kit.answer(board.run(str(tmp_path), SlowSpell, None)).rows
     assert [row.median_us for row in rows] == [100.0] * 4
 
 
