@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from search.called import example, next_steps
-from search.commands import options, terminal
+from search.commands import kinds, options, terminal
 from training.errors import BadInputError
 from training.progress import Session
 
@@ -45,8 +45,8 @@ def command(
         raise BadInputError(
             "--weights, --data, --eval-data, --labels and --preprocess go with --plan; a run has its own"
         )
-    if original and original.absolute() == out.absolute():
-        raise BadInputError(f"--out and --original are both {out}; give two files")
+    # Files of the same name with other endings are written beside them.
+    kinds.require_apart({"--out": out.with_suffix(""), "--original": original and original.with_suffix("")})
     terminal.take_threads(threads)
     from search.deploy import export
     from search.deploy.tables import exported_table, timings_table

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from search.called import example
-from search.commands import options, terminal
+from search.commands import kinds, options, terminal
 from training.errors import BadInputError
 
 
@@ -29,6 +29,7 @@ def command(
     from search.study import recorded
     from search.study.storage import database
 
+    kinds.require_apart({"--csv": csv, "--html": html})
     if html and len(set(names)) > 1:
         raise BadInputError("--html draws the page of one study; give one --study with it")
     studies = [recorded.read(name, database(storage, home)) for name in names]

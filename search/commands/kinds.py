@@ -1,7 +1,7 @@
 """Kinds of options, and of their values."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,15 @@ class FilePath(click.Path):
         if not str(value):
             self.fail("nothing is given; expected the name of a file", param, ctx)
         return super().convert(value, param, ctx)
+
+
+def require_apart(files: Mapping[str, Path | None]) -> None:
+    """Refuse files, by the names of their options, that would be written over each other."""
+    seen: dict[Path, str] = {}
+    for name, path in files.items():
+        other = seen.setdefault(path.resolve(), name) if path else name
+        if other != name:
+            raise BadInputError(f"{other} and {name} are both {path}; give two files")
 
 
 class Between(click.FloatRange):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from search.called import example, home_flag, next_steps, trusting
-from search.commands import options, terminal
+from search.commands import kinds, options, terminal
 from training.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def show(path: Path, svg: Path | None, trust: bool, home: Path) -> None:
     from search.results.planfile import PlanFile
     from search.results.svg import draw
 
+    kinds.require_apart({"PATH": path, "--svg": svg})
     latencies, plan = plans.scored(PlanFile.load(path), home, trust)
     if svg:
         draw(latencies, plan, svg)

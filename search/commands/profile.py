@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from search.called import example, home_flag, next_steps
-from search.commands import options, terminal
+from search.commands import kinds, options, terminal
 from training.errors import BadInputError
 from training.files import replacing
 from training.progress import Session, Watch
@@ -70,6 +70,7 @@ def command(
     ways = [way for way in ("ssh", "adb", "kit", "answer") if given[way]]
     if len(ways) + given["emulate"] > 1:
         raise BadInputError("give one of --ssh, --adb, --kit, --import and --emulate")
+    kinds.require_apart({"--import": given["answer"], "--export": given["table"]})
     if given["setup"]:
         _set_up(given["emulate"])
         return
