@@ -11,6 +11,7 @@ import torch
 from optuna.trial import TrialState
 from scipy.stats import spearmanr
 
+from merges.network import Network
 from search.accuracy_model import ENOUGH_PLANS, MOST_PLANS, AccuracyModel
 from search.config import SearchConfig
 from search.deploy import finish as finishing
@@ -48,7 +49,7 @@ def search_all(configs: Sequence[SearchConfig], storage: str, session: Session) 
         if len(configs) > 1:
             session.note(f"search {number} of {len(configs)}, with {what}:")
         try:
-            done.append(_search(config, storage, session))
+            done.append(_search(config, storage, session, [made.bench.network for _, made in done]))
         except BadInputError as error:
             if number == len(configs) and not done:
                 raise
@@ -71,7 +72,9 @@ def search(config: SearchConfig, storage: str, session: Session) -> optuna.Study
     return search_all([config], storage, session)[0]
 
 
-def _search(config: SearchConfig, storage: str, session: Session) -> tuple[optuna.Study, Prepared]:
+def _search(
+    config: SearchConfig, storage: str, session: Session, searched: Sequence[Network]
+) -> tuple[optuna.Study, Prepared]:
     session.home.mkdir(parents=True, exist_ok=True)
     study.check_storage(storage)
     if config.name:
@@ -79,6 +82,8 @@ def _search(config: SearchConfig, storage: str, session: Session) -> tuple[optun
         study.check_same(config.name, storage, setup.model, config.target, setup.narrow)
     made = prepare(config, session)
     require_choices(made)
+    if made.bench.network.fingerprint in [network.fingerprint for network in searched]:
+        raise BadInputError("with another `narrow` that is searched it has the same channels")
     name = config.study_name(made.bench.network.input_shape)
     begun = study.recorded(name, storage)
     if begun and not config.resume:

@@ -61,11 +61,12 @@ def test_a_plan_of_a_narrowed_network_is_trained_and_exported(narrowed: Path, tm
 
 
 def test_several_shares_make_a_study_each_and_one_front(tmp_path: Path) -> None:
-    shares = ("--narrow", 1, "--narrow", 0.5, "--narrow", 0.99)
+    shares = ("--narrow", 1, "--narrow", 0.5, "--narrow", 0.51, "--narrow", 0.99)
     done = search(tmp_path, 2, *shares, "--finish", 1, "--json")
     assert done.returncode == 0, done.stderr
-    assert "search 3 of 3, with all channels" in done.stderr
+    assert "search 4 of 4, with all channels" in done.stderr
     assert "warning: no study with 0.99 of the channels" in done.stderr, "what others can is done"
+    assert "warning: no study with 0.51 of the channels: with another --narrow" in done.stderr
     front = json.loads(done.stdout)
     narrowed = f"{STUDY}-narrow-0.5"
     assert front["studies"] == [STUDY, narrowed]
