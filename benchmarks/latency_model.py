@@ -76,7 +76,7 @@ def outside_tensors() -> Table:
         for name in ("arm-a57", "rk3399-caffe-2t"):
             latencies = Latencies(structure(model), Device.named(name, Path("studies")))
             try:
-                answer = layers_answer(model, name, latencies.by_layer())
+                answer = layers_answer(model, name, latencies.by_layer(None))
             except UnknownKernelError:
                 continue
             share = f"{100 * answer['non_tensor_share']:.1f}"

@@ -13,7 +13,7 @@ from search.results.planfile import PlanFile
 from search.results.svg import draw
 from search.scoring.device import Device
 from search.scoring.latency import Latencies
-from tests.program import run
+from tests.program import answer, run
 from training.workbench import structure
 
 ALEXNET = ("--model", "bvlc_alexnet")
@@ -113,6 +113,10 @@ def test_a_plan_is_shown_as_text_and_an_edited_one_is_scored_anew(plans: Path) -
     assert shown.returncode == 0, shown.stderr
     assert "norm1" in shown.stdout
     assert f"{plan['speedup']:.2f}x" in shown.stdout
+    listed = answer("plan", "show", plans / "both.json", home=plans)
+    assert listed["plan"]["choices"] == plan["choices"]
+    for when, field in (("before", "baseline_latency_ms"), ("after", "latency_ms")):
+        assert sum(row["latency_ms"] for row in listed[when]["layers"]) == pytest.approx(plan[field])
     plan["choices"].popitem()
     (plans / "edited.json").write_text(json.dumps(plan))
     edited = run("plan", "show", plans / "edited.json", home=plans)

@@ -135,14 +135,15 @@ def _of_studies(names: tuple[str, ...], given: dict[str, Any]) -> PlanFile:
 @options.file("--svg", text="SVG picture to write: the network before and after.")
 @options.trust
 @options.home
-def show(path: Path, svg: Path | None, trust: bool, home: Path) -> None:
+@options.as_json
+def show(path: Path, svg: Path | None, trust: bool, home: Path, as_json: bool) -> None:
     """Show a plan's network before and after, with the latency of every kernel.
 
     Latencies are those that are known today, whatever the plan was scored with.
     """
     from search.deploy import plans
     from search.results.plan_table import plan_table
-    from search.results.plan_view import plan_view
+    from search.results.plan_view import plan_answer, plan_view
     from search.results.planfile import PlanFile
     from search.results.svg import draw
 
@@ -151,7 +152,7 @@ def show(path: Path, svg: Path | None, trust: bool, home: Path) -> None:
     if svg:
         draw(latencies, plan, svg)
         terminal.note(f"picture written to {svg}")
-    terminal.say({}, False, plan_table(plan), plan_view(latencies, plan))
+    terminal.say(plan_answer(latencies, plan), as_json, plan_table(plan), plan_view(latencies, plan))
 
 
 @command.command("merge", epilog=example("plan merge stem.json modules.json --out both.json"))

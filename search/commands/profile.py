@@ -154,7 +154,7 @@ def _show(device: Device, by_layer: bool, home: Path, as_json: bool, given: dict
         terminal.note(f"{count} kernels measured, kept in {device.path}")
     device = Device.named(target, home)
     latencies = Latencies(network, device)
-    answer = network_tables.layers_answer(given["model"], target, latencies.by_layer())
+    answer = network_tables.layers_answer(given["model"], target, latencies.by_layer({}))
     score = latencies.score({})
     terminal.say(answer, as_json, network_tables.layers_table(answer, device.describe(score.total)))
 

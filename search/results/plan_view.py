@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
+from typing import Any
 
 from rich.table import Table
 
 from latency_models.kernel import Kernel, Layer
+from search.results.network_tables import layers_answer
 from search.results.planfile import PlanFile
 from search.scoring.latency import Latencies
 
@@ -33,6 +35,13 @@ def _add_pairs(table: Table, same: bool, pairs: Sequence[tuple[Layer, Layer]], m
     for old, new in pairs:
         words = list(dict.fromkeys((in_words(old.kernel), in_words(new.kernel))))
         table.add_row(old.name, " => ".join(words), f"{ms([old]):.2f}", f"{ms([new]):.2f}", style="bold")
+
+
+def plan_answer(latencies: Latencies, plan: PlanFile) -> dict[str, Any]:
+    """The ``--json`` form: the plan, and the kernels of the network before and after."""
+    networks = {"before": latencies.by_layer(None), "after": latencies.by_layer(plan.choices)}
+    kernels = {when: layers_answer(plan.network, plan.target, rows) for when, rows in networks.items()}
+    return {"plan": plan.model_dump(mode="json"), **kernels}
 
 
 def plan_view(latencies: Latencies, plan: PlanFile) -> Table:

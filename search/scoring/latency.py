@@ -172,9 +172,9 @@ class Latencies:
         """Peak memory of the maps of a plan's network (None: the untouched one) for one image, in bytes."""
         return peak_bytes(self.layers(choices))
 
-    def by_layer(self) -> list[tuple[Layer, Latency]]:
-        """Every kernel of the untouched network with its latency, in network order."""
-        layers = self.layers({})
+    def by_layer(self, choices: Mapping[str, str] | None) -> list[tuple[Layer, Latency]]:
+        """Every kernel of a plan's network (None: the untouched one) with its latency, in network order."""
+        layers = self.layers(choices)
         self.learn(layer.kernel for layer in layers)
         return [(layer, self.latency(layer.kernel)) for layer in layers]
 

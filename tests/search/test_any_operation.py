@@ -90,7 +90,7 @@ def test_gates_and_activations_are_fused_and_copied_as_the_runtime_does(
 @pytest.mark.parametrize("target", ["host", "host-ncnn"])
 def test_operations_without_a_kernel_are_timed_alone(target: str, tmp_path: Path) -> None:
     network = read(Odd())
-    found = Latencies(network, Device.named(target, tmp_path)).by_layer()
+    found = Latencies(network, Device.named(target, tmp_path)).by_layer(None)
     assert all(latency.us > 0 and latency.kind == "measured" for _, latency in found)
     odd = {layer.kernel.op: layer.kernel for layer, _ in found if layer.kernel.details}
     assert odd.keys() >= {"permute", "layernorm", "linear of maps", "matmul", "softmax", "convtranspose2d"}
@@ -104,7 +104,7 @@ def test_operations_without_a_kernel_are_timed_alone(target: str, tmp_path: Path
 def test_arm_targets_price_what_mobile_networks_hold(tmp_path: Path) -> None:
     device = Device.named("raspberry-pi-4", tmp_path)
     for model in (Gated(nn.Hardswish(), nn.Hardsigmoid()), Gated(nn.SiLU(), nn.Sigmoid()), Odd()):
-        found = Latencies(read(model), device).by_layer()
+        found = Latencies(read(model), device).by_layer(None)
         assert all(latency.us > 0 for _, latency in found)
 
 
