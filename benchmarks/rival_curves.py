@@ -1,6 +1,7 @@
 """Curves of accuracy against measured speed-up, from the cells of ``rivals.py``."""
 
 import json
+import re
 import sys
 import tempfile
 from collections import defaultdict
@@ -18,10 +19,10 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import rival_files  # noqa: E402
 from benchmarks.rival_cases import INT8, OURS, UNTOUCHED, Cell  # noqa: E402
 from latency_models import bench, board  # noqa: E402
+from latency_models.board.machine import machine  # noqa: E402
 from latency_models.remote import measure_on  # noqa: E402
 from training.files import replacing  # noqa: E402
 
-TIMINGS = "timings.json"
 MARKS = (0.5, 1.0, 2.0)
 _RESAMPLES, _SEED = 2000, 0
 Cells = Sequence[dict[str, Any]]
@@ -31,9 +32,15 @@ def name_of(cell: dict[str, Any]) -> str:
     return Cell(cell["case"], cell["method"], cell["setting"], cell["seed"]).name
 
 
-def time_all(cells: Cells, kept: Path) -> None:
-    """Time all cells' networks in turn, seed by seed, beside their seed's untouched network."""
-    timings: dict[str, Any] = json.loads((kept / TIMINGS).read_text()) if (kept / TIMINGS).exists() else {}
+def timings_in(kept: Path, processor: str) -> Path:
+    """The file that holds the timings of a processor; without a name, of the one that this machine has."""
+    here = re.sub(r"[^a-z0-9]+", "-", machine("", "")["cpu"].lower()).strip("-")
+    return kept / "timings" / f"{processor or here}.json"
+
+
+def time_all(cells: Cells, kept: Path, path: Path) -> None:
+    """Time all cells' networks in turn, seed by seed, beside their seed's untouched network, into `path`."""
+    timings: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for seed in sorted({cell["seed"] for cell in cells}):
         names = [name_of(cell) for cell in cells if cell["seed"] == seed and "top1" in cell]
         names = [name for name in names if (kept / f"{name}{rival_files.SUFFIX}").exists()]
@@ -47,23 +54,24 @@ def time_all(cells: Cells, kept: Path) -> None:
             folder.mkdir()
             bench.write(folder, files)
             measure_on(bench.Here(folder), folder, lambda done, total: None)
-            machine, found = bench.read(folder / board.RESULTS)
+            measured_on, found = bench.read(folder / board.RESULTS)
         for timing in found:
             entry = timings.setdefault(Path(timing.model).stem, {})
-            entry["machine"] = machine
+            entry["machine"] = measured_on
             entry[str(timing.threads)] = {
                 "ms": timing.median_ms,
                 "speedup": timing.ratio,
                 "low": timing.low,
                 "high": timing.high,
             }
-    with replacing(kept / TIMINGS) as written:
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as written:
         written.write_text(json.dumps(timings, indent=1) + "\n")
 
 
-def report(case: str, cells: Cells, kept: Path) -> list[Table]:
-    """The cells, and for every mark each method's speed-up there."""
-    timings = json.loads((kept / TIMINGS).read_text())
+def report(case: str, cells: Cells, path: Path) -> list[Table]:
+    """The cells, and for every mark each method's speed-up there, with the timings in `path`."""
+    timings = json.loads(path.read_text())
     return [_cells_table(case, cells, timings), _marks_table(case, cells, timings)]
 
 

@@ -1,6 +1,6 @@
 """The curves of ``rivals.py`` as a picture.
 
-python benchmarks/rival_picture.py digits docs/pictures/rivals.svg
+python benchmarks/rival_picture.py digits docs/pictures/rivals.svg [PROCESSOR]
 """
 
 import json
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.rival_cases import INT8, OURS, PAPER, UNTOUCHED  # noqa: E402
-from benchmarks.rival_curves import name_of  # noqa: E402
+from benchmarks.rival_curves import name_of, timings_in  # noqa: E402
 from benchmarks.rivals import RESULTS, kept_cells  # noqa: E402
 from training.files import replacing  # noqa: E402
 
@@ -37,10 +37,10 @@ _TICKS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16)
 Curve = list[tuple[float, float]]  # speed-up, points lost
 
 
-def curves(case: str) -> dict[str, Curve]:
+def curves(case: str, processor: str) -> dict[str, Curve]:
     """Each method's measured points with one thread, from the untouched network on (mean over seeds)."""
-    timings = json.loads((RESULTS / case / "timings.json").read_text())
-    done = [cell for cell in kept_cells(RESULTS / case) if "top1" in cell]
+    timings = json.loads(timings_in(RESULTS / case, processor).read_text())
+    done = [cell for cell in kept_cells(RESULTS / case) if "top1" in cell and name_of(cell) in timings]
     first = {cell["seed"]: cell["top1"] for cell in done if cell["method"] == UNTOUCHED}
     points: dict[tuple[str, float], Curve] = defaultdict(list)
     for cell in done:
@@ -102,9 +102,9 @@ def drawn(found: dict[str, Curve], title: str) -> str:
 
 
 def main() -> None:
-    case, out = sys.argv[1], Path(sys.argv[2])
-    with replacing(out) as temporary:
-        temporary.write_text(drawn(curves(case), case))
+    case, out, *processor = sys.argv[1:]
+    with replacing(Path(out)) as temporary:
+        temporary.write_text(drawn(curves(case, "".join(processor)), case))
 
 
 if __name__ == "__main__":

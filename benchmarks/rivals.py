@@ -3,6 +3,7 @@
 python benchmarks/rivals.py digits                                 # everything, under 15 minutes
 python benchmarks/rivals.py googlenet --data IMAGENETTE [--methods ours,taylor] [--seeds 0,1,2]
 python benchmarks/rivals.py googlenet --only-timing                # time what has been trained, and report
+python benchmarks/rivals.py googlenet --only-timing --processor zen1   # two call themselves alike
 python benchmarks/rivals.py googlenet --price raspberry-pi-4       # the kept plans on any target
 
 Every finished cell (method, setting, seed) is kept as JSON in benchmarks/results/rivals/CASE with what made
@@ -54,6 +55,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start no cell after so long")
     parser.add_argument("--price", metavar="TARGET", help="price the kept plans on a target, and stop")
+    parser.add_argument(
+        "--processor", default="", help="name that its timings are kept by  [default: what it calls itself]"
+    )
     parser.add_argument("--only-timing", action="store_true", help="train nothing")
     parser.add_argument("--only-training", action="store_true", help="time nothing")
     given = parser.parse_args()
@@ -86,8 +90,9 @@ def main() -> None:
     if given.only_training:
         return
     cells = kept_cells(kept)
-    rival_curves.time_all(cells, kept)
-    for table in rival_curves.report(given.case, cells, kept):
+    timings = rival_curves.timings_in(kept, given.processor)
+    rival_curves.time_all(cells, kept, timings)
+    for table in rival_curves.report(given.case, cells, timings):
         Console(width=160).print(table)
 
 

@@ -66,10 +66,9 @@ def test_the_ratio_of_two_methods_has_an_interval(tmp_path: Path) -> None:
     ]
     speeds = {"untouched-0-0": 1.0, "ours-2-0": 2.0, "ours-3-0": 3.0, "width-0.3-0": 2.0}
     speeds["taylor-0.3-0"] = 1.5
-    (tmp_path / rival_curves.TIMINGS).write_text(
-        json.dumps({name: {"1": {"speedup": speed}} for name, speed in speeds.items()})
-    )
-    _, marks = rival_curves.report("c", cells, tmp_path)
+    timings = tmp_path / "timings.json"
+    timings.write_text(json.dumps({name: {"1": {"speedup": speed}} for name, speed in speeds.items()}))
+    _, marks = rival_curves.report("c", cells, timings)
     rows = dict(zip(marks.columns[0].cells, marks.columns[4].cells, strict=True))  # ratios at 1 point
     assert rows["width"].startswith("1.67 (")  # 2.0 against 1.2
     assert rows["taylor"] == "not known"  # its curve ends before it loses a point
@@ -93,6 +92,7 @@ def test_a_small_form_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert ours["plan"]
     assert speedup_on(ours, "raspberry-pi-4", tmp_path / "home") > 1
     shutil.rmtree(models)
-    rival_curves.time_all(cells, kept)
-    timed = json.loads((kept / rival_curves.TIMINGS).read_text())
+    timings = rival_curves.timings_in(kept, "other")
+    rival_curves.time_all(cells, kept, timings)
+    timed = json.loads(timings.read_text())
     assert set(timed) == {rival_curves.name_of(c) for c in cells}
