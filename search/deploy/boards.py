@@ -81,7 +81,10 @@ def write_kit(
     if not (waiting or whole):
         return 0
     about = {"model": network.name, "input_shape": network.input_shape} | dict(parts or {})
+    progress = watch("writing the kit")
+    progress(0, 1)
     count = kit.write(folder, device.spec, device.runtime, waiting, latencies.touched_bytes, about, whole)
+    progress(1, 1)
     _keep_target(device.spec, home)
     return count + (whole is not None)
 
