@@ -60,7 +60,7 @@ def prepare(config: SearchConfig, session: Session, trained: Mapping[str, Tensor
     latencies, *others = priced(bench.network, devices)
     bench = replace(bench, network=latencies.network)
     for known in (latencies, *others):
-        known.learn_all(session.watch)
+        known.learn_all(session.watch, session.note)
     losses = zero_shot.losses_of(bench.network) if config.setup.zero_shot else {}
     space = PlanSpace(
         latencies,

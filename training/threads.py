@@ -13,15 +13,19 @@ def available() -> int:
     return cpu_count()
 
 
+def idle() -> float:
+    """Cores of the machine that nobody is using now."""
+    everywhere = os.cpu_count() or 1
+    return everywhere * (1 - psutil.cpu_percent(_LOOK_SECONDS) / 100)
+
+
 def unused() -> int:
     """Available cores that nobody else is using now; at least one.
 
     Threads that wait for a core which is taken hold up all others: on two busy cores, two threads took six
     times as long as one.
     """
-    everywhere = os.cpu_count() or 1
-    busy = everywhere * psutil.cpu_percent(_LOOK_SECONDS) / 100
-    return max(1, min(available(), round(everywhere - busy)))
+    return max(1, min(available(), round(idle())))
 
 
 def take(threads: int) -> None:

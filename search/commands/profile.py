@@ -192,4 +192,4 @@ def _measured(
         return 0
     from search.scoring.latency import Latencies
 
-    return Latencies(network, device).learn_all(watch, again=True)
+    return Latencies(network, device).learn_all(watch, terminal.note, again=True)

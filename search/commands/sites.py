@@ -27,7 +27,7 @@ def command(target: str, home: Path, as_json: bool, threads: int | None, **given
     device = Device.named(target, home)
     (latencies,) = priced(structure(**given), [device])
     with terminal.bars() as watch:
-        latencies.learn_all(watch)
+        latencies.learn_all(watch, terminal.note)
         listing = list_sites(latencies, watch("scoring every option"))
     tables: list[Any] = [*listing.network.remarks, network_tables.sites_table(listing)]
     if listing.network.refused:

@@ -17,12 +17,14 @@ from search.scoring.alone import all_together
 from search.scoring.device import Device
 from search.scoring.lowering import end_of, lower
 from search.scoring.score import Score
-from training.progress import Progress, Watch, quiet
+from training import threads
+from training.progress import Note, Progress, Watch, quiet, unsaid
 
 # A program does other work between two inferences. With so many times the memory of the untouched network
 # between two runs of a kernel, small networks are predicted as `bench` times them (benchmarks/first_hour.py);
 # with once, the merged one seems 5 % faster than it is.
 _BETWEEN = 2.5
+_SHARED = 0.3  # of a core that is timed on: what a system does beside
 
 _Choices = tuple[str, frozenset[tuple[str, str]]]
 
@@ -178,11 +180,12 @@ class Latencies:
         self.learn(layer.kernel for layer in layers)
         return [(layer, self.latency(layer.kernel)) for layer in layers]
 
-    def learn_all(self, watch: Watch, again: bool = False) -> int:
+    def learn_all(self, watch: Watch, note: Note = unsaid, again: bool = False) -> int:
         """Measure every kernel that any plan may need, and return their number (0 for shipped tables)."""
-        if not self.device.spec.measurable:
+        spec = self.device.spec
+        if not spec.measurable:
             return 0
-        title = f"measuring on {self.device.spec.name}"
+        idle, title = threads.idle(), f"measuring on {spec.name}"
         progress = watch(f"{title}: the network in one piece")
         progress(0, 1)
         few = self._untouched._learn_whole(again)
@@ -191,7 +194,14 @@ class Latencies:
         if self._untouched is not self:  # its weights fill more of the caches
             few += self._untouched.learn(untouched, watch(title), again)
             rest = [kernel for kernel in rest if kernel not in untouched]
-        return few + self.learn(rest, watch(title), again)
+        count = few + self.learn(rest, watch(title), again)
+        if count and idle < spec.threads - _SHARED:
+            note(
+                f"warning: other programs left {idle:.1f} cores of this machine when {count} kernels were "
+                "timed: they may seem slower than they are; once it is idle, "
+                f"'profile --target {spec.name}' with the model times them again"
+            )
+        return count
 
     def learn(self, kernels: Iterable[Kernel], progress: Progress = quiet, again: bool = False) -> int:
         """Measure kernels with caches as cold as a program leaves them, and return their number."""

@@ -19,6 +19,7 @@ from search.scoring.latency import Latencies
 from search.scoring.lowering import lower
 from search.space import listing, presets, warm_start
 from tests import networks
+from training import threads
 from training.errors import BadInputError
 from training.workbench import structure
 
@@ -91,10 +92,18 @@ def test_the_sites_answer_has_every_option_with_its_own_latency(network: Network
     assert all(o["latency_ms"] > 0 for site in answer["sites"] for o in site["options"])
 
 
-def test_a_host_table_is_measured_once_kept_and_reused(tmp_path: Path) -> None:
+def test_a_host_table_is_measured_once_kept_and_reused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = analyse("n", networks.fire(), (3, 16, 16))
     first = Latencies(network, Device.named("host", tmp_path))
-    assert first.learn_all(quiet) > 0
+    said: list[str] = []
+    monkeypatch.setattr(threads, "idle", lambda: 0.2)
+    assert first.learn_all(quiet, said.append) > 0
+    assert "left 0.2 cores" in said[0]
+    monkeypatch.setattr(threads, "idle", lambda: 1.0)
+    assert first.learn_all(quiet, said.append, again=True) > 0
+    assert len(said) == 1
     again = Latencies(network, Device.named("host", tmp_path))
     assert again.learn_all(quiet) == 0
     assert again.score({}).latency_ms == pytest.approx(first.score({}).latency_ms, rel=0.01)
