@@ -7,14 +7,13 @@ from typing import Any
 
 from latency_models import board, kit
 from latency_models.board.rounds import quartiles
-from latency_models.board.whole import in_turn
+from latency_models.board.whole import ROUNDS, in_turn
 from latency_models.kernel import Kernel
 from latency_models.kit import NotMeasurableError
 from latency_models.runtime import Runtime
 from latency_models.table import Measurement
 from latency_models.target import Target
 
-_ROUNDS = 15
 Run = Callable[[], object]
 
 
@@ -75,6 +74,6 @@ def files_in_turn(
     return side_by_side([one.run for one in ready])
 
 
-def side_by_side(runs: Sequence[Run], rounds: int = _ROUNDS) -> list[tuple[float, float]]:
+def side_by_side(runs: Sequence[Run], rounds: int = ROUNDS) -> list[tuple[float, float]]:
     """Median and spread in microseconds of some calls, timed in turn: see ``in_turn``."""
     return [quartiles(times) for times in in_turn(runs, rounds)]

@@ -16,7 +16,7 @@ from .timed import Timed
 
 PEAK = "--peak"
 _WARM_UPS = 3
-_ROUNDS = 15
+ROUNDS = 15
 
 
 def bench(
@@ -58,13 +58,13 @@ def in_one_piece(
 
     def told(done: int) -> None:
         drift.append(reference.drift())
-        progress(done / _ROUNDS)
+        progress(done / ROUNDS)
 
     try:
         if kind is None or "failed" in entry:
             raise RuntimeError(entry.get("failed") or "its runtime takes none")
         model = kind(folder, entry, threads)
-        [samples] = in_turn([model.run], _ROUNDS, told)
+        [samples] = in_turn([model.run], ROUNDS, told)
         result = summary([us / factor for us, factor in zip(samples, drift)])
     except Exception as error:
         result = {"failed": str(error).splitlines()[0][:300]}

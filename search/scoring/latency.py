@@ -185,12 +185,14 @@ class Latencies:
         spec = self.device.spec
         if not spec.measurable:
             return 0
+        rest, untouched = self.reachable(watch), dict.fromkeys(layer.kernel for layer in self.layers(None))
+        if not again and all(self.device.table.get(kernel) for kernel in (self.whole, *untouched, *rest)):
+            return 0
         idle, title = threads.idle(), f"measuring on {spec.name}"
         progress = watch(f"{title}: the network in one piece")
         progress(0, 1)
         few = self._untouched._learn_whole(again)
         progress(1, 1)
-        rest, untouched = self.reachable(watch), dict.fromkeys(layer.kernel for layer in self.layers(None))
         if self._untouched is not self:  # its weights fill more of the caches
             few += self._untouched.learn(untouched, watch(title), again)
             rest = [kernel for kernel in rest if kernel not in untouched]
