@@ -46,7 +46,7 @@ def relative_adam(model: nn.Module, rate: float) -> torch.optim.Adam:
         # A captured step reads its rates from the GPU.
         now = torch.tensor(own, device=parameter.device) if on_gpu else own
         groups.append({"params": [parameter], "lr": now, "initial_lr": own})
-    return torch.optim.Adam(groups, fused=on_gpu or None, capturable=on_gpu)
+    return torch.optim.Adam(groups, fused=True, capturable=on_gpu)
 
 
 def cosine(step: int, steps: int, warmup: int) -> float:
