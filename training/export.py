@@ -44,6 +44,8 @@ class _OneOperator(nn.Module):
 
 def _for_export(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model).eval()
+    # Of maps whose channels are last, PyTorch's exporter writes a mean with a gathering of all its numbers.
+    model.to(memory_format=torch.contiguous_format)
     for name, module in list(model.named_modules()):
         # Even windows are centred differently in ONNX and are left to PyTorch's exporter.
         if isinstance(module, nn.LocalResponseNorm) and module.size % 2 == 1:

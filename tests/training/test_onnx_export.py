@@ -1,5 +1,6 @@
 """Files that the program writes: sizes that stay free, several outputs, and networks of text recognition."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -72,6 +73,21 @@ def test_sizes_stay_free_and_operators_whole(tmp_path: Path) -> None:
     assert size == (16, 24)
     assert loaded.free == ALL
     assert onnx_files.worst_error(loaded, path, (3, 3, 16, 24)) < 1e-4
+
+
+def test_how_weights_lie_in_memory_is_not_seen_in_the_file(tmp_path: Path) -> None:
+    def operations(network: nn.Module) -> list[str]:
+        to_onnx(network, (3, 16, 16), tmp_path / "m.onnx")
+        return [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
+
+    class Pooled(Scores):
+        def forward(self, x: Tensor) -> Tensor:
+            answers: Tensor = self.head(nn.functional.adaptive_avg_pool2d(self.conv(x), 1).flatten(1))
+            return answers
+
+    network = Pooled().eval()
+    last = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    assert operations(last) == operations(network)
 
 
 def test_a_size_that_the_network_needs_is_fixed_in_the_file(tmp_path: Path) -> None:

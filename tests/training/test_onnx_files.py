@@ -98,15 +98,19 @@ def test_networks_of_the_old_exporter_answer_as_before(
 
 
 @pytest.mark.parametrize(("opset", "free"), [(18, False), (20, True)])
-def test_networks_of_the_new_exporter_keep_their_layers_names(opset: int, free: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_networks_of_the_new_exporter_keep_their_layers_names(
+    opset: int, free: bool, order: torch.memory_format, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
-    network = lively(Shuffled())
+    network = lively(Shuffled()).to(memory_format=order)  # type: ignore[call-overload]
     options = {"dynamic_shapes": ({0: "n"},)} if free else {}
     path = exported(network, tmp_path / "m.onnx", opset, dynamo=True, verbose=False, **options)
     loaded, _ = onnx_input.read(path)
     layers = {name for name, module in loaded.named_modules() if isinstance(module, nn.Conv2d)}
     assert layers == {name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
     assert onnx_files.worst_error(loaded, path, (2, 3, 64, 64)) < 1e-4
+    assert onnx_files.worst_error(network, path, (2, 3, 64, 64)) < 1e-4
     with torch.no_grad():
         again = torch.export.export(
             loaded,

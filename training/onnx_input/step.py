@@ -63,6 +63,11 @@ class Step:
         """An input, None where it is left out."""
         return self._inputs[index] if index < len(self._inputs) else None
 
+    def own(self, numbers: int, run: int) -> int:
+        """How many numbers one run of the file has where a sample run has so many."""
+        images = len(self._builder.image.samples[run])
+        return numbers * (self._builder.file.batch or images) // images
+
     @property
     def x(self) -> Value:
         """The first input.

@@ -27,12 +27,14 @@ class Value:
     samples : the tensor in each run
     node : computes it; None for a known value
     origins : the tensors whose shapes a known value was computed from
+    row : the tensor whose numbers, in the same order, a reshaped one holds
     """
 
     name: str
     samples: tuple[Tensor, ...]
     node: fx.Node | None = None
     origins: tuple["Value", ...] = ()
+    row: "Value | None" = None
 
     @property
     def known(self) -> bool:

@@ -5,6 +5,7 @@ import operator
 import torch
 from torch.nn import functional
 
+from training.onnx_input.operations.shapes import reshaped
 from training.onnx_input.step import Step, operation
 from training.onnx_input.values import SIZE_DEPENDENT, RefusedError, Size, Value, axes_of, axis_of
 
@@ -73,6 +74,9 @@ def _turned(x: Value, axis: int, place: int) -> int:
 def gather(step: Step) -> Value:
     x = step.x
     axis = axis_of(step.attr("axis", 0), x.rank)
+    if x.rank == 1 and _all_in_order(step):
+        places = step.input(1)
+        return reshaped(step, [list(s.shape) for s in places.samples], list(places.origins))
     index = step.constant(1, "places")
     if index.min() < 0:
         index = torch.where(index < 0, index + x.side(axis), index)
@@ -80,6 +84,18 @@ def gather(step: Step) -> Value:
         return step.call(torch.select, x, axis, int(index))
     flat = step.call(torch.index_select, x, axis, step.known([index.flatten()] * len(step.runs)))
     return flat if index.ndim == 1 else step.call(torch.unflatten, flat, axis, tuple(index.shape))
+
+
+def _all_in_order(step: Step) -> bool:
+    """Whether places are those of all numbers of a row, in their order.
+
+    PyTorch's exporter writes views so (``as_strided``), as of the means of maps whose channels are last.
+    """
+    places, rows = step.input(1), step.x.samples
+    return places.known and all(
+        torch.equal(of.flatten(), torch.arange(step.own(len(row), run)))
+        for run, (of, row) in enumerate(zip(places.samples, rows, strict=True))
+    )
 
 
 @operation("Pad")

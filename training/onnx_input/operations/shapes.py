@@ -1,6 +1,7 @@
 """The same numbers in another shape, and shapes as numbers."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -67,10 +68,23 @@ def _numbers(step: Step, index: int) -> tuple[list[list[int]], list[Value]]:
 
 @operation("Reshape")
 def reshape(step: Step) -> Value:
-    x = step.x
     asked, origins = _numbers(step, 1)
+    return reshaped(step, asked, origins)
+
+
+def reshaped(step: Step, asked: list[list[int]], origins: list[Value]) -> Value:
+    """The first input in another shape, as the file asks for it in each run.
+
+    What was reshaped before is taken as it was before: the images of a run may have been put into one row.
+    """
     zero = step.attr("allowzero", 0)
-    targets = [_resolved(t, s, step.batch, zero) for t, s in zip(asked, x.samples, strict=True)]
+    targets = [_resolved(t, s, step.batch, zero) for t, s in zip(asked, step.x.samples, strict=True)]
+    x = step.x.row or step.x
+    made = _shaped(step, x, targets, origins)
+    return made if made is x else replace(made, row=x)
+
+
+def _shaped(step: Step, x: Value, targets: list[list[int]], origins: list[Value]) -> Value:
     shapes = [tuple(s.shape) for s in x.samples]
     if targets == [list(s) for s in shapes]:
         return x
