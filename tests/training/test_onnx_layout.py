@@ -95,6 +95,31 @@ SHAPES = [
         [("Shape", "x", "s"), ("ConstantOfShape", "k", "o"), ("Add", "x o", "y")],
         k=i(1, 4, 1, 1),
     ),
+    many(
+        "places for each image",
+        [
+            ("Shape", "x", "s"),
+            ("ConstantOfShape", "s", "o", {"value": helper.make_tensor("v", 1, [1], [0.5])}),
+            ("CumSum", "o k", "c"),
+            ("Add", "x c", "y"),
+        ],
+        k=np.int64(3),
+    ),
+    many(
+        "a row gathered in its order",
+        [
+            ("Reshape", "x r", "a"),
+            ("Size", "x", "n"),
+            ("Range", "z n d", "p"),
+            ("Gather", "a p", "b"),
+            ("Reshape", "b t", "y"),
+        ],
+        r=i(-1),
+        z=np.int64(0),
+        d=np.int64(1),
+        t=i(-1, 192),
+    ),
+    one("CumSum", k=np.int64(1)),
 ]
 INDEXING = [
     one("Split", 11, axis=1, split=[4]),

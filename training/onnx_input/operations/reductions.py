@@ -51,6 +51,14 @@ def sum_of_squares(step: Step) -> Value:
     return _reduced(step, torch.sum, step.call(torch.square, step.x))
 
 
+@operation("CumSum")
+def running_sum(step: Step) -> Value:
+    axis = axes_of([int(step.constant(1, "axis"))], step.x.rank)
+    if step.attr("exclusive", 0) or step.attr("reverse", 0):
+        raise RefusedError("it sums from the end, or without a number itself, which is not supported")
+    return step.call(torch.cumsum, step.x, *axis)
+
+
 @operation("ArgMax", "ArgMin")
 def best(step: Step) -> Value:
     if step.attr("select_last_index", 0):
