@@ -74,6 +74,10 @@ REFUSED = {
     "two inputs": (_with_two_inputs(), "has the inputs 'x' (?x3x24x24), 'z' (1x3x24x24)"),
     "a row": (model([RELU], {}, shape=("n", 3)), "expected one input, an image"),
     "no input": (model([RELU], {"x": f(1, 3, 4, 4)}), "has the inputs none"),
+    "channels last": (
+        model([helper.make_node("Transpose", ["x"], ["y"], perm=[0, 3, 1, 2])], {}, shape=("n", 64, 48, 3)),
+        "the input 'x' (?x64x48x3) of",
+    ),
     "free channels": (model([RELU], {}, shape=(1, None, 4, 4)), "leaves its channels free"),
     "half precision": (_of_type(TensorProto.FLOAT16), "takes numbers of the type float16; expected float"),
     "foreign": (

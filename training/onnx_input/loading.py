@@ -128,6 +128,11 @@ def _image(name: str, inputs: list[onnx.ValueInfoProto]) -> tuple[str, list[int 
         raise BadInputError(
             f"{name} has the inputs {shown or 'none'}; expected one input, an image as 1x3x224x224"
         )
+    if found[0][2][3] == 3 and found[0][2][1] not in (1, 3):
+        raise BadInputError(
+            f"the input {shown} of {name} has its channels last, as TensorFlow's have; expected them first, "
+            "as 1x3x224x224; convert it again with tf2onnx's --inputs-as-nchw"
+        )
     if found[0][1] != onnx.TensorProto.FLOAT:
         kind_name = onnx.TensorProto.DataType.Name(found[0][1]).lower()
         raise BadInputError(
