@@ -18,6 +18,7 @@ from training.data.loading import NO_DATA, DataSpec
 from training.data.loading import load as load_images
 from training.data.preprocess import Preprocess
 from training.errors import BadInputError
+from training.files import digest
 from training.images.augment import changed
 from training.judged_by import judged_by, require_metric
 from training.judging import Judge
@@ -68,6 +69,11 @@ class Workbench:
     def judge(self) -> Judge:
         """Judges networks by the metric."""
         return Judge(self.metric, self.network.untouched, tuple(self.network.outputs), self.inputs)
+
+    @property
+    def images_fingerprint(self) -> str:
+        """Identifies the images, and how they are given to the network."""
+        return digest([self.data.fingerprint, str(self.preprocess)])
 
     def inputs(self, images: Images) -> Callable[[Tensor], Tensor]:
         """Preprocessed images by index."""
@@ -180,7 +186,7 @@ def _narrowed(made: Workbench, share: float, habits: Habits, session: Session) -
     if not len(train):
         raise BadInputError("a narrowed network has to be trained; give `data`, or leave `narrow` out")
     images = Inputs(made.changed if habits.augment else made.inputs(train), len(train))
-    about = f"{made.data.fingerprint} {made.preprocess} {habits.augment}"
+    about = f"{made.images_fingerprint} {habits.augment}"
     network = learned(made.network, share, images, about, made.judge.by_labels, setup.seed, session)
     return replace(made, network=network)
 
@@ -188,10 +194,13 @@ def _narrowed(made: Workbench, share: float, habits: Habits, session: Session) -
 def _images(setup: ModelConfig, loaded: models.LoadedModel, progress: Progress, note: Note) -> Data:
     """Load the images, and tell the user about them."""
     images = load_images(_data_spec(setup, loaded.input_shape), progress)
-    if len(images.train) or len(images.test):
+    some = len(images.train) or len(images.test)
+    if some:
         note(images.summary())
     for remark in images.remarks():
         note(remark)
+    if some and loaded.fed:
+        note(loaded.fed)
     if not loaded.trained and len(images.classes) < 2:
         classes = f"one class, {images.classes[0]!r}," if images.classes else "no classes"
         raise BadInputError(

@@ -35,6 +35,21 @@ class ImageSize(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class Feeding(click.ParamType):
+    """How images are given to a network: a name, or mean and deviation."""
+
+    name = "MEAN/STD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from training.data.preprocess import named  # brings torch, which takes a second
+
+        try:
+            named(str(value))
+        except BadInputError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
 class FilePath(click.Path):
     """The path of a file, which may be made."""
 

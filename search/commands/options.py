@@ -132,9 +132,11 @@ learning = combine(
     ),
     click.option(
         "--preprocess",
-        type=click.Choice(["imagenet", "caffe", "symmetric", "symmetric-bgr"]),
-        help="imagenet: RGB, 0-1, standardised; caffe: BGR, 0-255, minus the mean; symmetric: RGB or BGR, "
-        "-1 to 1.  [default: the model's]",
+        type=kinds.Feeding(),
+        help="How images are given to the network. imagenet: RGB, 0-1, standardised; caffe: BGR, 0-255, "
+        "minus the mean; symmetric, symmetric-bgr: -1 to 1; or mean and deviation of RGB of 0-1, e.g. "
+        "0.5/0.5 or 0.485,0.456,0.406/0.229,0.224,0.225 (BGR with /bgr behind).  [default: the model's, for "
+        "timm's that of their pretrained_cfg; else imagenet]",
     ),
     late("--data", text=_data),
     click.option(

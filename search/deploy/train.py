@@ -203,7 +203,7 @@ def bottom_up(
     simple = Recipe(images=_CLOSED_FORM_IMAGES, steps=0, seed=bench.setup.seed)
     few = bench.preprocess(bench.data.train.pixels[: simple.images])
     merged = assemble(
-        Bank(bench.network, few, WeightStore(session.home / "bank"), bench.data.fingerprint, simple), plan
+        Bank(bench.network, few, WeightStore(session.home / "bank"), bench.images_fingerprint, simple), plan
     )
     if training.relearn_steps:
         recipe = training.relearning(len(bench.data.train), bench.setup.seed)

@@ -38,7 +38,7 @@ class FineTuned(OnImages):
             self.bench.network,
             images,
             self.store,
-            self.bench.data.fingerprint,
+            self.bench.images_fingerprint,
             Recipe(self.proxy.bank_images, steps=self.proxy.bank_steps, seed=self.bench.setup.seed),
         )
 

@@ -33,6 +33,7 @@ def study_record(
         latency_source=device.source,
         latency_fingerprint="" if device.spec.grows else device.predictor.fingerprint,
         data_fingerprint=data.fingerprint,
+        preprocess=str(bench.preprocess),
         images={
             "train": len(data.train),
             "proxy": len(data.proxy),

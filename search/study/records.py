@@ -80,6 +80,7 @@ class StudyRecord(_Record):
     latency_source: str
     latency_fingerprint: str = ""
     data_fingerprint: str
+    preprocess: str = ""  # not known of older studies
     images: dict[str, Any]
     model: ModelConfig
     proxy: Proxy
@@ -100,6 +101,8 @@ class StudyRecord(_Record):
             They differ in something that decides results; the message names the first.
         """
         ours, theirs = other._identity(), self._identity()
+        if not self.preprocess:
+            del ours["preprocess"]
         for what, value in ours.items():
             if theirs[what] != value:
                 raise BadInputError(another(study, what, theirs[what], value))
@@ -122,7 +125,7 @@ class StudyRecord(_Record):
     def _identity(self) -> dict[str, Any]:
         names = ("network", "fingerprint", "weights_fingerprint", "target", "data_fingerprint", "proxy")
         of_model = ("within", "narrow", "only", "skip", "low_rank", "zero_shot")
-        own = {name: getattr(self, name) for name in (*names, "goals")}
+        own = {name: getattr(self, name) for name in (*names, "preprocess", "goals")}
         return {name: getattr(self.model, name) for name in of_model} | own  # the first that differs is told
 
     def write(self, study: optuna.Study) -> None:

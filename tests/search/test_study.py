@@ -79,3 +79,13 @@ def test_a_study_of_an_unknown_metric_is_refused(tmp_path: Path) -> None:
     made.set_user_attr("rebirth", document | {"proxy": document["proxy"] | {"metric": "sqlite://"}})
     with pytest.raises(BadInputError, match=r"proxy\.metric"):
         recorded.read("s", url)
+
+
+def test_a_study_goes_on_only_with_images_given_in_the_same_way() -> None:
+    begun, now = (
+        study_record(cost(2.0), 90.0).model_copy(update={"preprocess": p}) for p in ("0/1", "0.5/0.5")
+    )
+    with pytest.raises(BadInputError, match=r"study 's' was made with preprocess '0/1', not '0.5/0.5'"):
+        begun.check_same("s", now)
+    begun.check_same("s", begun)
+    study_record(cost(2.0), 90.0).check_same("s", now)  # of before it was recorded

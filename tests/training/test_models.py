@@ -13,8 +13,10 @@ from latency_models.kernel import Kernel
 from latency_models.onnx_model import one_kernel_model
 from merges.network import analyse
 from training import models
+from training.data.preprocess import SYMMETRIC, Preprocess
 from training.errors import BadInputError
 from training.export import to_onnx
+from training.models import own_inputs
 
 
 def test_builtin_torchvision_and_factory_models_load() -> None:
@@ -115,8 +117,29 @@ def test_the_size_of_images_is_the_users_and_then_the_networks_own() -> None:
         assert loaded.input_shape == shape
         assert len(loaded.preprocess.mean) == shape[0]
     assert models.load("bvlc_alexnet").input_shape == (3, 227, 227)
-    with pytest.raises(BadInputError, match="'caffe' is for 3"):
+    assert models.load("inception_v3", input_size=None).input_shape == (3, 299, 299)
+    with pytest.raises(BadInputError, match="is for 3"):
         models.load("bvlc_googlenet", input_size=(1, 64, 64))
+
+
+def like_timms() -> nn.Module:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())
+    network.pretrained_cfg = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.1), "input_size": (3, 96, 128)}
+    return network
+
+
+def test_images_are_given_as_the_network_says_and_the_user_before_it() -> None:
+    name = "tests.training.test_models:like_timms"
+    loaded = models.load(name)
+    assert loaded.preprocess == Preprocess((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
+    assert loaded.input_shape == (3, 96, 128)
+    assert "as its `pretrained_cfg` says (0.5,0.4,0.3/0.2,0.2,0.1:" in loaded.fed
+    others = models.load(name, preprocess="0/1", input_size=32)
+    assert others.preprocess == Preprocess((0.0,) * 3, (1.0,) * 3)
+    assert (others.input_shape, others.fed) == ((3, 32, 32), "")
+    silent = models.load("tests.training.test_models:bands")
+    assert "as torchvision's networks are" in silent.fed
+    assert own_inputs.of_torchvision("efficientnet_v2_l") == (SYMMETRIC, 480)
 
 
 def test_an_onnx_file_is_read_as_the_network_it_came_from(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.photos import photos
 from training import sizes
 from training.data.loading import DataSpec, load
-from training.data.preprocess import CAFFE, IMAGENET
+from training.data.preprocess import BY_NAME, CAFFE, IMAGENET, Preprocess, named
 from training.errors import BadInputError
 
 RAMP = np.tile(np.linspace(0, 255, 36).astype(np.uint8), (36, 1))
@@ -151,8 +151,32 @@ def test_preprocessing_is_for_as_many_channels() -> None:
         white = IMAGENET.of_channels(channels, "net")(torch.full((2, channels, 4, 4), 255))
         assert white.shape == (2, channels, 4, 4)
         assert torch.allclose(white, torch.tensor((1 - 0.449) / 0.226))
-    with pytest.raises(BadInputError, match="'caffe' is for 3"):
+    with pytest.raises(BadInputError, match="is for 3; give another"):
         CAFFE.of_channels(1, "net")
+    with pytest.raises(BadInputError, match="is for 2; give another"):
+        named("0.5,0.5/0.5,0.5").of_channels(3, "net")
+
+
+def test_preprocessing_is_named_or_written_out() -> None:
+    white = torch.full((1, 3, 2, 2), 255)
+    for text in (*BY_NAME, "0/1", "0.1307/0.3081", "0.4,0.5,0.6/0.1,0.2,0.3/bgr"):
+        written = named(str(named(text).of_channels(3, "net")))
+        assert torch.allclose(written(white), named(text).of_channels(3, "net")(white), rtol=1e-3)
+    assert named("0.1307/0.3081").of_channels(1, "net") == Preprocess((0.1307,), (0.3081,))
+    for text in (
+        "",
+        "symmetrical",
+        "0.5",
+        "0.5/0",
+        "0.5/nan",
+        "inf/1",
+        "1,2/3",
+        "a/b",
+        "1/2/3",
+        "0.5/0.5/rgb",
+    ):
+        with pytest.raises(BadInputError, match="unknown `preprocess`"):
+            named(text)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,21 @@ def test_a_network_that_is_no_classifier_is_judged_by_its_answers(tmp_path: Path
         workbench(ModelConfig(model=name, metric="top1"), Session(tmp_path))
 
 
+def test_how_images_are_given_to_the_network_is_said_and_told_apart(tmp_path: Path) -> None:
+    said: list[str] = []
+    setup = ModelConfig(model=TEN, input_size=24)
+    as_usual = workbench(setup, Session(tmp_path, note=said.append))
+    assert [line for line in said if "given images" in line] == [
+        f"{TEN} is given images as torchvision's networks are (0.485,0.456,0.406/0.229,0.224,0.225: mean and "
+        "deviation of RGB of 0-1); `preprocess` says otherwise"
+    ]
+    said.clear()
+    other = workbench(setup.model_copy(update={"preprocess": "0/1"}), Session(tmp_path, note=said.append))
+    assert not any("given images" in line for line in said)
+    assert other.data.fingerprint == as_usual.data.fingerprint
+    assert other.images_fingerprint != as_usual.images_fingerprint
+
+
 def test_a_classifier_of_images_without_labels_is_judged_by_its_answers(tmp_path: Path) -> None:
     folder = photos(tmp_path / "p", 12, (".",))
     setup = ModelConfig(model=TEN, data=f"imagefolder:{folder}", input_size=24)

@@ -1,5 +1,7 @@
 """The preprocessing that a network expects."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,25 +30,32 @@ class Preprocess:
         std = torch.tensor(self.std, device=images.device).reshape(1, -1, 1, 1)
         return (values.float() * (self.scale / 255) - mean) / std
 
+    def __str__(self) -> str:
+        """As `named` reads it, rounded."""
+        parts = [",".join(f"{v / self.scale:.4g}" for v in values) for values in (self.mean, self.std)]
+        return "/".join([*parts, "bgr"] if self.bgr else parts)
+
     def of_channels(self, channels: int, network: str) -> "Preprocess":
-        """The same preprocessing for images that are not RGB: every channel gets the average of the three.
+        """The same preprocessing for images of other than three channels: every channel gets their average.
 
         Raises
         ------
         BadInputError
-            It reorders colour channels, which such images lack.
+            It is for as many channels as there are not, or reorders colours, which such images lack.
         """
-        if channels == len(self.mean):
+        own, reorders = len(self.mean), self.bgr and channels != _COLOURS
+        if channels == own and not reorders:
             return self
-        if self.bgr:
+        if reorders or own not in (1, _COLOURS):
             raise BadInputError(
-                f"{network} takes images of {channels} channel(s), and the preprocessing 'caffe' is for 3; "
-                "give `preprocess` imagenet"
+                f"{network} takes images of {channels} channel(s), and the preprocessing {str(self)!r} is "
+                f"for {_COLOURS if reorders else own}; give another `preprocess`, as imagenet"
             )
-        mean, std = (round(sum(values) / len(values), 3) for values in (self.mean, self.std))
+        mean, std = (v[0] if own == 1 else round(sum(v) / own, 3) for v in (self.mean, self.std))
         return replace(self, mean=(mean,) * channels, std=(std,) * channels)
 
 
+_COLOURS = 3
 IMAGENET = Preprocess()
 CAFFE = Preprocess(mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0), scale=255.0, bgr=True)
 SYMMETRIC = Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -56,3 +65,34 @@ BY_NAME = {
     "symmetric": SYMMETRIC,
     "symmetric-bgr": replace(SYMMETRIC, bgr=True),
 }
+FORMS = (
+    f"{', '.join(BY_NAME)}, or mean and deviation of RGB images of 0-1, as 0.5/0.5 or "
+    f"0.485,0.456,0.406/0.229,0.224,0.225 (BGR with /bgr behind)"
+)
+
+
+def named(text: str) -> Preprocess:
+    """A preprocessing by its name, or by its numbers: one for all channels, or one each.
+
+    Raises
+    ------
+    BadInputError
+        It is neither.
+    """
+    if text in BY_NAME:
+        return BY_NAME[text]
+    mean, *others = text.removesuffix("/bgr").split("/")
+    try:
+        (std,) = others
+        means, deviations = (tuple(map(float, numbers.split(","))) for numbers in (mean, std))
+        if possible(means, deviations):
+            return Preprocess(means, deviations, bgr=text.endswith("/bgr"))
+    except ValueError:
+        pass
+    raise BadInputError(f"unknown `preprocess` {text!r}; expected {FORMS}")
+
+
+def possible(mean: Sequence[float], std: Sequence[float]) -> bool:
+    """Whether these can be the means and deviations of the channels of images."""
+    pairs = len(mean) == len(std) > 0
+    return pairs and all(map(math.isfinite, mean)) and all(0 < value < math.inf for value in std)

@@ -18,9 +18,9 @@ from merges.sizes import sides
 from training import factories, onnx_input
 from training.builtins import builtins
 from training.config import is_factory, is_onnx
-from training.data.preprocess import BY_NAME, IMAGENET, Preprocess
+from training.data.preprocess import IMAGENET, Preprocess, named
 from training.errors import BadInputError
-from training.models import networks, weights_file
+from training.models import networks, own_inputs, weights_file
 from training.sizes import Shape, Size, channels_of, plane
 
 DEFAULT_CLASSES = 1000
@@ -37,6 +37,7 @@ class LoadedModel:
     input_size : side of its square images, or (height, width)
     trained : False if its weights are random
     channels : of its images
+    fed : why images are given to it as they are, in a sentence, where nobody said how; else empty
     free : sizes that its file leaves free, of "batch", "height" and "width"
     """
 
@@ -46,6 +47,7 @@ class LoadedModel:
     input_size: int | tuple[int, int]
     trained: bool
     channels: int = _CHANNELS
+    fed: str = ""
     free: frozenset[str] = frozenset()
 
     @property
@@ -69,7 +71,7 @@ def load(
     ----------
     weights : a ``.safetensors`` file or a PyTorch state dict; None: random weights
     classes : outputs of a network without weights; with weights, their own number counts
-    preprocess : a name in ``training.data.preprocess``; None: by the network's name
+    preprocess : as ``training.data.preprocess.named`` reads it; None: as the network is known to take them
     input_size : size of its images; None: the network's own
     within : name of the part that is the network, as ``backbone.body``; it takes the images itself
 
@@ -79,26 +81,35 @@ def load(
         The model is unknown, lacks the part or does not take such images, or the weights cannot be read or do
         not fit.
     """
-    if preprocess not in (None, *BY_NAME):
-        raise BadInputError(f"unknown `preprocess` {preprocess!r}; expected {', '.join(BY_NAME)}")
+    asked = None if preprocess is None else named(preprocess)
     state = weights_file.read(weights) if weights else None
     given = None if input_size is None else plane(input_size)
     torch.manual_seed(seed)
     free: frozenset[str] = frozenset()
     if is_onnx(name):
         model, size = onnx_input.read(name, given)
-        implied, trained, free = IMAGENET, True, model.free  # type: ignore[assignment]
+        usual, trained, free = IMAGENET, True, model.free  # type: ignore[assignment]
     elif is_factory(name):
-        model, implied, size, trained = _from_factory(name), IMAGENET, 224, True
+        model, usual, size, trained = _from_factory(name), IMAGENET, 224, True
     else:
-        model, implied, size = _by_name(name, state, classes)
+        model, usual, size = _by_name(name, state, classes)
         trained = state is not None
     if state is not None:
         weights_file.fill(name, model, state, str(weights))
     model = model if within is None else _part(name, model, within)
     channels = _channels(name, model, channels_of(input_size))
-    chosen = (implied if preprocess is None else BY_NAME[preprocess]).of_channels(channels, name)
-    return LoadedModel(name, model.eval(), chosen, given or size, trained, channels, free)
+    implied, own_size = own_inputs.of_timm(model)
+    feeding = (asked or implied or usual).of_channels(channels, name)
+    fed = "" if asked or not (is_onnx(name) or is_factory(name)) else _fed(name, feeding, bool(implied))
+    return LoadedModel(name, model.eval(), feeding, given or own_size or size, trained, channels, fed, free)
+
+
+def _fed(name: str, feeding: Preprocess, own: bool) -> str:
+    known = "its `pretrained_cfg` says" if own else "torchvision's networks are"
+    return (
+        f"{name} is given images as {known} ({feeding}: mean and deviation of RGB of 0-1); `preprocess` says "
+        "otherwise"
+    )
 
 
 def _part(name: str, model: nn.Module, within: str) -> nn.Module:
@@ -139,7 +150,7 @@ def _by_name(
             f"name ({hint}), a .onnx file, or package.module:factory"
         )
     outputs = outputs_of(_torchvision(name, DEFAULT_CLASSES), state) or classes or DEFAULT_CLASSES
-    return _torchvision(name, outputs), IMAGENET, 224
+    return _torchvision(name, outputs), *own_inputs.of_torchvision(name)
 
 
 def _torchvision(name: str, classes: int) -> nn.Module:
