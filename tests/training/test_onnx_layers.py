@@ -142,6 +142,21 @@ NORMS = [
     one("InstanceNormalization", w=f(4), b=f(4), epsilon=1e-3),
     one("GroupNormalization", 18, w=f(2), b=f(2), num_groups=2),
     one("GroupNormalization", 21, w=f(4), b=f(4), num_groups=2),
+    *(
+        many(
+            f"a group norm of rows, {groups}",
+            [
+                ("Reshape", "x r", "a"),
+                ("InstanceNormalization", "a w b", "n", {"epsilon": 1e-3}),
+                ("Shape", "x", "s"),
+                ("Reshape", "n s", "y"),
+            ],
+            r=i(0, groups, -1),
+            w=f(groups),
+            b=f(groups),
+        )
+        for groups in (1, 2, 4)
+    ),
     one("LayerNormalization", w=f(8), b=f(8)),
     one("LayerNormalization", label="axis", w=f(4, 6, 8), axis=1, epsilon=1e-3),
     *(one("LRN", 9, label=str(n), shape=(8, 4, 4), size=n, alpha=0.5, beta=0.6, bias=2.0) for n in (3, 5)),

@@ -76,7 +76,7 @@ def gather(step: Step) -> Value:
     axis = axis_of(step.attr("axis", 0), x.rank)
     if x.rank == 1 and _all_in_order(step):
         places = step.input(1)
-        return reshaped(step, [list(s.shape) for s in places.samples], list(places.origins))
+        return reshaped(step, x, [list(s.shape) for s in places.samples], places.origins)
     index = step.constant(1, "places")
     if index.min() < 0:
         index = torch.where(index < 0, index + x.side(axis), index)

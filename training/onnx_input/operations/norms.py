@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
+from training.onnx_input.operations.shapes import reshaped
 from training.onnx_input.step import Step, operation
 from training.onnx_input.values import RefusedError, Value, axis_of
 
@@ -28,19 +29,28 @@ def batch_norm(step: Step) -> Value:
 @operation("InstanceNormalization")
 def instance_norm(step: Step) -> Value:
     scale, bias = step.constant(1, "scales"), step.constant(2, "biases")
-    epsilon = step.attr("epsilon", _EPSILON)
-    layer = _INSTANCE[step.x.rank](len(scale), eps=epsilon, affine=True, device="meta")
-    return step.layer(layer, step.x, weight=scale, bias=bias)
+    x, maps = step.x, step.x.row
+    if x.rank == 3 and maps is not None and maps.rank == 4 and maps.sides[0] == x.sides[0]:
+        # Exporters write a group norm so: a row of numbers a group, which become maps again.
+        normed = _of_groups(step, maps, len(scale), scale, bias)
+        return reshaped(step, normed, [list(s.shape) for s in x.samples])
+    layer = _INSTANCE[x.rank](len(scale), eps=step.attr("epsilon", _EPSILON), affine=True, device="meta")
+    return step.layer(layer, x, weight=scale, bias=bias)
 
 
 @operation("GroupNormalization")
 def group_norm(step: Step) -> Value:
-    groups, channels = step.attr("num_groups", 1), step.x.side(1)
     scale, bias = step.constant(1, "scales"), step.constant(2, "biases")
-    if step.opset < 21:  # one number a group
+    return _of_groups(step, step.x, step.attr("num_groups", 1), scale, bias)
+
+
+def _of_groups(step: Step, x: Value, groups: int, scale: Tensor, bias: Tensor) -> Value:
+    """A group norm; before opset 21, scales and biases are one number a group."""
+    channels = x.side(1)
+    if len(scale) == groups:
         scale, bias = (t.repeat_interleave(channels // groups) for t in (scale, bias))
     layer = nn.GroupNorm(groups, channels, eps=step.attr("epsilon", _EPSILON), device="meta")
-    return step.layer(layer, step.x, weight=scale, bias=bias)
+    return step.layer(layer, x, weight=scale, bias=bias)
 
 
 @operation("LayerNormalization")

@@ -1,6 +1,7 @@
 """The same numbers in another shape, and shapes as numbers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -69,22 +70,22 @@ def _numbers(step: Step, index: int) -> tuple[list[list[int]], list[Value]]:
 @operation("Reshape")
 def reshape(step: Step) -> Value:
     asked, origins = _numbers(step, 1)
-    return reshaped(step, asked, origins)
+    return reshaped(step, step.x, asked, origins)
 
 
-def reshaped(step: Step, asked: list[list[int]], origins: list[Value]) -> Value:
-    """The first input in another shape, as the file asks for it in each run.
+def reshaped(step: Step, x: Value, asked: list[list[int]], origins: Sequence[Value] = ()) -> Value:
+    """A tensor in another shape, as the file asks for it in each run.
 
     What was reshaped before is taken as it was before: the images of a run may have been put into one row.
     """
     zero = step.attr("allowzero", 0)
-    targets = [_resolved(t, s, step.batch, zero) for t, s in zip(asked, step.x.samples, strict=True)]
-    x = step.x.row or step.x
-    made = _shaped(step, x, targets, origins)
-    return made if made is x else replace(made, row=x)
+    targets = [_resolved(t, s, step.batch, zero) for t, s in zip(asked, x.samples, strict=True)]
+    row = x.row or x
+    made = _shaped(step, row, targets, origins)
+    return made if made is row else replace(made, row=row)
 
 
-def _shaped(step: Step, x: Value, targets: list[list[int]], origins: list[Value]) -> Value:
+def _shaped(step: Step, x: Value, targets: list[list[int]], origins: Sequence[Value]) -> Value:
     shapes = [tuple(s.shape) for s in x.samples]
     if targets == [list(s) for s in shapes]:
         return x
@@ -119,7 +120,7 @@ def _resolved(target: list[int], x: Tensor, batch: int, zero: int) -> list[int]:
     return [total // max(known, 1) if s == -1 else s for s in sides]
 
 
-def _entries(step: Step, x: Value, targets: list[list[int]], origins: list[Value]) -> list[int | Size]:
+def _entries(step: Step, x: Value, targets: list[list[int]], origins: Sequence[Value]) -> list[int | Size]:
     """A target that holds for all runs: numbers, -1 for the first free side, sizes for others."""
     columns = list(zip(*targets, strict=True))
     free = [axis for axis, column in enumerate(columns) if len(set(column)) > 1]
