@@ -106,7 +106,9 @@ def _of_rivals() -> Iterator[Trained]:
             json.loads(path.read_text()) for path in sorted((_RESULTS / "rivals" / case).glob("*-*.json"))
         ]
         untouched = {cell["seed"]: cell["top1"] for cell in cells if cell["method"] == "untouched"}
-        for cell in (cell for cell in cells if cell["method"] in _METHODS and cell["seed"] in untouched):
+        for cell in cells:
+            if cell["method"] not in _METHODS or cell["seed"] not in untouched or "top1" not in cell:
+                continue
             name, seed = f"{cell['method']}-{cell['setting']:g}", cell["seed"]
             before = _kept(_RESULTS / "rivals" / case / "plans" / f"{name}.json", case)
             yield Trained(case, name, str(seed), before, cell["top1"] / untouched[seed])

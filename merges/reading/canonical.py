@@ -19,6 +19,7 @@ from merges.reading.builder import HANDLERS, Builder, Made, Unsupported, sizes_o
 from merges.reading.exported import constants_of, in_precision, place_of
 from merges.reading.labels import label_nodes
 from merges.reading.simplify import simplify
+from merges.reading.written_out import written_out
 
 for _table in pkgutil.iter_modules(operations.__path__):  # importing a table enters it into HANDLERS
     importlib.import_module(f"{operations.__name__}.{_table.name}")
@@ -47,6 +48,7 @@ def canonical(
     if not next(node for node in made.graph.nodes if node.op == "output").all_input_nodes:
         raise TraceError(f"{name} answers with no tensor that depends on the image")
     simplify(made)
+    written_out(made)
     label_nodes(made, model)
     tidy(made)
     return made.eval()

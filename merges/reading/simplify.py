@@ -3,7 +3,6 @@
 Patterns are matched on the operations alone; the check after reading proves that they mean the same.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +18,7 @@ from merges.sizes import sides
 
 def simplify(made: fx.GraphModule) -> None:
     """Rewrite a canonical graph in place, to the fewest nodes that compute the same."""
-    for rewrite in (_join_cuts, _pad_inside, _gates, _response_norm):
+    for rewrite in (_join_cuts, _pad_inside, _response_norm):
         for node in list(made.graph.nodes):
             rewrite(made, node)
         made.graph.eliminate_dead_code()
@@ -31,10 +30,6 @@ def _args(node: fx.Node) -> tuple[Any, ...]:
 
 def _is(node: object, function: Callable[..., object]) -> bool:
     return isinstance(node, fx.Node) and node.op == "call_function" and node.target is function
-
-
-def _called(made: fx.GraphModule, node: object, kind: type[nn.Module]) -> bool:
-    return isinstance(node, fx.Node) and isinstance(layer(made, node), kind)
 
 
 def _becomes(made: fx.GraphModule, node: fx.Node, module: nn.Module, source: fx.Node) -> None:
@@ -104,30 +99,6 @@ def _pad_inside(made: fx.GraphModule, node: fx.Node) -> None:
     inside.weight, inside.bias = conv.weight, conv.bias
     made.set_submodule(str(node.target), inside.eval())
     node.replace_input_with(before, source)
-
-
-def _gates(made: fx.GraphModule, node: fx.Node) -> None:
-    """Activations written as arithmetic: ``relu6(x + 3) / 6``, ``x`` times its own gate, and both in one."""
-    if not _is(node, torch.mul):
-        return
-    first, second = _args(node)
-    sixth = isinstance(second, float) and math.isclose(second, 1 / 6, rel_tol=1e-4)
-    if sixth and _called(made, first, nn.ReLU6):
-        shifted = first.all_input_nodes[0]
-        if _is(shifted, torch.add) and shifted.args[1] == 3:
-            _becomes(made, node, nn.Hardsigmoid(), shifted.all_input_nodes[0])
-        return
-    if sixth and _is(first, torch.mul):
-        for gate, source in (first.args, first.args[::-1]):
-            shifted = gate.all_input_nodes[0] if _called(made, gate, nn.ReLU6) else None
-            if shifted is not None and _is(shifted, torch.add) and shifted.args == (source, 3):
-                _becomes(made, node, nn.Hardswish(), source)
-                return
-    for gate, source in ((first, second), (second, first)):
-        for kind, whole in ((nn.Sigmoid, nn.SiLU), (nn.Hardsigmoid, nn.Hardswish)):
-            if _called(made, gate, kind) and gate.all_input_nodes == [source]:
-                _becomes(made, node, whole(), source)
-                return
 
 
 def _response_norm(made: fx.GraphModule, node: fx.Node) -> None:

@@ -12,6 +12,7 @@ import torchvision
 from onnx import TensorProto, helper
 from torch import nn
 
+from merges.network import analyse
 from tests.training import onnx_files
 from tests.training.onnx_files import model, read, saved
 from training import onnx_input
@@ -120,6 +121,34 @@ def test_networks_of_the_new_exporter_keep_their_layers_names(
         ).module()
         images = torch.randn(3, 3, 64, 64)
         assert torch.allclose(again(images), loaded(images), atol=1e-5)
+
+
+class Next(nn.Module):
+    """A ConvNeXt block: its norm and its activation are arithmetic in files of old opsets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 8, 4, 4), nn.LayerNorm(8)
+        self.wide, self.act, self.back, self.head = (
+            nn.Linear(8, 16),
+            nn.GELU(),
+            nn.Linear(16, 8),
+            nn.Linear(8, 5),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        x = x + self.back(self.act(self.wide(self.norm(x.permute(0, 2, 3, 1))))).permute(0, 3, 1, 2)
+        answers: torch.Tensor = self.head(x.mean((2, 3)))
+        return answers
+
+
+@pytest.mark.parametrize("opset", [13, 17])
+def test_norms_and_activations_that_a_file_writes_out_are_layers_again(opset: int, tmp_path: Path) -> None:
+    loaded, _ = onnx_input.read(exported(Next().eval(), tmp_path / "m.onnx", opset, dynamo=False))
+    read_again = analyse("m", loaded, (3, 64, 64))
+    assert {type(layer) for layer in read_again.teacher.modules()} >= {nn.GELU, nn.LayerNorm}
+    assert {site.rule for site in read_again.sites} >= {"norm", "activation"}
 
 
 def test_layers_are_those_of_torch(tmp_path: Path) -> None:

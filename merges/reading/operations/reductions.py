@@ -51,6 +51,15 @@ def _deviation(
     return b.function(function, self, _dims(b, self, dim), correction=correction, keepdim=keepdim)
 
 
+@handles("var_mean.correction", "std_mean.correction")
+def _deviation_and_mean(b: Builder, self: fx.Node, dim: Any = None, **given: Any) -> Made:
+    function = torch.var if b.operation.startswith("var") else torch.std
+    dims, keepdim = _dims(b, self, dim), given.get("keepdim", False)
+    correction = 1 if given.get("correction") is None else given["correction"]
+    deviation = b.function(function, self, dims, correction=correction, keepdim=keepdim)
+    return deviation, b.function(torch.mean, self, dims, keepdim)
+
+
 @handles("linalg_vector_norm.default", "norm.ScalarOpt_dim")
 def _vector_norm(b: Builder, self: fx.Node, dim: Any = None, keepdim: bool = False, **order: Any) -> Made:
     power = order.get("ord", order.get("p"))
