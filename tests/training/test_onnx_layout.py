@@ -17,6 +17,19 @@ SHAPES = [
         for n in (2, 3, 4)
     ),
     one("Reshape", label="zero", t=i(0, -1)),
+    many(
+        "a weight in another shape",
+        [
+            ("Reshape", "w a", "v"),
+            ("ReduceMean", "v", "m", {"axes": [2]}),
+            ("Sub", "v m", "s"),
+            ("Reshape", "s b", "n"),
+            ("Conv", "x n", "y"),
+        ],
+        w=f(5, 4, 3, 3),
+        a=i(1, 5, -1),
+        b=i(5, 4, 3, 3),
+    ),
     one("Reshape", label="batch", t=i(-1, 192)),
     one("Reshape", label="split", t=i(0, 2, 2, 6, 8)),
     one("Reshape", label="baked", t=i(1, 2, 2, 6, 8)),

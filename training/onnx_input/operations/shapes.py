@@ -78,8 +78,8 @@ def reshaped(step: Step, x: Value, asked: list[list[int]], origins: Sequence[Val
 
     What was reshaped before is taken as it was before: the images of a run may have been put into one row.
     """
-    zero = step.attr("allowzero", 0)
-    targets = [_resolved(t, s, step.batch, zero) for t, s in zip(asked, x.samples, strict=True)]
+    zero, batch = step.attr("allowzero", 0), None if x.known else step.batch
+    targets = [_resolved(t, s, batch, zero) for t, s in zip(asked, x.samples, strict=True)]
     row = x.row or x
     made = _shaped(step, row, targets, origins)
     return made if made is row else replace(made, row=row)
@@ -102,8 +102,8 @@ def _shaped(step: Step, x: Value, targets: list[list[int]], origins: Sequence[Va
     return step.call(torch.reshape, x, _entries(step, x, targets, origins))
 
 
-def _resolved(target: list[int], x: Tensor, batch: int, zero: int) -> list[int]:
-    """A target without 0 and -1, for as many images as there are in a run.
+def _resolved(target: list[int], x: Tensor, batch: int | None, zero: int) -> list[int]:
+    """A target without 0 and -1, for as many images as there are in a run; without a batch, of a weight.
 
     Files that fix the batch write it into their targets; a first entry that is their batch stands for it.
     """
@@ -112,10 +112,11 @@ def _resolved(target: list[int], x: Tensor, batch: int, zero: int) -> list[int]:
         if side == 0 and not zero:
             sides[axis] = x.shape[axis]
     total, known = x.numel(), math.prod(s for s in sides if s != -1)
-    if -1 not in sides and known and known != total and sides[0] * total % known == 0:
-        sides[0] = sides[0] * total // known
-    elif -1 in sides[1:] and sides[0] == batch and x.ndim > 1:
-        sides[0] = x.shape[0]
+    if batch is not None:
+        if -1 not in sides and known and known != total and sides[0] * total % known == 0:
+            sides[0] = sides[0] * total // known
+        elif -1 in sides[1:] and sides[0] == batch and x.ndim > 1:
+            sides[0] = x.shape[0]
     known = math.prod(s for s in sides if s != -1)
     return [total // max(known, 1) if s == -1 else s for s in sides]
 
