@@ -2,5 +2,5 @@
 
 A network is exported (``exported``) without writes (``writes``), every exported operation becomes a known
 layer or function (``canonical``, by the tables in ``operations``), what export takes apart is put together
-again (``simplify``), and the graph is checked against the network (``check``).
+again (``simplify``, ``written_out``), and the graph is checked against the network (``check``).
 """

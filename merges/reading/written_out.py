@@ -21,17 +21,10 @@ _OF_EACH = {
     *(torch.minimum, torch.where, torch.gt, torch.ge, torch.lt, torch.le),
 }
 _LAYERS = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.Hardtanh,
-    nn.Sigmoid,
-    nn.Hardsigmoid,
-    nn.Tanh,
-    nn.Softplus,
-    nn.LeakyReLU,
-    nn.ELU,
+    *(nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.ELU),
+    *(nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.Softplus),
 )
-_OVER_ONE = (torch.mean, torch.var)
+_OVER_ONE = {torch.mean, torch.var}
 _FEW = (3, 5)  # places of the maps that a norm is tried on
 
 
@@ -50,16 +43,11 @@ def _parts(made: fx.GraphModule, end: fx.Node) -> Iterator[tuple[fx.Node, list[f
     """Ever larger parts that end with a node and read one other: that one, and the part in its order."""
     order = {node: place for place, node in enumerate(made.graph.nodes)}
     inside, read = [end], set(end.all_input_nodes)
-    while len(inside) <= _LARGEST:
-        sources = [node for node in read if node.op != "get_attr"]
+    while len(inside) <= _LARGEST and (sources := [node for node in read if node.op != "get_attr"]):
         if len(sources) == 1:
             yield sources[0], sorted(inside, key=order.__getitem__)
-        latest = max(sources, key=order.__getitem__, default=end)
-        if latest is end or not (
-            latest.target in _OF_EACH
-            or latest.target in _OVER_ONE
-            or isinstance(layer(made, latest), _LAYERS)
-        ):
+        latest = max(sources, key=order.__getitem__)
+        if latest.target not in _OF_EACH | _OVER_ONE and not isinstance(layer(made, latest), _LAYERS):
             return
         inside.append(latest)
         read = read - {latest} | set(latest.all_input_nodes)
@@ -84,7 +72,8 @@ def _run(made: fx.GraphModule, source: fx.Node, part: list[fx.Node], numbers: Te
 
 
 def _activation(made: fx.GraphModule, node: fx.Node, source: fx.Node, part: list[fx.Node]) -> bool:
-    if any(n.op == "get_attr" or n.target in _OVER_ONE for own in part for n in (own, *own.all_input_nodes)):
+    constants = (read.op == "get_attr" for own in part for read in own.all_input_nodes)
+    if any(constants) or any(own.target in _OVER_ONE for own in part):
         return False
     found = _run(made, source, part, _POINTS)
     below = float("nan") if found is None else float(found[_POINTS == -1])
@@ -110,10 +99,9 @@ def _layer_norm(made: fx.GraphModule, node: fx.Node, source: fx.Node, part: list
     first = axis == 1 and len(sizes) == 4
     if not small or axis is None or isinstance(sizes[axis], str) or not (first or axis == len(sizes) - 1):
         return False
-    rows = torch.randn(4, *_FEW[: len(sizes) - 2], sizes[axis], generator=torch.Generator().manual_seed(0))
-    rows = rows.double() * torch.logspace(0, -3, 4).reshape(
-        4, *[1] * (len(sizes) - 1)
-    )  # eps decides where small
+    shape = (4, *_FEW[: len(sizes) - 2], sizes[axis])
+    rows = torch.randn(shape, generator=torch.Generator().manual_seed(0)).double()
+    rows = torch.cat([rows, rows * 1e-3])  # of the second, eps decides
     found = _run(made, source, part, rows.movedim(-1, axis))
     if found is None:
         return False

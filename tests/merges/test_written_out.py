@@ -102,6 +102,18 @@ def test_a_layer_norm_is_known_and_keeps_its_weights(way: Callable[[Tensor], Ten
     assert torch.allclose(norm.bias, own.bias, atol=1e-6)
 
 
+def test_a_layer_norm_of_vectors_is_known() -> None:
+    class Vectors(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self[0](x).mean((2, 3))
+            x = x - x.mean(-1, keepdim=True)
+            answers: Tensor = self[1](x / (x.square().mean(-1, keepdim=True) + 1e-5) ** 0.5)
+            return answers
+
+    found = analyse("net", Vectors(nn.Conv2d(3, 8, 3), nn.Linear(8, 5)).eval(), SHAPE)
+    assert [type(m) for m in found.teacher.modules() if isinstance(m, nn.LayerNorm)] == [nn.LayerNorm]
+
+
 def test_a_norm_that_was_written_out_offers_its_site() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), Norm(by_mean), nn.Conv2d(8, 4, 3)).eval()
     assert "norm" in {site.rule for site in analyse("net", network, SHAPE).sites}
