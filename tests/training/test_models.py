@@ -133,7 +133,7 @@ def test_images_are_given_as_the_network_says_and_the_user_before_it() -> None:
     loaded = models.load(name)
     assert loaded.preprocess == Preprocess((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
     assert loaded.input_shape == (3, 96, 128)
-    assert "as its `pretrained_cfg` says (0.5,0.4,0.3/0.2,0.2,0.1:" in loaded.fed
+    assert "as its pretrained_cfg says (0.5,0.4,0.3/0.2,0.2,0.1:" in loaded.fed
     others = models.load(name, preprocess="0/1", input_size=32)
     assert others.preprocess == Preprocess((0.0,) * 3, (1.0,) * 3)
     assert (others.input_shape, others.fed) == ((3, 32, 32), "")

@@ -105,7 +105,7 @@ def load(
 
 
 def _fed(name: str, feeding: Preprocess, own: bool) -> str:
-    known = "its `pretrained_cfg` says" if own else "torchvision's networks are"
+    known = "its pretrained_cfg says" if own else "torchvision's networks are"
     return (
         f"{name} is given images as {known} ({feeding}: mean and deviation of RGB of 0-1); `preprocess` says "
         "otherwise"
