@@ -71,7 +71,9 @@ def main() -> None:
 
 
 def _row(plan: Trained, plans: list[Trained]) -> dict[str, str | float]:
-    others = [o for o in plans if o.case == plan.case and o.plan != plan.plan and _SKIP not in o.plan]
+    others = [
+        o for o in plans if o.case == plan.case and o.plan != plan.plan and not o.plan.startswith(_SKIP)
+    ]
     estimates = [_lost(power, others, plan.before) for power in _POWERS]
     alike = [other._replace(before=Kept(other.before.plan)) for other in others]
     estimates.append(_lost(_POWERS[1], alike, Kept(plan.before.plan)))

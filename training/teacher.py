@@ -45,18 +45,9 @@ def train_teacher(loaded: LoadedModel, data: Data, how: Lessons, session: Sessio
     """
     store = WeightStore(session.home / "teachers", session.note)
     start = _fingerprint(loaded.model) if loaded.trained else ""
-    recipe = [_BATCH, _RATE, _FINE_RATE, how.change.__name__, half_pays()]
+    recipe = [_BATCH, _RATE, _FINE_RATE, how.change.__name__, half_pays(), str(loaded.preprocess)]
     classes = [*data.classes, *data.train.labels.tolist()]
-    key = [
-        loaded.name,
-        data.fingerprint,
-        str(loaded.preprocess),
-        classes,
-        how.epochs,
-        how.seed,
-        recipe,
-        start,
-    ]
+    key = [loaded.name, data.fingerprint, classes, how.epochs, how.seed, recipe, start]
     name = f"{Path(loaded.name).name}-{digest(key)}"
     known = store.read(name, loaded.model.state_dict())
     if known:

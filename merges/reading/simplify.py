@@ -3,7 +3,7 @@
 Patterns are matched on the operations alone; the check after reading proves that they mean the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -32,14 +32,23 @@ def _is(node: object, function: Callable[..., object]) -> bool:
     return isinstance(node, fx.Node) and node.op == "call_function" and node.target is function
 
 
-def _becomes(made: fx.GraphModule, node: fx.Node, module: nn.Module, source: fx.Node) -> None:
-    """Put one layer in the place of a node and what only leads to it."""
-    name = fresh_name(made, f"{node.name}_{type(module).__name__.lower()}")
-    made.add_submodule(name, module.eval())
-    with made.graph.inserting_after(node):
-        call = made.graph.create_node("call_module", name, (source,), name=name)
-    call.target, call.meta = name, dict(node.meta)
-    node.replace_all_uses_with(call)
+def becomes(
+    made: fx.GraphModule, node: fx.Node, source: fx.Node, steps: Sequence[nn.Module | tuple[int, ...]]
+) -> None:
+    """Put layers and changes of layout behind a source, in the place of a node and what only leads to it."""
+    for step in steps:
+        sizes = source.meta["sizes"]
+        with made.graph.inserting_before(node):
+            if isinstance(step, nn.Module):
+                name = fresh_name(made, f"{node.name}_{type(step).__name__.lower()}")
+                made.add_submodule(name, step.eval())
+                source = made.graph.create_node("call_module", name, (source,), name=name)
+            else:
+                name, order = fresh_name(made, f"{node.name}_permute"), list(step)
+                source = made.graph.create_node("call_function", torch.permute, (source, order), name=name)
+                sizes = tuple(sizes[axis] for axis in step)
+        source.meta = node.meta | {"sizes": sizes}
+    node.replace_all_uses_with(source)
     made.graph.erase_node(node)
 
 
@@ -115,7 +124,7 @@ def _response_norm(made: fx.GraphModule, node: fx.Node) -> None:
     means, alpha = scaled.args
     size = _window(means, source)
     if size is not None and all(isinstance(number, (int, float)) for number in (alpha, beta, k)):
-        _becomes(made, node, FastLocalResponseNorm(size, alpha, beta, k), source)
+        becomes(made, node, source, [FastLocalResponseNorm(size, alpha, beta, k)])
 
 
 def _window(means: Any, source: fx.Node) -> int | None:

@@ -4,13 +4,14 @@ A part of the graph that depends on one tensor alone is run on numbers; where it
 does, it is that layer. So it does not matter how it was written, nor by which exporter.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from merges.graph import TO_FIRST, TO_LAST, fresh_name, layer
+from merges.graph import TO_FIRST, TO_LAST, layer
+from merges.reading.simplify import becomes
 
 # Close to zero, where activations bend, and far from it, where others do.
 _POINTS = torch.cat([torch.linspace(-8, 8, 257), torch.tensor([-500.0, -50, -20, 20, 50, 500])]).double()
@@ -79,7 +80,7 @@ def _activation(made: fx.GraphModule, node: fx.Node, source: fx.Node, part: list
     below = float("nan") if found is None else float(found[_POINTS == -1])
     for known in _activations(below):
         if found is not None and _close(found, known(_POINTS)):
-            _put(made, node, source, [known])
+            becomes(made, node, source, [known])
             return True
     return False
 
@@ -114,7 +115,7 @@ def _layer_norm(made: fx.GraphModule, node: fx.Node, source: fx.Node, part: list
     norm = nn.LayerNorm(rows.shape[-1], small[0])
     kind = next((own.dtype for own in made.parameters()), torch.float32)
     norm.weight, norm.bias = nn.Parameter(weight.to(kind)), nn.Parameter(bias.to(kind))
-    _put(made, node, source, [TO_LAST, norm, TO_FIRST] if first else [norm])
+    becomes(made, node, source, [TO_LAST, norm, TO_FIRST] if first else [norm])
     return True
 
 
@@ -128,22 +129,3 @@ def _axis(part: list[fx.Node]) -> int | None:
 def _close(found: Tensor, wanted: Tensor) -> bool:
     """Nearer than GELU and its approximation are, ten times."""
     return torch.allclose(found, wanted, rtol=5e-5, atol=5e-5)
-
-
-def _put(
-    made: fx.GraphModule, node: fx.Node, source: fx.Node, steps: Sequence[nn.Module | tuple[int, ...]]
-) -> None:
-    """Put layers and changes of layout behind a source, in the place of a node."""
-    for step in steps:
-        sizes = source.meta["sizes"]
-        with made.graph.inserting_before(node):
-            if isinstance(step, nn.Module):
-                name = fresh_name(made, f"{node.name}_{type(step).__name__.lower()}")
-                made.add_submodule(name, step.eval())
-                source = made.graph.create_node("call_module", name, (source,), name=name)
-            else:
-                name, order = fresh_name(made, f"{node.name}_permute"), list(step)
-                source = made.graph.create_node("call_function", torch.permute, (source, order), name=name)
-                sizes = tuple(sizes[axis] for axis in step)
-        source.meta = node.meta | {"sizes": sizes}
-    node.replace_all_uses_with(source)

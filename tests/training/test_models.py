@@ -118,7 +118,7 @@ def test_the_size_of_images_is_the_users_and_then_the_networks_own() -> None:
         assert len(loaded.preprocess.mean) == shape[0]
     assert models.load("bvlc_alexnet").input_shape == (3, 227, 227)
     assert models.load("inception_v3", input_size=None).input_shape == (3, 299, 299)
-    with pytest.raises(BadInputError, match="is for 3"):
+    with pytest.raises(BadInputError, match="'caffe' is for 3"):
         models.load("bvlc_googlenet", input_size=(1, 64, 64))
 
 

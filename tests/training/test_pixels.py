@@ -151,7 +151,7 @@ def test_preprocessing_is_for_as_many_channels() -> None:
         white = IMAGENET.of_channels(channels, "net")(torch.full((2, channels, 4, 4), 255))
         assert white.shape == (2, channels, 4, 4)
         assert torch.allclose(white, torch.tensor((1 - 0.449) / 0.226))
-    with pytest.raises(BadInputError, match="is for 3; give another"):
+    with pytest.raises(BadInputError, match="'caffe' is for 3"):
         CAFFE.of_channels(1, "net")
     with pytest.raises(BadInputError, match="is for 2; give another"):
         named("0.5,0.5/0.5,0.5").of_channels(3, "net")

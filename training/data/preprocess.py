@@ -47,9 +47,10 @@ class Preprocess:
         if channels == own and not reorders:
             return self
         if reorders or own not in (1, _COLOURS):
+            called = next((name for name, known in BY_NAME.items() if known == self), str(self))
             raise BadInputError(
-                f"{network} takes images of {channels} channel(s), and the preprocessing {str(self)!r} is "
-                f"for {_COLOURS if reorders else own}; give another `preprocess`, as imagenet"
+                f"{network} takes images of {channels} channel(s), and the preprocessing {called!r} is for "
+                f"{_COLOURS if reorders else own}; give another `preprocess`, as imagenet"
             )
         mean, std = (v[0] if own == 1 else round(sum(v) / own, 3) for v in (self.mean, self.std))
         return replace(self, mean=(mean,) * channels, std=(std,) * channels)

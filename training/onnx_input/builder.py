@@ -195,7 +195,9 @@ class Builder:
         if value not in self._attributes:
             constant = value.constant
             if constant is None:
-                constant = self._of_each_image(value)
+                constant = value.of_each_image([len(image) for image in self.image.samples])
+            if constant is None:
+                raise RefusedError("it computes with the size of the image")
             path = self.names.own(value.name.replace(".", "_"))
             own = constant.detach().clone()
             if own.is_floating_point():
@@ -204,20 +206,6 @@ class Builder:
                 self._root.register_buffer(path, own)
             self._attributes[value] = self.graph.get_attr(path)
         return self._attributes[value]
-
-    def _of_each_image(self, value: Value) -> Tensor:
-        """One image's part of a constant that holds a part for each, all alike: it stands for any number.
-
-        Raises
-        ------
-        RefusedError
-            They differ, or it depends on the size of the image.
-        """
-        first = value.samples[0][:1]
-        for sample, image in zip(value.samples, self.image.samples, strict=True):
-            if sample.shape != (len(image), *first.shape[1:]) or not (sample == first).all():
-                raise RefusedError("it computes with the size of the image")
-        return first
 
 
 def _values_in(tree: Any) -> Iterable[Value]:

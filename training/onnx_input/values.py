@@ -48,6 +48,17 @@ class Value:
         first = self.samples[0]
         return first if all(s is first or torch.equal(s, first) for s in self.samples) else None
 
+    def of_each_image(self, images: Sequence[int]) -> Tensor | None:
+        """What a known value holds for one image, if it holds the same for each of those of every run."""
+        if self.rank == 0:
+            return None
+        first = self.samples[0][:1]
+        alike = (
+            sample.shape == (count, *first.shape[1:]) and bool((sample == first).all())
+            for sample, count in zip(self.samples, images, strict=True)
+        )
+        return first if all(alike) else None
+
     @property
     def rank(self) -> int:
         return self.samples[0].ndim

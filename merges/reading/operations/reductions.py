@@ -52,12 +52,10 @@ def _deviation(
 
 
 @handles("var_mean.correction", "std_mean.correction")
-def _deviation_and_mean(b: Builder, self: fx.Node, dim: Any = None, **given: Any) -> Made:
-    function = torch.var if b.operation.startswith("var") else torch.std
-    dims, keepdim = _dims(b, self, dim), given.get("keepdim", False)
-    correction = 1 if given.get("correction") is None else given["correction"]
-    deviation = b.function(function, self, dims, correction=correction, keepdim=keepdim)
-    return deviation, b.function(torch.mean, self, dims, keepdim)
+def _deviation_and_mean(
+    b: Builder, self: fx.Node, dim: Any = None, correction: float | None = None, keepdim: bool = False
+) -> Made:
+    return _deviation(b, self, dim, correction, keepdim), _mean(b, self, dim, keepdim)
 
 
 @handles("linalg_vector_norm.default", "norm.ScalarOpt_dim")

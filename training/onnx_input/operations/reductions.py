@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from training.onnx_input.step import Step, operation
-from training.onnx_input.values import RefusedError, Value, axes_of
+from training.onnx_input.values import RefusedError, Value, axes_of, axis_of
 
 
 def _product(x: Tensor, dim: list[int], keepdim: bool) -> Tensor:
@@ -53,10 +53,10 @@ def sum_of_squares(step: Step) -> Value:
 
 @operation("CumSum")
 def running_sum(step: Step) -> Value:
-    axis = axes_of([int(step.constant(1, "axis"))], step.x.rank)
+    axis = axis_of(int(step.constant(1, "axis")), step.x.rank)
     if step.attr("exclusive", 0) or step.attr("reverse", 0):
         raise RefusedError("it sums from the end, or without a number itself, which is not supported")
-    return step.call(torch.cumsum, step.x, *axis)
+    return step.call(torch.cumsum, step.x, axis)
 
 
 @operation("ArgMax", "ArgMin")
