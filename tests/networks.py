@@ -98,6 +98,17 @@ class Mixed(nn.Module):
         return self.head(self.pool(self.block(x)).mean((2, 3)))
 
 
+class Basic(nn.Module):
+    """A residual of two convolutions, as ResNet-18 has it."""
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(maps, maps, 3, padding=1), nn.Conv2d(maps, maps, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(F.relu(self.first(x))))
+
+
 class Inverted(nn.Module):
     """An inverted residual with a gate, as EfficientNet has it."""
 

@@ -4,7 +4,8 @@ Before      x -> { branch | nothing } -> + -> y
 After       x -> y; a ReLU behind the sum goes too where x is a ReLU's
 Conditions  one side of the sum is what the branch starts from; nothing else reads inside the branch
 Formula     stochastic depth (Huang et al. 2016) says why a network bears it: residual branches refine what
-            passes by, and stages get shallower
+            passes by, and stages get shallower. What is left has no weights: the block before it learns what
+            the branch gave (``training/blocks/bottom_up.py``)
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,8 @@
 """Learned merges: errors fall and beat their start; banks are reused."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from merges.network import Network, analyse
 from tests import networks
+from tests.networks import Basic, Inverted, Modern, Next
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn
 from training.blocks.distill import error_of
@@ -110,6 +113,25 @@ def test_a_pass_from_bottom_to_top_brings_the_whole_network_closer(tmp_path: Pat
         float((outputs_of(m, images()) - wanted).square().mean()) for m in (untrained, independent, relearned)
     ]
     assert errors[2] < errors[1] < errors[0]
+
+
+@pytest.mark.parametrize("kind", [partial(Inverted, 16, 32), partial(Next, 16), partial(Basic, 16)])
+def test_what_stands_before_branches_that_are_left_out_gives_what_they_gave(
+    kind: Callable[[], nn.Module], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network = analyse("n", Modern(kind(), kind(), kind()).eval(), (3, 24, 24))
+    _, *left_out = (site.id for site in network.sites if site.rule == "skip")
+    plan = dict.fromkeys(left_out, "identity")
+    bank = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE)
+    relearned = assemble(bank, plan)
+    relearn(relearned, network, plan, following(network, images(), half=False), replace(RECIPE, steps=3))
+    wanted = outputs_of(network.teacher, images())
+    left, at_once, in_passing = (
+        float((outputs_of(made, images()) - wanted).square().mean())
+        for made in (assemble(bank, plan), assemble(bank, plan, 3), relearned)
+    )
+    assert max(at_once, in_passing) < 0.05 * left
 
 
 def test_assembling_repeats_and_leaves_the_teacher_alone(network: Network, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
-from torch import Tensor, fx
+from torch import Tensor
 
 from merges.blocks import Block
 from merges.network import Network
@@ -73,8 +73,7 @@ class Bank:
     def task(self, block: Block, inputs: Tensor | None = None) -> BlockTask:
         """The block's learning task; on the teacher's features unless other inputs are given."""
         entered = self.features[block.entry]
-        teacher = self.skeleton.get_submodule(block.name)
-        assert isinstance(teacher, fx.GraphModule)
+        teacher = self.network.original(block)
         return BlockTask(entered if inputs is None else inputs, entered, self.features[block.exit], teacher)
 
     def energies(self, block: Block) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, fx
 
 from merges.blocks import Block
+from merges.graph import layer
 from merges.network import Network
 from training.blocks.bank import Bank
 from training.blocks.distill import learn_block
@@ -38,11 +39,11 @@ def assemble(bank: Bank, plan: Mapping[str, str], steps: int = 0) -> fx.GraphMod
 def following(network: Network, images: Tensor, half: bool) -> BlockTasks:
     """Make the learning tasks of blocks, running the teacher from bottom to top."""
     teacher = BlockRunner(network.skeleton(), images, half)
+    ending = {block.exit: block.name for block in network.blocks}
 
     def task(block: Block, inputs: Tensor) -> BlockTask:
-        original = teacher.network.get_submodule(block.name)
-        assert isinstance(original, fx.GraphModule)
-        return BlockTask(inputs, teacher.before(block.name), teacher.through(block.name), original)
+        entered = teacher.before(block.name)
+        return BlockTask(inputs, entered, teacher.through(ending[block.exit]), network.original(block))
 
     return BlockTasks(images, task)
 
@@ -60,14 +61,12 @@ def relearn(
 
     Blocks learned alone are fed the teacher's features; stacked, their errors pile up. So every block learns
     on what the merged network below it really gives for the images, against what the teacher's block gives
-    there. With a `store`, every relearned block is kept there, and taken from there by a pass that was
-    interrupted.
+    there; the block before those that are left out, against what the last of them gives. With a `store`,
+    every relearned block is kept there, and taken from there by a pass that was interrupted.
     """
-    learned = [block for block in network.blocks if not block.keeps_outputs(block.choices(plan))]
-    by_name = {block.name: block for block in learned}
-    names = [str(n.target) for n in merged.graph.nodes if n.op == "call_module" and str(n.target) in by_name]
+    by_name = _to_learn(merged, network, plan)
     walk = BlockRunner(merged, tasks.images, recipe.half)
-    for done, name in enumerate(names):
+    for done, name in enumerate(by_name):
         student = merged.get_submodule(name)
         assert isinstance(student, fx.GraphModule)
         kept = f"{name}-{recipe.digest}"
@@ -78,4 +77,26 @@ def relearn(
             learn_block(student, tasks.of(by_name[name], walk.before(name)), recipe)
             if store:
                 store.write(kept, weights_of(student))
-        progress(done + 1, len(names))
+        progress(done + 1, len(by_name))
+
+
+def _to_learn(merged: fx.GraphModule, network: Network, plan: Mapping[str, str]) -> dict[str, Block]:
+    """The blocks to relearn by name, from bottom to top; each with those behind it that are left out."""
+    blocks = {block.name: block for block in network.blocks}
+    found: dict[str, Block] = {}
+    for node in merged.graph.nodes:
+        block = blocks.get(str(node.target))
+        if block is None or _is_left_out(merged, node):
+            continue
+        last = node
+        while len(last.users) == 1 and _is_left_out(merged, reader := next(iter(last.users))):
+            last = reader
+        if last is not node or not block.keeps_outputs(block.choices(plan)):
+            found[block.name] = replace(block, exit=blocks[str(last.target)].exit)
+    return found
+
+
+def _is_left_out(merged: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether nothing of a block is left: it gives what it is given."""
+    block = layer(merged, node)
+    return isinstance(block, fx.GraphModule) and len(block.graph.nodes) == 2

@@ -7,7 +7,17 @@ from torch import Tensor, fx, nn
 
 from merges.algebra import ridge
 from merges.geometry import POOLS
-from merges.graph import ACTIVATIONS, before_activation, bypass, concatenated, is_addition, layer, tidy
+from merges.graph import (
+    ACTIVATIONS,
+    TO_FIRST,
+    before_activation,
+    bypass,
+    concatenated,
+    is_addition,
+    is_permutation,
+    layer,
+    tidy,
+)
 from training.blocks.task import BlockTask, Recipe
 from training.metrics import outputs_of
 
@@ -35,18 +45,18 @@ def closed_form(student: fx.GraphModule, task: BlockTask, recipe: Recipe, genera
         return
     teacher = _without_last_activation(teacher)
     height, width = task.targets.shape[2:]
-    samples = [recipe.samples_per_weight * conv.weight[0].numel() for _, conv, _ in ends]
+    samples = [recipe.samples_per_weight * module.weight[0].numel() for _, module, _ in ends]
     images = [max(8, -(-wanted // (height * width))) for wanted in samples]
     order = torch.randperm(len(task.inputs), generator=generator)[: max(images)]
     targets = outputs_of(teacher, task.teacher_inputs[order])
     for shortcut in _shortcuts(node for node, _, _ in ends):
         targets = targets - _value_of(below, shortcut, task.inputs[order])
     targets = targets.permute(0, 2, 3, 1).flatten(0, 2)
-    for (node, conv, first), wanted, count in zip(ends, samples, images, strict=True):
-        features = _columns(_value_of(below, node.all_input_nodes[0], task.inputs[order[:count]]), conv)
+    for (node, module, first), wanted, count in zip(ends, samples, images, strict=True):
+        features = _columns(_value_of(below, node.all_input_nodes[0], task.inputs[order[:count]]), module)
         rows = torch.randperm(len(features), generator=generator)[: max(wanted, 1024)]
-        maps = slice(first, first + conv.out_channels)
-        _set(conv, *ridge(features[rows], targets[rows, maps], _PENALTY))
+        maps = slice(first, first + len(module.weight))
+        _set(module, *ridge(features[rows], targets[rows, maps], _PENALTY))
 
 
 def _set(module: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor) -> None:
@@ -75,32 +85,42 @@ def _rescale(student: fx.GraphModule, task: BlockTask) -> None:
         conv.bias.mul_(gain)
 
 
-def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, nn.Conv2d, int]]:
+def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, nn.Conv2d | nn.Linear, int]]:
     """Ungrouped convolutions that only an activation and a concatenation or sum part from the block's output.
 
-    Yields the node, its layer and the number of its first channel in the output.
+    Or linear layers over the channels of maps. Yields the node, its layer and the number of its first channel
+    in the output.
     """
     end = before_activation(block, _answer(block))
     first = 0
     parts = concatenated(end) or _summand(block, end) or [end]
     for part in parts if len(set(parts)) == len(parts) else ():
-        node = before_activation(block, part)
-        conv = layer(block, node)
-        if isinstance(conv, nn.Conv2d) and conv.groups == 1 and len(node.users) == 1:
-            yield node, conv, first
+        node = _before_layout(before_activation(block, part))
+        module = layer(block, node)
+        dense = isinstance(module, nn.Conv2d) and module.groups == 1
+        over_maps = isinstance(module, nn.Linear) and len(part.meta["shape"]) == 4
+        if (dense or over_maps) and len(node.users) == 1:
+            yield node, module, first  # type: ignore[misc]
         first += part.meta["shape"][1]
 
 
 def _summand(block: fx.GraphModule, end: fx.Node) -> list[fx.Node]:
-    """Of a sum, the convolution that a rebuilt branch ends in."""
+    """Of a sum, the end of a rebuilt branch: a convolution, or a linear layer over channels."""
     if not is_addition(end):
         return []
-    return [node for node in end.all_input_nodes if isinstance(layer(block, node), nn.Conv2d)][-1:]
+    layers = {node: layer(block, _before_layout(node)) for node in end.all_input_nodes}
+    return [node for node, module in layers.items() if isinstance(module, (nn.Conv2d, nn.Linear))][-1:]
+
+
+def _before_layout(node: fx.Node) -> fx.Node:
+    """What is read by a change of layout that brings channels to the front and is read once, or the node."""
+    moved = is_permutation(node, TO_FIRST) and len(node.users) == 1
+    return node.all_input_nodes[0] if moved else node
 
 
 def _shortcuts(ends: Iterable[fx.Node]) -> list[fx.Node]:
     """What is added to the ends before the block's output."""
-    sums = ((end, reader) for end in ends for reader in end.users if is_addition(reader))
+    sums = ((end, reader) for end in map(_behind_layout, ends) for reader in end.users if is_addition(reader))
     return [other for end, reader in sums for other in reader.all_input_nodes if other is not end]
 
 
@@ -158,7 +178,14 @@ def _upto(block: fx.GraphModule, wanted: fx.Node) -> fx.GraphModule:
     return below
 
 
-def _columns(maps: Tensor, conv: nn.Conv2d) -> Tensor:
-    """im2col: (pixels of all images, taps), in the order of ``(n, height, width)``."""
-    columns = nn.functional.unfold(maps, conv.kernel_size, conv.dilation, conv.padding, conv.stride)  # type: ignore[arg-type]
+def _behind_layout(node: fx.Node) -> fx.Node:
+    """The change of layout before which a node stands, or the node."""
+    return next((reader for reader in node.users if _before_layout(reader) is node), node)
+
+
+def _columns(maps: Tensor, module: nn.Conv2d | nn.Linear) -> Tensor:
+    """What each pixel of the answers is made of: (pixels of all images, taps), ordered (n, height, width)."""
+    if isinstance(module, nn.Linear):
+        return maps.flatten(0, -2)
+    columns = nn.functional.unfold(maps, module.kernel_size, module.dilation, module.padding, module.stride)  # type: ignore[arg-type]
     return columns.transpose(1, 2).flatten(0, 1)
