@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from merges.network import Network, analyse
 from tests import networks
@@ -132,6 +133,34 @@ def test_what_stands_before_branches_that_are_left_out_gives_what_they_gave(
         for made in (assemble(bank, plan), assemble(bank, plan, 3), relearned)
     )
     assert max(at_once, in_passing) < 0.05 * left
+
+
+class Towers(nn.Module):
+    """Two rows of residual blocks that run in turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.large, self.small, self.head = nn.Conv2d(3, 16, 3), nn.Conv2d(3, 16, 3), nn.Linear(32, 8)
+        self.left, self.right = (nn.ModuleList(Basic(16) for _ in range(3)) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, other = self.large(x).relu(), self.small(F.avg_pool2d(x, 2)).relu()
+        for left, right in zip(self.left, self.right, strict=True):
+            one, other = left(one), right(other)
+        return self.head(torch.cat([one.mean((2, 3)), other.mean((2, 3))], 1))
+
+
+def test_branches_are_left_out_of_towers_that_run_in_turn(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = analyse("n", Towers().eval(), (3, 24, 24))
+    skips = [site.id for site in network.sites if site.rule == "skip"]
+    assert len(skips) == 6
+    plan = dict.fromkeys(skips[2:], "identity") | {skips[0]: "keep"}
+    bank = Bank(network, images(), WeightStore(tmp_path), "d", RECIPE)
+    merged, wanted = assemble(bank, plan), outputs_of(network.teacher, images())
+    before = (outputs_of(merged, images()) - wanted).square().mean()
+    relearn(merged, network, plan, following(network, images(), half=False), replace(RECIPE, steps=3))
+    assert (outputs_of(merged, images()) - wanted).square().mean() <= before
 
 
 def test_assembling_repeats_and_leaves_the_teacher_alone(network: Network, tmp_path: Path) -> None:

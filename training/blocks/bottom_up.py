@@ -83,13 +83,15 @@ def relearn(
 def _to_learn(merged: fx.GraphModule, network: Network, plan: Mapping[str, str]) -> dict[str, Block]:
     """The blocks to relearn by name, from bottom to top; each with those behind it that are left out."""
     blocks = {block.name: block for block in network.blocks}
+    calls = [node for node in merged.graph.nodes if str(node.target) in blocks]
     found: dict[str, Block] = {}
-    for node in merged.graph.nodes:
-        block = blocks.get(str(node.target))
-        if block is None or _is_left_out(merged, node):
+    for place, node in enumerate(calls):
+        if _is_left_out(merged, node):
             continue
-        last = node
-        while len(last.users) == 1 and _is_left_out(merged, reader := next(iter(last.users))):
+        block, last = blocks[str(node.target)], node
+        for reader in calls[place + 1 :]:  # in this order, as the teacher is run only once
+            if list(last.users) != [reader] or not _is_left_out(merged, reader):
+                break
             last = reader
         if last is not node or not block.keeps_outputs(block.choices(plan)):
             found[block.name] = replace(block, exit=blocks[str(last.target)].exit)
