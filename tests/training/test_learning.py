@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from merges.graph import propagate_shapes
 from merges.network import Network, analyse
 from tests import networks
 from tests.networks import Basic, Inverted, Modern, Next
 from training.blocks.bank import Bank
 from training.blocks.bottom_up import assemble, following, relearn
-from training.blocks.distill import error_of
+from training.blocks.distill import error_of, learn_block
 from training.blocks.runner import walk
-from training.blocks.task import Recipe
+from training.blocks.task import BlockTask, Recipe
 from training.errors import ExportError
 from training.export import to_onnx
 from training.export_check import Agreement, Gap, check, compare
@@ -133,6 +134,27 @@ def test_what_stands_before_branches_that_are_left_out_gives_what_they_gave(
         for made in (assemble(bank, plan), assemble(bank, plan, 3), relearned)
     )
     assert max(at_once, in_passing) < 0.05 * left
+
+
+class ChannelsLast(nn.Module):
+    """A part of a network whose channels stay last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.relu())
+
+
+def test_a_linear_layer_whose_channels_stay_last_is_learned() -> None:
+    torch.manual_seed(0)
+    teacher, student = (fx.symbolic_trace(ChannelsLast()) for _ in range(2))
+    for part in (teacher, student):
+        propagate_shapes(part, (1, 6, 5, 16))
+    inputs = torch.randn(80, 6, 5, 16)
+    errors = learn_block(student, BlockTask(inputs, inputs, outputs_of(teacher, inputs), teacher), RECIPE)
+    assert errors[-1] < 0.01
 
 
 class Towers(nn.Module):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
-from torch import Tensor
+from torch import Tensor, fx
 
 from merges.blocks import Block
 from merges.network import Network
@@ -55,6 +55,7 @@ class Bank:
         self.store = store
         self.folder = f"{network.weights_fingerprint}-{data}"
         self.skeleton = network.skeleton()
+        self._teachers: dict[Block, fx.GraphModule] = {}
         self._energies: dict[str, dict[str, Tensor]] = {}
 
     @cached_property
@@ -73,8 +74,10 @@ class Bank:
     def task(self, block: Block, inputs: Tensor | None = None) -> BlockTask:
         """The block's learning task; on the teacher's features unless other inputs are given."""
         entered = self.features[block.entry]
-        teacher = self.network.original(block)
-        return BlockTask(entered if inputs is None else inputs, entered, self.features[block.exit], teacher)
+        if block not in self._teachers:
+            self._teachers[block] = self.network.original(block)
+        given, wanted = entered if inputs is None else inputs, self.features[block.exit]
+        return BlockTask(given, entered, wanted, self._teachers[block])
 
     def energies(self, block: Block) -> dict[str, Tensor]:
         """Mean square of every channel inside the teacher's block, by node."""

@@ -53,7 +53,8 @@ def closed_form(student: fx.GraphModule, task: BlockTask, recipe: Recipe, genera
         targets = targets - _value_of(below, shortcut, task.inputs[order])
     targets = targets.permute(0, 2, 3, 1).flatten(0, 2)
     for (node, module, first), wanted, count in zip(ends, samples, images, strict=True):
-        features = _columns(_value_of(below, node.all_input_nodes[0], task.inputs[order[:count]]), module)
+        source = _before_layout(node).all_input_nodes[0]
+        features = _columns(_value_of(below, source, task.inputs[order[:count]]), module)
         rows = torch.randperm(len(features), generator=generator)[: max(wanted, 1024)]
         maps = slice(first, first + len(module.weight))
         _set(module, *ridge(features[rows], targets[rows, maps], _PENALTY))
@@ -88,19 +89,17 @@ def _rescale(student: fx.GraphModule, task: BlockTask) -> None:
 def _linear_ends(block: fx.GraphModule) -> Iterator[tuple[fx.Node, nn.Conv2d | nn.Linear, int]]:
     """Ungrouped convolutions that only an activation and a concatenation or sum part from the block's output.
 
-    Or linear layers over the channels of maps. Yields the node, its layer and the number of its first channel
-    in the output.
+    Or linear layers over channels that are then brought to the front. Yields the node that makes the maps,
+    the layer and the number of its first channel in the output.
     """
     end = before_activation(block, _answer(block))
     first = 0
     parts = concatenated(end) or _summand(block, end) or [end]
     for part in parts if len(set(parts)) == len(parts) else ():
-        node = _before_layout(before_activation(block, part))
-        module = layer(block, node)
-        dense = isinstance(module, nn.Conv2d) and module.groups == 1
-        over_maps = isinstance(module, nn.Linear) and len(part.meta["shape"]) == 4
-        if (dense or over_maps) and len(node.users) == 1:
-            yield node, module, first  # type: ignore[misc]
+        node = before_activation(block, part)
+        module = _linear(block, node)
+        if module and getattr(module, "groups", 1) == 1 and len(node.users) == 1:
+            yield node, module, first
         first += part.meta["shape"][1]
 
 
@@ -108,19 +107,25 @@ def _summand(block: fx.GraphModule, end: fx.Node) -> list[fx.Node]:
     """Of a sum, the end of a rebuilt branch: a convolution, or a linear layer over channels."""
     if not is_addition(end):
         return []
-    layers = {node: layer(block, _before_layout(node)) for node in end.all_input_nodes}
-    return [node for node, module in layers.items() if isinstance(module, (nn.Conv2d, nn.Linear))][-1:]
+    return [node for node in end.all_input_nodes if _linear(block, node)][-1:]
+
+
+def _linear(block: fx.GraphModule, node: fx.Node) -> nn.Conv2d | nn.Linear | None:
+    """The convolution that makes maps, or the linear layer whose channels are then brought to the front."""
+    source = _before_layout(node)
+    module = layer(block, source)
+    return module if isinstance(module, nn.Conv2d if source is node else nn.Linear) else None
 
 
 def _before_layout(node: fx.Node) -> fx.Node:
-    """What is read by a change of layout that brings channels to the front and is read once, or the node."""
-    moved = is_permutation(node, TO_FIRST) and len(node.users) == 1
+    """What a change of layout that brings channels to the front alone reads, or the node."""
+    moved = is_permutation(node, TO_FIRST) and len(node.all_input_nodes[0].users) == 1
     return node.all_input_nodes[0] if moved else node
 
 
 def _shortcuts(ends: Iterable[fx.Node]) -> list[fx.Node]:
     """What is added to the ends before the block's output."""
-    sums = ((end, reader) for end in map(_behind_layout, ends) for reader in end.users if is_addition(reader))
+    sums = ((end, reader) for end in ends for reader in end.users if is_addition(reader))
     return [other for end, reader in sums for other in reader.all_input_nodes if other is not end]
 
 
@@ -176,11 +181,6 @@ def _upto(block: fx.GraphModule, wanted: fx.Node) -> fx.GraphModule:
     below = fx.GraphModule(block, graph)
     tidy(below)
     return below
-
-
-def _behind_layout(node: fx.Node) -> fx.Node:
-    """The change of layout before which a node stands, or the node."""
-    return next((reader for reader in node.users if _before_layout(reader) is node), node)
 
 
 def _columns(maps: Tensor, module: nn.Conv2d | nn.Linear) -> Tensor:
