@@ -4,14 +4,15 @@ python benchmarks/ranking.py [EPOCHS]
 
 The README's first search in an empty home, then (a) 50 random plans by the proxy, against what the model
 predicts for them from the search's trials: Spearman; (b) 20 plans spread over the front, each fully trained
-for EPOCHS (3): expected top-1 on the test images against the proxy's: Kendall. With the seconds that each
-judgement costs. Some half an hour on two cores.
+for EPOCHS (3): expected top-1 on the test images against the proxy's: Kendall, and how many pairs that differ
+after training are ranked alike. With the seconds that each judgement costs. Some half an hour on two cores.
 """
 
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ from training.config import ModelConfig  # noqa: E402
 from training.progress import Session  # noqa: E402
 
 _RANDOM, _TRAINED, _EPOCHS, _TRIALS = 50, 20, 3, 100
+_APART = 0.1, 0.2  # points after training
 _SEED = 0
 
 
@@ -83,14 +85,30 @@ def main() -> None:
             reached.append(trained.merged.value)
             progress(done + 1, len(chosen))
         dear = (time.perf_counter() - start) / len(chosen)
-        figure = f"Kendall {kendalltau([p.accuracy for p in chosen], reached)[0]:.2f}"
+        before = [point.accuracy for point in chosen]
+        figure = f"Kendall {kendalltau(before, reached)[0]:.2f}"
         cheap = float(np.mean([seconds[p.trial] for p in chosen]))
         table.add_row(
             "proxy and full training, front", str(len(chosen)), figure, f"{dear:.1f}", f"{cheap:.1f}"
         )
+        for points_apart in _APART:
+            pairs, alike = told_apart(before, reached, points_apart)
+            table.add_row(
+                f"pairs of them over {points_apart} points apart", "", f"{alike} of {pairs} alike", "", ""
+            )
         for point, percent in zip(chosen, reached, strict=True):
             print(f"{point.speedup:.2f}x: proxy {point.accuracy:.2f} %, trained {percent:.2f} %")
     Console().print(table)
+
+
+def told_apart(before: Sequence[float], after: Sequence[float], points: float) -> tuple[int, int]:
+    """Pairs of plans that are more than `points` apart after training, and how many were before, alike."""
+    gaps = [
+        (before[one] - before[other], after[one] - after[other])
+        for one, other in combinations(range(len(after)), 2)
+        if abs(after[one] - after[other]) > points
+    ]
+    return len(gaps), sum(first * second > 0 for first, second in gaps)
 
 
 def random_plans(space: PlanSpace) -> Iterator[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 Shape = tuple[int, int, int]
@@ -128,6 +128,10 @@ class Layer:
     name: str
     kernel: Kernel
     inputs: tuple[str, ...]
+
+    def reading(self, inputs: tuple[str, ...]) -> "Layer":
+        """The same layer with these inputs (plans are listed by the thousand: most stay as they are)."""
+        return self if inputs == self.inputs else replace(self, inputs=inputs)
 
 
 def _by(numbers: tuple[int, ...]) -> str:

@@ -48,7 +48,7 @@ class _Walk:
             layer = replace(layer, kernel=Kernel("conv", shape, shape, groups=shape[0]))
         wants, gives = self._layouts(layer.kernel, inputs)
         needed = tuple(self._in_layout(name, wants, layer.kernel) for name in inputs)
-        self.made[layer.name] = replace(layer, inputs=needed)
+        self.made[layer.name] = layer.reading(needed)
         if gives:
             self.in_blocks.add(layer.name)
 

@@ -158,7 +158,7 @@ def drop_free(layers: Sequence[Layer], free: Collection[str]) -> list[Layer]:
         ):
             sources[layer.name] = inputs[0]
         else:
-            kept.append(replace(layer, inputs=inputs))
+            kept.append(layer.reading(inputs))
     return kept
 
 
@@ -184,5 +184,5 @@ def fuse_activations(layers: Sequence[Layer], into: Collection[str], which: Coll
             renamed[layer.name] = before.name
             readers[before.name] = readers.get(layer.name, 0)
         else:
-            fused[layer.name] = replace(layer, inputs=inputs)
+            fused[layer.name] = layer.reading(inputs)
     return list(fused.values())

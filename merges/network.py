@@ -209,6 +209,7 @@ class Network:
         for rule in discover().values():
             for site in (s for s in block.sites if s.rule == rule.name and s.id in choices):
                 if rule.apply(rebuilt, site, site.option(choices[site.id])):
+                    tidy(rebuilt)
                     made[site.id] = choices[site.id]
         propagate_shapes(rebuilt, self.shape_of(block.entry))
         return {site.id: made[site.id] for site in block.sites if site.id in made}
@@ -264,7 +265,6 @@ def analyse(
 def found(reading: Reading, photo: Tensor | None = None) -> Network:
     """As `analyse`, for a network that has been read; with the weights that it has now."""
     graph = reading.graph()
-    propagate_shapes(graph, (1, *reading.input_shape))
     folded, refused = fold(graph, reading.input_shape)
     sites, not_sites = _places(graph)
     remark = reading.check(graph, photo)

@@ -178,7 +178,10 @@ class MergeRule(ABC):
 
     @abstractmethod
     def apply(self, block: fx.GraphModule, site: Site, option: Option) -> bool:
-        """Rewrite `block` in place; False where an earlier rewrite took the site away."""
+        """Rewrite `block` in place; False where an earlier rewrite took the site away.
+
+        What no longer leads to its output is dropped afterwards.
+        """
 
     def lost_energy(self, graph_module: fx.GraphModule, site: Site, option: Option) -> float:
         """The share of the layers' squared weights that new layers do not inherit (0 to 1)."""

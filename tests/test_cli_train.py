@@ -14,7 +14,8 @@ from tests.photos import photos
 from tests.program import ROOT, answer, run
 
 MODEL = ("--model", "tests.networks:with_batch_norm", "--input-size", "32")
-KILLS = int(os.environ.get("KILLS", "2"))
+CLASSES = tuple(f"class{number}" for number in range(10))
+KEPT = ("relearned/*.safetensors", "checkpoint-*.pt")  # what the two stages of a training leave
 
 
 def learned_plan(home: Path, path: Path) -> None:
@@ -26,9 +27,15 @@ def learned_plan(home: Path, path: Path) -> None:
     path.write_text(json.dumps(plan))
 
 
+def few_images(folder: Path) -> tuple[str, str]:
+    """Few images: how well they are learned is not asked."""
+    photos(folder / "photos", 20, CLASSES)
+    return ("--data", f"imagefolder:{folder / 'photos'}")
+
+
 def test_killed_runs_end_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
     learned_plan(tmp_path, tmp_path / "plan.json")
-    train = ("train", "--plan", tmp_path / "plan.json", "--trust", "--data", "digits", "--epochs", 30)
+    train = ("train", "--plan", tmp_path / "plan.json", "--trust", *few_images(tmp_path), "--epochs", 12)
     whole = run(*train, "--out", tmp_path / "whole", home=tmp_path)
     assert whole.returncode == 0, whole.stderr
     assert "95 % confidence" in whole.stdout
@@ -37,11 +44,13 @@ def test_killed_runs_end_with_the_weights_of_an_undisturbed_one(tmp_path: Path) 
     environment = os.environ | {"REBIRTH_HOME": str(tmp_path)}
     dice = random.Random(0)
     interrupted = 0
-    for _ in range(KILLS):
+    for kept in KEPT:
         running = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        time.sleep(dice.uniform(5, 12))
+        while running.poll() is None and not list((tmp_path / "killed").glob(kept)):
+            time.sleep(0.05)
+        time.sleep(dice.uniform(0, 1))
         interrupted += running.poll() is None
         running.kill()
         running.wait()
@@ -57,7 +66,7 @@ def test_killed_runs_end_with_the_weights_of_an_undisturbed_one(tmp_path: Path) 
 
 def test_images_without_labels_are_learned_on(tmp_path: Path) -> None:
     learned_plan(tmp_path, tmp_path / "plan.json")
-    photos(tmp_path / "judge", 2, tuple(f"class{number}" for number in range(10)))
+    photos(tmp_path / "judge", 2, CLASSES)
     photos(tmp_path / "loose", 12, (".",))
     data = ("--data", f"imagefolder:{tmp_path / 'loose'}", "--eval-data", f"imagefolder:{tmp_path / 'judge'}")
     train = ("train", "--plan", tmp_path / "plan.json", "--trust", *data, "--epochs", 2, "--relearn-steps", 2)
@@ -72,7 +81,7 @@ def test_images_without_labels_are_learned_on(tmp_path: Path) -> None:
 
 def test_the_papers_recipe_runs_in_two_processes(tmp_path: Path) -> None:
     learned_plan(tmp_path, tmp_path / "plan.json")
-    train = ("train", "--plan", tmp_path / "plan.json", "--trust", "--data", "digits", "--recipe", "paper")
+    train = ("train", "--plan", tmp_path / "plan.json", "--trust", *few_images(tmp_path), "--recipe", "paper")
     few = run(*train, "--epochs", 1, "--out", tmp_path / "few", home=tmp_path)
     assert few.returncode == 2
     assert "--epochs is 1" in few.stderr

@@ -34,8 +34,7 @@ class Caffe(Runtime):
     like = _LIKE
 
     def fuse(self, layers: Sequence[Layer]) -> list[Layer]:
-        kept = drop_free(layers, {"flatten", "identity", "part"})
-        return [replace(layer, kernel=_as_caffe(layer.kernel)) for layer in kept]
+        return [_as_caffe(layer) for layer in drop_free(layers, {"flatten", "identity", "part"})]
 
     def version(self) -> str:
         return "24d2f67 + openblas 0.2.19"
@@ -44,9 +43,13 @@ class Caffe(Runtime):
         return _convolution(kernel) if kernel.op == "conv" else super().features(kernel)
 
 
-def _as_caffe(kernel: Kernel) -> Kernel:
+def _as_caffe(layer: Layer) -> Layer:
     """A mean over all pixels is an average pooling; only the size of a concatenation counts."""
-    return replace(kernel, op="avgpool" if kernel.op == "mean" else kernel.op, parts=())
+    kernel = layer.kernel
+    if kernel.op != "mean" and not kernel.parts:
+        return layer
+    op = "avgpool" if kernel.op == "mean" else kernel.op
+    return replace(layer, kernel=replace(kernel, op=op, parts=()))
 
 
 def _convolution(kernel: Kernel) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from merges.channels import made_by
-from merges.graph import Flow, concatenated, find, is_addition, label, layer, tidy
+from merges.graph import Flow, concatenated, find, is_addition, label, layer
 from merges.rule import MergeRule, Option, Place, Site
 
 _EXPENSIVE = (nn.SiLU, nn.GELU, nn.Hardswish, nn.Mish, nn.ELU, nn.Softplus, nn.SELU, nn.CELU)
@@ -50,7 +50,6 @@ class Activation(MergeRule):
         changed = [node for node in found if isinstance(layer(block, node), _EXPENSIVE)]
         for node in changed:
             block.set_submodule(str(node.target), option.kind())
-        tidy(block)
         return bool(changed)
 
 

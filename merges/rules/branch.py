@@ -25,7 +25,6 @@ from merges.graph import (
     find,
     label,
     layer,
-    tidy,
 )
 from merges.rule import MergeRule, Option, Place, Site
 
@@ -71,7 +70,6 @@ class Branch(MergeRule):
             cat.replace_all_uses_with(parts[0])
         else:
             cat.args, cat.kwargs = ((parts, 1), {})
-        tidy(block)
         return True
 
 

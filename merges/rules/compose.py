@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from torch import fx, nn
 
 from merges.convs import composed, composed_weights, pooling_as_conv, why_not_composed
-from merges.graph import bypass, find, label, layer, tidy
+from merges.graph import bypass, find, label, layer
 from merges.rule import MergeRule, Option, Place, Site, Stage
 from merges.sizes import sides
 
@@ -55,7 +55,6 @@ class Compose(MergeRule):
             assert convs is not None, "an option is offered only where both are convolutions"
             block.set_submodule(str(node.target), composed(*convs))
             bypass(block, before)
-        tidy(block)
         return True
 
 

@@ -23,7 +23,6 @@ from merges.graph import (
     find,
     insert_after,
     layer,
-    tidy,
     with_activation,
 )
 from merges.rule import MergeRule, Option, Place, Site
@@ -70,7 +69,6 @@ class Depthwise(MergeRule):
             block.set_submodule(str(pair[-1].target), composed(first, second))
             for member in pair[:-1]:
                 bypass(block, member)
-        tidy(block)
         return True
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from torch import fx, nn
 
 from merges.algebra import fold_norm
-from merges.graph import bypass, find, label, layer, tidy
+from merges.graph import bypass, find, label, layer
 from merges.rule import MergeRule, Option, Place, Site, Stage
 
 
@@ -60,7 +60,6 @@ class FoldNorm(MergeRule):
         conv.weight = nn.Parameter(weight)
         conv.bias = nn.Parameter(bias)
         bypass(block, norm_node)
-        tidy(block)
         return True
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import fx, nn
 
 from merges.channels import Channels, cut, group_from, is_depthwise, is_product, made_by
-from merges.graph import Flow, find, label, layer, tidy
+from merges.graph import Flow, find, label, layer
 from merges.rule import MergeRule, Option, Place, Site
 
 _CONSTANT, _HALF = Option("constant"), Option("half width")
@@ -67,7 +67,6 @@ class GateRule(MergeRule):
             cut(block, squeezed, made_by(layer(block, squeezed.maker)) // 2)
         else:
             _fold(block, gate)
-        tidy(block)
         return True
 
 

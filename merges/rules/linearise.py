@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from torch import fx, nn
 
 from merges.convs import composed, composed_weights, is_plain
-from merges.graph import bypass, find, layer, tidy
+from merges.graph import bypass, find, layer
 from merges.rule import MergeRule, Option, Place, Site
 
 _DROP = Option("drop activation")
@@ -39,7 +39,6 @@ class Linearise(MergeRule):
         block.set_submodule(str(chain[2].target), composed(first, second))
         bypass(block, chain[1])
         bypass(block, chain[0])
-        tidy(block)
         return True
 
 

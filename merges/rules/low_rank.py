@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from merges.algebra import cp, truncated_svd, tucker2
 from merges.convs import make_conv
-from merges.graph import bypass, find, insert_after, layer, tidy
+from merges.graph import bypass, find, insert_after, layer
 from merges.rule import MergeRule, Option, Place, Site, Stage
 
 _SHARES = (0.75, 0.5, 0.25)
@@ -68,7 +68,6 @@ class LowRank(MergeRule):
         )
         insert_after(block, node, {f"factor{number}": factor for number, factor in enumerate(factors)})
         bypass(block, node)
-        tidy(block)
         return True
 
     def lost_energy(self, graph_module: fx.GraphModule, site: Site, option: Option) -> float:

@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from merges.channels import CHANNELWISE
 from merges.convs import make_conv
-from merges.graph import TO_FIRST, TO_LAST, bypass, find, is_permutation, label, layer, tidy
+from merges.graph import TO_FIRST, TO_LAST, bypass, find, is_permutation, label, layer
 from merges.rule import MergeRule, Option, Place, Site
 
 _SCALE = Option("scale")
@@ -71,7 +71,6 @@ class Norm(MergeRule):
         _fold(block, chain.reader, norm, chain.norm.all_input_nodes[0].meta.get("energy"))
         for node in (chain.first, chain.norm, chain.last):
             bypass(block, node)
-        tidy(block)
         return True
 
 

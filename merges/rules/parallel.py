@@ -17,7 +17,7 @@ from torch import fx, nn
 
 from merges.convs import is_plain, make_conv
 from merges.functions import cut
-from merges.graph import find, fresh_name, label, layer, tidy, with_activation
+from merges.graph import find, fresh_name, label, layer, with_activation
 from merges.rule import MergeRule, Option, Place, Site, Stage
 
 _ONE = Option("one convolution, split")
@@ -37,7 +37,6 @@ class Parallel(MergeRule):
         groups = _alike(block, left)
         for members in groups:
             _fuse(block, members)
-        tidy(block)
         return bool(groups)
 
 

@@ -16,7 +16,7 @@ from torch import fx, nn
 
 from merges.convs import make_conv
 from merges.geometry import padding_for, window_of
-from merges.graph import bypass, find, insert_after, layer, tidy
+from merges.graph import bypass, find, insert_after, layer
 from merges.rule import MergeRule, Option, Place, Site
 
 _NO_SIZE = "no square, undilated convolution with symmetric padding has its output size"
@@ -42,7 +42,6 @@ class Project(MergeRule):
         assert after is not None, "an option is offered only where a padding exists"
         insert_after(block, conv, {"act": nn.ReLU(), "pool": after})
         bypass(block, pool)
-        tidy(block)
         return True
 
 

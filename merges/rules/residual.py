@@ -17,7 +17,7 @@ from torch import fx, nn
 from merges.algebra import dense_kernel, embed_kernel
 from merges.convs import composed, identity_conv, is_plain, make_conv, summed
 from merges.geometry import padding_for, window_of
-from merges.graph import chain_back, find, is_addition, layer, tidy
+from merges.graph import chain_back, find, is_addition, layer
 from merges.rule import MergeRule, Option, Place, Site
 from merges.sizes import sides
 
@@ -73,7 +73,6 @@ class Residual(MergeRule):
             node.replace_all_uses_with(last)
         last.replace_input_with(last.all_input_nodes[0], found.fork)
         block.set_submodule(str(last.target), one)
-        tidy(block)
         return True
 
 

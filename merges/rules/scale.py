@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, fx, nn
 
-from merges.graph import TO_FIRST, bypass, find, is_permutation, layer, tidy
+from merges.graph import TO_FIRST, bypass, find, is_permutation, layer
 from merges.rule import MergeRule, Option, Place, Site, Stage
 
 _Affine = tuple[Tensor | float, Tensor | float]  # scale and shift, a number or one a channel
@@ -46,7 +46,6 @@ class Scale(MergeRule):
         scale, shift = (_before(block, node) if forwards else _affine(block, node)) or (1.0, 0.0)
         _fold(module, scale, shift, forwards)
         bypass(block, node)
-        tidy(block)
         return True
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import fx, nn
 
 from merges.convs import is_plain
-from merges.graph import bypass, find, label, layer, tidy
+from merges.graph import bypass, find, label, layer
 from merges.rule import MergeRule, Option, Place, Site
 
 _FOLD = Option("fold")
@@ -38,7 +38,6 @@ class Shift(MergeRule):
         bias = conv.weight.detach().sum((1, 2, 3)) * _added(node)
         conv.bias = nn.Parameter(bias if conv.bias is None else bias + conv.bias.detach())
         bypass(block, node)
-        tidy(block)
         return True
 
 

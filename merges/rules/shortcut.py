@@ -14,7 +14,7 @@ from torch import fx, nn
 
 from merges.algebra import fold_norm
 from merges.convs import identity_conv, is_plain, make_conv, summed
-from merges.graph import find, is_addition, label, layer, tidy
+from merges.graph import find, is_addition, label, layer
 from merges.rule import MergeRule, Option, Place, Site, Stage
 from merges.sizes import sides
 
@@ -52,7 +52,6 @@ class Shortcut(MergeRule):
             made = block.graph.call_module(name, (source,))
         made.meta = dict(node.meta)
         node.replace_all_uses_with(made)
-        tidy(block)
         return True
 
 

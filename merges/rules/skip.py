@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
-from merges.graph import Flow, bypass, find, is_addition, label, layer, tidy, with_activation
+from merges.graph import Flow, bypass, find, is_addition, label, layer, with_activation
 from merges.rule import MergeRule, Option, Place, Site, Stage
 
 
@@ -51,7 +51,6 @@ class Skip(MergeRule):
         if option.positive and isinstance(layer(block, reader), nn.ReLU):
             bypass(block, reader)
         node.replace_all_uses_with(fork)
-        tidy(block)
         return True
 
 

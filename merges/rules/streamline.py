@@ -23,7 +23,7 @@ from torch import fx, nn
 from merges.algebra import embed_kernel, spread_kernel
 from merges.convs import make_conv
 from merges.geometry import POOLS, Window, padding_for, window_of
-from merges.graph import bypass, find, insert_after, label, layer, tidy
+from merges.graph import bypass, find, insert_after, label, layer
 from merges.rule import MergeRule, Option, Place, Site
 from merges.sizes import sides
 
@@ -117,7 +117,6 @@ class Streamline(MergeRule):
         for node, module in zip(nodes, layers, strict=True):
             if isinstance(module, doomed):
                 bypass(block, node)
-        tidy(block)
         return True
 
     def _merged(self, nodes: list[fx.Node], layers: list[nn.Module | None], merge: _Merge) -> nn.Conv2d:

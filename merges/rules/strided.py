@@ -21,7 +21,6 @@ from merges.graph import (
     find,
     label,
     layer,
-    tidy,
 )
 from merges.rule import MergeRule, Option, Place, Site
 
@@ -64,7 +63,6 @@ class Strided(MergeRule):
             assert conv is not None
             block.set_submodule(str(node.target), conv)
         bypass(block, pool)
-        tidy(block)
         return True
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from merges.channels import CHANNELWISE, Channels, cut, group_from, is_product, made_by, widths
-from merges.graph import find, is_addition, label, layer, tidy
+from merges.graph import find, is_addition, label, layer
 from merges.rule import MergeRule, Option, Place, Site
 
 
@@ -70,7 +70,6 @@ class Width(MergeRule):
         if width is None:
             return False
         cut(block, group, width)
-        tidy(block)
         return True
 
 

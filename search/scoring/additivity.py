@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 from latency_models.kernel import Kernel, Layer
 from merges.blocks import Block
@@ -19,22 +20,22 @@ def adds_up(blocks: Sequence[Block], layers: Layers) -> bool:
     A runtime that keeps maps in one layout from operation to operation can run a whole stage differently
     where one block is merged: in MobileOne the gain was counted once for each of its blocks.
     """
-    untouched = _kernels(layers({}))
+    untouched = Counter(layer.kernel for layer in layers({}))
+
+    @cache
+    def changes(choices: frozenset[tuple[str, str]]) -> Counter[Kernel]:
+        """How many of each kernel some choices bring, and (below zero) take away."""
+        found = Counter(layer.kernel for layer in layers(dict(choices)))
+        found.subtract(untouched)
+        return Counter({kernel: count for kernel, count in found.items() if count})
+
     for plan in _plans(blocks):
-        expected = Counter(untouched)
+        left = Counter(changes(frozenset(plan.items())))
         for block in blocks:
-            choices = block.choices(plan)
-            if choices:
-                expected.update(_kernels(layers(choices)))
-                expected.subtract(untouched)
-        expected.subtract(_kernels(layers(plan)))
-        if any(expected.values()):
+            left.subtract(changes(frozenset(block.choices(plan).items())))
+        if any(left.values()):
             return False
     return True
-
-
-def _kernels(layers: Sequence[Layer]) -> Counter[Kernel]:
-    return Counter(layer.kernel for layer in layers)
 
 
 def _plans(blocks: Sequence[Block]) -> Iterator[dict[str, str]]:

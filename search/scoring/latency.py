@@ -58,13 +58,13 @@ class Latencies:
         for name, layer in self._rest.items():
             inputs = tuple(ends.get(source, source) for source in layer.inputs)
             if name not in blocks:
-                made.append(replace(layer, inputs=inputs))
+                made.append(layer.reading(inputs))
                 continue
             inside, end = self._inside(blocks[name], blocks[name].choices(choices))
             entry = blocks[name].entry
             for part in inside:
                 sources = (inputs[0] if source == entry else source for source in part.inputs)
-                made.append(replace(part, inputs=tuple(sources)))
+                made.append(part.reading(tuple(sources)))
             ends[name] = inputs[0] if end == entry else end
         return self.device.runtime.fuse(made)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from torch import fx, nn
 
 from merges.convs import make_conv
-from merges.graph import find, layer, tidy
+from merges.graph import find, layer
 from merges.rule import MergeRule, Option, Place, Site
 
 
@@ -23,7 +23,6 @@ class Middle(MergeRule):
         if node is None or not _is_padded(conv):
             return False
         block.set_submodule(str(node.target), make_conv(conv.weight[:, :, 1:2, 1:2], conv.bias))
-        tidy(block)
         return True
 
 
