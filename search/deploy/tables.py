@@ -33,7 +33,7 @@ def trained_table(trained: Trained) -> Table:
     losers = sorted(trained.classes.items(), key=lambda item: item[1][2] - item[1][1])
     for name, (count, teacher, merged) in losers[:_LOSERS]:
         if merged < teacher:
-            table.add_row(f"{name} ({count} images)", f"{teacher:.1f} -> {merged:.1f}", "", style="dim")
+            table.add_row(f"class {name} ({count} images)", f"{teacher:.1f} -> {merged:.1f}", "", style="dim")
     return table
 
 
