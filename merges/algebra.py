@@ -164,7 +164,7 @@ def cp(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     left = sides[tap, :, place].T * values.flatten()[strongest]
     right = others[tap, place, :].T
     middle = torch.eye(whole.shape[2], dtype=weight.dtype, device=weight.device)[:, tap]
-    for _ in range(_CP_SWEEPS):
+    for _ in range(0 if weight.is_meta else _CP_SWEEPS):  # an outline has sizes alone
         left = _solved(torch.einsum("oit,ir,tr->or", whole, right, middle), right, middle)
         right = _solved(torch.einsum("oit,or,tr->ir", whole, left, middle), left, middle)
         middle = _solved(torch.einsum("oit,or,ir->tr", whole, left, right), left, right)
