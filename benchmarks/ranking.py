@@ -5,7 +5,7 @@ python benchmarks/ranking.py [EPOCHS]
 The README's first search in an empty home, then (a) 50 random plans by the proxy, against what the model
 predicts for them from the search's trials: Spearman; (b) 20 plans spread over the front, each fully trained
 for EPOCHS (3): expected top-1 on the test images against the proxy's: Kendall, and how many pairs that differ
-after training are ranked alike. With the seconds that each judgement costs. Some half an hour on two cores.
+after training are ranked alike. With the seconds that each judgement costs. Half an hour to two hours.
 """
 
 import sys
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def told_apart(before: Sequence[float], after: Sequence[float], points: float) -> tuple[int, int]:
-    """Pairs of plans that are more than `points` apart after training, and how many were before, alike."""
+    """How many pairs of plans are over `points` apart after training; how many of these keep their order."""
     gaps = [
         (before[one] - before[other], after[one] - after[other])
         for one, other in combinations(range(len(after)), 2)
