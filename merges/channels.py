@@ -166,7 +166,12 @@ def effects(graph_module: fx.GraphModule, group: Channels) -> Tensor:
 
 def cut(graph_module: fx.GraphModule, group: Channels, width: int) -> None:
     """Keep only the channels with the largest effects, in place."""
-    kept = torch.topk(effects(graph_module, group), width).indices.sort().values
+    maker = layer(graph_module, group.maker)
+    assert isinstance(maker, (nn.Conv2d, nn.Linear))
+    if maker.weight.is_meta:  # an outline has sizes alone
+        kept = torch.arange(width)
+    else:
+        kept = torch.topk(effects(graph_module, group), width).indices.sort().values
     for node in (group.maker, *(last for _, last in group.gates)):
         keep_outputs(layer(graph_module, node), kept)
     for node in group.keepers:

@@ -209,8 +209,10 @@ class Network:
         for rule in discover().values():
             for site in (s for s in block.sites if s.rule == rule.name and s.id in choices):
                 if rule.apply(rebuilt, site, site.option(choices[site.id])):
-                    tidy(rebuilt)
+                    rebuilt.graph.eliminate_dead_code()
+                    rebuilt.delete_all_unused_submodules()
                     made[site.id] = choices[site.id]
+        tidy(rebuilt)
         propagate_shapes(rebuilt, self.shape_of(block.entry))
         return {site.id: made[site.id] for site in block.sites if site.id in made}
 

@@ -1,5 +1,6 @@
 """Fixtures that several tests share."""
 
+import functools
 import os
 import signal
 from pathlib import Path
@@ -58,10 +59,16 @@ def ctrl_c_is_heard() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@functools.cache
+def analysed(name: str) -> Network:
+    """One of the test networks, read once; it must not be changed."""
+    torch.manual_seed(0)  # whatever ran before
+    return analyse(name, BUILDERS[name](), (3, 24, 24))
+
+
 @pytest.fixture(scope="session", params=sorted(BUILDERS))
 def network(request: pytest.FixtureRequest) -> Network:
-    torch.manual_seed(0)  # whatever ran before
-    return analyse(request.param, BUILDERS[request.param](), (3, 24, 24))
+    return analysed(request.param)
 
 
 @pytest.fixture(scope="session")

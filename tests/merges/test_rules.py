@@ -13,7 +13,7 @@ from merges.graph import TraceError
 from merges.network import Network, analyse
 from merges.rule import KEEP, MergeError, Refusal, Site, discover
 from tests import networks
-from tests.conftest import BUILDERS
+from tests.conftest import BUILDERS, analysed
 from training.export import to_onnx
 from training.export_check import compare
 
@@ -32,7 +32,7 @@ def layers(model: nn.Module) -> list[str]:
 
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_finds_a_site_somewhere(name: str) -> None:
-    found = [analyse(n, build(), (3, 24, 24)) for n, build in BUILDERS.items()]
+    found = [analysed(network) for network in BUILDERS]
     assert any(site.rule == name for n in found for site in (*n.sites, *n.folded))
 
 

@@ -6,7 +6,6 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from merges.network import analyse
 from merges.plan import Plan
 from search.engine.driver import Driver
 from search.engine.pool import Outcome
@@ -17,7 +16,7 @@ from search.space.limits import Limits
 from search.space.plan_space import PlanSpace
 from search.study.records import TrialRecord, for_preset, is_preset, reason_of
 from search.study.storage import storage_of
-from tests.networks import mixed
+from tests.conftest import analysed
 from tests.recorded import cost, record
 from training.errors import SearchFailedError
 from training.judging import Judged
@@ -64,8 +63,7 @@ class Interrupted(Judges):
 
 @pytest.fixture
 def space(tmp_path: Path) -> PlanSpace:
-    network = analyse("mixed", mixed(), (3, 24, 24))
-    return PlanSpace(Latencies(network, Device.named("arm-a57", tmp_path)), quiet)
+    return PlanSpace(Latencies(analysed("mixed"), Device.named("arm-a57", tmp_path)), quiet)
 
 
 @pytest.fixture
@@ -106,8 +104,8 @@ def test_the_budget_is_met_exactly_by_several_at_once(study: optuna.Study, space
 def test_a_sampler_that_repeats_itself_does_not_end_the_search(study: optuna.Study, space: PlanSpace) -> None:
     kept = dict.fromkeys(space.parameters, "keep")
     study.sampler = optuna.samplers.PartialFixedSampler(kept, optuna.samplers.RandomSampler(seed=0))
-    drive(study, space, Judges(), 4)
-    check(study, 4)
+    drive(study, space, Judges(), 3)
+    check(study, 3)
 
 
 def test_what_a_dead_driver_left_is_tried_again(study: optuna.Study, space: PlanSpace) -> None:

@@ -1,5 +1,6 @@
 """Latency of plans on targets."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -145,10 +146,15 @@ def test_a_network_that_cannot_be_timed_in_one_piece_is_the_sum_of_its_kernels(
     )
 
 
+@functools.cache
+def outline_of(network: str) -> Network:
+    return structure(network, low_rank=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "network"), presets.known())
 def test_every_step_of_every_preset_fits_its_network_and_makes_it_faster(name: str, network: str) -> None:
-    latencies = Latencies(structure(network, low_rank=True), Device.named("arm-a57", Path("unused")))
+    latencies = Latencies(outline_of(network), Device.named("arm-a57", Path("unused")))
     speedups = [1.0]
     for number in range(1, len(presets.steps(name, network)) + 1):
         choices = presets.preset(f"{name}:{number}", latencies.network)
