@@ -14,7 +14,8 @@ from search import run
 from search.config import SearchConfig
 from search.deploy import export as exporting
 from search.deploy import train as training
-from search.deploy.export import NOT_JUDGED, Exported, Wanted
+from search.deploy.export import NOT_JUDGED, Wanted
+from search.deploy.exported import Exported
 from search.deploy.train import Training
 from search.deploy.trained import Trained
 from search.evaluation.fine_tuned import FineTuned

@@ -130,6 +130,11 @@ def test_from_front_to_onnx(home: Path, tmp_path: Path) -> None:
     assert set(exported["latency_ms"]) == {"original", "merged"}
     assert exported["top1_agreement"] == 100
     onnx.checker.check_model(str(tmp_path / "m.onnx"))
+    beside = json.loads((tmp_path / "m.json").read_text())
+    inside = {fact.key: json.loads(fact.value) for fact in onnx.load(tmp_path / "m.onnx").metadata_props}
+    assert beside["preprocess"] == inside["preprocess"] == exported["preprocess"]
+    assert exported["preprocess"]["channels"] == "RGB"
+    assert beside["classes"] == inside["classes"] == [str(digit) for digit in range(10)]
 
 
 def test_an_interrupted_search_loses_no_finished_trial(home: Path, tmp_path: Path) -> None:

@@ -3,14 +3,16 @@
 import contextlib
 import copy
 import io
+import json
 import logging
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -95,6 +97,14 @@ def to_onnx(
                 raise ExportError(f"PyTorch cannot export the network: {_reason(error)}") from error
             return attempt
     raise AssertionError("the last attempt returns or raises")
+
+
+def annotate(path: Path, about: Mapping[str, Any]) -> None:
+    """Write facts about a network into its ONNX file, as JSON by name (its `metadata_props`)."""
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {name: json.dumps(fact) for name, fact in about.items()})
+    with replacing(path) as temporary:
+        onnx.save(model, temporary)
 
 
 def _baked(model: nn.Module, input_shape: tuple[int, int, int], free: frozenset[str]) -> set[str]:

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,16 @@ from torch import fx
 from latency_models import runtime
 from latency_models.bench import described
 from merges.plan import Plan
+from search.deploy.exported import Exported
 from search.deploy.runs import load_trained, plan_of
-from search.deploy.timings import HERE, Timing, far_off, measured, predictions
+from search.deploy.timings import HERE, far_off, measured, predictions
 from search.deploy.to_ncnn import compare as compare_ncnn
 from search.deploy.to_ncnn import to_ncnn
 from search.results.planfile import PlanFile
 from search.scoring.device import Device
 from training.config import ModelConfig
 from training.errors import BadInputError
-from training.export import to_onnx
+from training.export import annotate, to_onnx
 from training.export_check import Agreement, check, compare
 from training.files import replacing
 from training.metric import ANSWERS
@@ -30,53 +31,6 @@ from training.workbench import Workbench, workbench
 
 _CHECK_IMAGES, _CHECK_IMAGES_NCNN = 64, 16
 NOT_JUDGED = {"metric": ANSWERS}  # no metric of the user's own is run
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A checked ONNX file, with latencies.
-
-    `ncnn` is the parameter file for ncnn, where the target runs that; `is_here` says whether this machine
-    is the target. `free` are the ONNX file's free sizes (of "batch", "height" and "width"); `fixed` are
-    sizes that were free in the original file and are not in this one.
-    """
-
-    onnx: str
-    ncnn: str | None
-    target: str
-    is_here: bool
-    input_shape: tuple[int, int, int]
-    agreement: Agreement
-    agreement_ncnn: Agreement | None
-    timings: list[Timing]
-    free: list[str]
-    fixed: list[str]
-
-    @property
-    def measured(self) -> Timing:
-        """The last row: the files for the target's runtime, on this machine."""
-        return self.timings[-1]
-
-    def answer(self) -> dict[str, Any]:
-        """The ``--json`` form."""
-        here = self.measured
-        return {
-            "onnx": self.onnx,
-            "ncnn": self.ncnn,
-            "target": self.target,
-            "input_shape": self.input_shape,
-            "max_abs_error": self.agreement.max_abs_error,
-            "outputs": {name: gap.error for name, gap in self.agreement.outputs.items()},
-            "top1_agreement": self.agreement.top1_agreement,
-            "images": self.agreement.images,
-            "ncnn_max_abs_error": self.agreement_ncnn.max_abs_error if self.agreement_ncnn else None,
-            "latency_ms": {"original": here.original_ms, "merged": here.merged_ms},
-            "speedup": here.speedup,
-            "threads": here.threads,
-            "timings": [asdict(timing) | {"speedup": timing.speedup} for timing in self.timings],
-            "free": self.free,
-            "kind": "measured",
-        }
 
 
 @dataclass(frozen=True)
@@ -166,9 +120,11 @@ class _Export:
             outputs = tuple(network.outputs)
             teacher, merged = network.ended(network.untouched), network.ended(self.merged)
             to_onnx(teacher, shape, original, self.bench.free, outputs)
+            annotate(original, self._fed)
             check(compare(teacher, original, images))
             with replacing(out) as temporary:
                 free = to_onnx(merged, shape, temporary, self.bench.free, outputs)
+                annotate(temporary, self._fed)
                 agreement = compare(merged, temporary, images)
                 check(agreement)
             device = Device.named(self.target, self.session.home)
@@ -191,6 +147,7 @@ class _Export:
             target=self.target,
             is_here=device.spec.measurable,
             input_shape=shape,
+            preprocess=self.bench.preprocess.steps(),
             agreement=agreement,
             agreement_ncnn=agreement_ncnn,
             timings=timings,
@@ -221,7 +178,7 @@ class _Export:
         return params, agreements[-1]
 
     def _describe(self, exported: Exported, path: Path, merged: bool) -> None:
-        """Write what ``bench`` shows beside a file: the size of its image, and its predicted latencies."""
+        """Write beside a file how it is fed, and what ``bench`` shows: its image's size and latencies."""
         predicted: dict[str, dict[str, float]] = {}
         for timing in exported.timings:
             if timing.machine != HERE:
@@ -231,9 +188,17 @@ class _Export:
             "input_shape": exported.input_shape,
             "predicted_ms": predicted,
             "plan": dict(self.plan) if merged else {},
+            **self._fed,
         }
         with replacing(path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(about, indent=2) + "\n")
+
+    @property
+    def _fed(self) -> dict[str, Any]:
+        """How images go in, and the names of the scores that come out where there are some."""
+        classes, names = self.bench.network.classes, self.bench.data.classes
+        named = {"classes": list(names)} if classes == len(names) else {}
+        return {"preprocess": self.bench.preprocess.steps(), **named}
 
     def _images(self) -> torch.Tensor:
         """Preprocessed test images, or noise if there are none."""

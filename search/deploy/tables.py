@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from latency_models import bench
-from search.deploy.export import Exported
+from search.deploy.exported import Exported
 from search.deploy.timings import HERE
 from search.deploy.trained import Trained
 from training.metric import title, unit
@@ -65,6 +65,10 @@ def exported_table(exported: Exported) -> Table:
             )
     if exported.agreement.top1_agreement is not None:
         table.add_row("same top-1", f"{exported.agreement.top1_agreement:.2f} %")
+    fed, shape = exported.preprocess, "x".join(map(str, exported.input_shape))
+    table.add_row("image", f"{shape}, {fed['channels']}, values of 0-255")
+    for words, name in (("minus the mean", "mean"), ("divided by the deviation", "std")):
+        table.add_row(words, ", ".join(f"{value:g}" for value in fed[name]))
     if exported.free:
         table.add_row("sizes left free", ", ".join(exported.free))
     if exported.fixed:

@@ -104,6 +104,9 @@ def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Pat
     whole = fine_tuned(tmp_path / "a", network, None)
     resumed = fine_tuned(tmp_path / "b", network, 10)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    told: list[tuple[int, int]] = []
+    fitted(network, Fit(epochs=4, batch=8), tmp_path / "a", lambda *far: told.append(far))
+    assert told == [(16, 16)], "a finished run says so, and trains no more"
 
 
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path) -> None:

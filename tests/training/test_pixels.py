@@ -157,6 +157,15 @@ def test_preprocessing_is_for_as_many_channels() -> None:
         named("0.5,0.5/0.5,0.5").of_channels(3, "net")
 
 
+@pytest.mark.parametrize("known", BY_NAME.values(), ids=BY_NAME)
+def test_preprocessing_is_told_as_steps_that_anyone_can_take(known: Preprocess) -> None:
+    pixels = torch.randint(256, (2, 3, 4, 4), dtype=torch.uint8)
+    steps = known.steps()
+    mean, std = (torch.tensor(steps[name]).reshape(3, 1, 1) for name in ("mean", "std"))
+    ordered = {"RGB": pixels, "BGR": pixels.flip(1)}[steps["channels"]]
+    assert torch.allclose((ordered - mean) / std, known(pixels), rtol=1e-4, atol=1e-4)
+
+
 def test_preprocessing_is_named_or_written_out() -> None:
     white = torch.full((1, 3, 2, 2), 255)
     for text in (*BY_NAME, "0/1", "0.1307/0.3081", "0.4,0.5,0.6/0.1,0.2,0.3/bgr"):

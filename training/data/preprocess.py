@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,17 @@ class Preprocess:
         """As `named` reads it, rounded."""
         parts = [",".join(f"{v / self.scale:.4g}" for v in values) for values in (self.mean, self.std)]
         return "/".join([*parts, "bgr"] if self.bgr else parts)
+
+    def steps(self) -> dict[str, Any]:
+        """What to do to an image of 0-255 as plain data: the order of its colours, mean and deviation.
+
+        Both are by the network's channels, for values of 0-255 as they are: (value - mean) / std.
+        """
+        mean, std = (
+            [float(f"{255 / self.scale * v:.6g}") for v in values] for values in (self.mean, self.std)
+        )
+        colours = {_COLOURS: "BGR" if self.bgr else "RGB", 1: "grey"}
+        return {"channels": colours.get(len(mean), f"{len(mean)} channels"), "mean": mean, "std": std}
 
     def of_channels(self, channels: int, network: str) -> "Preprocess":
         """The same preprocessing for images of other than three channels: every channel gets their average.

@@ -105,9 +105,11 @@ def fit(
         json.dumps([asdict(how), objective.describe()]),
     )
     done = resume(checkpoint, run.parts, run.schedule, identity) or Progressed([], [])
+    progress(len(done.losses) * run.a_pass, run.total)
     with objective.watching(merged, run.fabric.device):
         for epoch in range(len(done.losses), how.epochs):
             if done.stale(how.patience):
+                progress(run.total, run.total)
                 break
             done.losses.append(run.epoch(epoch, progress))
             done.judged.append(judge(run.mean.module.eval()) if judge else float(epoch))
