@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from search.study import recorded  # noqa: E402
-from search.study.records import asked_params, reason_of  # noqa: E402
+from search.study.marks import asked_params, reason_of  # noqa: E402
 from search.study.storage import storage_of  # noqa: E402
 from tests.postgres import Postgres  # noqa: E402
 

@@ -27,8 +27,9 @@ from search.remarks import remark, require_choices, require_positive
 from search.results.dashboard import describe_study
 from search.samplers import make_sampler
 from search.study import study
+from search.study.marks import reason_of, write_accuracy_model
 from search.study.recording import study_record
-from search.study.records import StudyRecord, reason_of, write_accuracy_model
+from search.study.records import StudyRecord
 from training.errors import BadInputError, SearchFailedError
 from training.progress import Note, Session
 

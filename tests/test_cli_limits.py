@@ -6,7 +6,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search.study.records import StudyRecord, reason_of
+from search.study.marks import reason_of
+from search.study.records import StudyRecord
 from tests.program import run
 
 SMALL = ("--model", "tests.networks:mixed", "--input-size", "24", "--study", "s")

@@ -15,7 +15,8 @@ from optuna.trial import TrialState
 from search.results import html
 from search.results.front import front_of
 from search.study import recorded
-from search.study.records import StudyRecord, TrialRecord, for_preset
+from search.study.marks import for_preset
+from search.study.records import StudyRecord, TrialRecord
 from search.study.storage import storage_of
 from tests.recorded import cost, record, record_trial
 

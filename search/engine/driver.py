@@ -18,15 +18,9 @@ from search.scoring.score import Score
 from search.space.limits import Limits
 from search.space.plan_space import PlanSpace
 from search.study.interrupts import noticed, uninterrupted
+from search.study.marks import asked_params, refused_plan, tried_again, write_reason, write_refused
 from search.study.recording import trial_record
-from search.study.records import (
-    TrialRecord,
-    asked_params,
-    refused_plan,
-    tried_again,
-    write_reason,
-    write_refused,
-)
+from search.study.records import TrialRecord
 from search.study.storage import patiently
 from search.study.study import enqueue_neighbour, finished
 from training.errors import DivergedError, SearchFailedError

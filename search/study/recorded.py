@@ -14,7 +14,8 @@ import sqlalchemy as sql
 from sqlalchemy.pool import NullPool
 
 from search.study.after import After
-from search.study.records import StudyRecord, TrialRecord, accuracy_model_of, is_preset
+from search.study.marks import accuracy_model_of, is_preset
+from search.study.records import StudyRecord, TrialRecord
 from search.study.study import open_study, usable
 
 _STUDIES = sql.table("studies", sql.column("study_id"), sql.column("study_name"))

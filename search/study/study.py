@@ -14,7 +14,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.study.interrupts import uninterrupted
-from search.study.records import StudyRecord, another, for_preset
+from search.study.marks import for_preset
+from search.study.records import StudyRecord, another
 from search.study.storage import patiently, storage_of
 from training.errors import BadInputError, SearchFailedError
 

@@ -14,7 +14,8 @@ from search.scoring.device import Device
 from search.scoring.latency import Latencies
 from search.space.limits import Limits
 from search.space.plan_space import PlanSpace
-from search.study.records import TrialRecord, for_preset, is_preset, reason_of
+from search.study.marks import for_preset, is_preset, reason_of
+from search.study.records import TrialRecord
 from search.study.storage import storage_of
 from tests.conftest import analysed
 from tests.recorded import cost, record
