@@ -80,8 +80,10 @@ CASES = {
         ratios=(0.15, 0.3, 0.45),
         like="mobilenet_v2",
     ),
-    "resnet18": Case("resnet18", 12, 20),
-    "mobilenet_v3_large": Case("mobilenet_v3_large", 12, 20, speedups=(1.3, 1.6, 2.0)),
+    "resnet18": Case("resnet18", 12, 20, speedups=(2.0, 3.0, 4.0), narrow=(0.75, 0.5)),
+    "mobilenet_v3_large": Case(
+        "mobilenet_v3_large", 12, 20, speedups=(1.6, 2.0, 2.6), ratios=(0.15, 0.3, 0.45), narrow=(0.75, 0.5)
+    ),
 }
 
 

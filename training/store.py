@@ -6,6 +6,7 @@ import struct
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import safetensors.torch
 from fsspec import AbstractFileSystem
@@ -51,19 +52,25 @@ class WeightStore:
         self.system: AbstractFileSystem = system
 
     def read(
-        self, name: str, like: Mapping[str, Tensor] | None = None
+        self,
+        name: str,
+        like: Mapping[str, Tensor] | None = None,
+        perhaps: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         """Read weights and their notes; None if absent, or not usable: then they are to be made again.
 
-        Not usable are damaged files, and those whose tensors have other names, shapes or types than `like`.
+        Not usable are damaged files, and those whose tensors have other names, shapes or types than `like`;
+        tensors like those in `perhaps` may be there too.
         """
         path = self._path(name)
         if not self.system.exists(path):
             return None
         try:
             weights, notes = _unpacked(self.system.cat_file(path))
-            if like is not None and _layout(weights) != _layout(like):
-                raise ValueError("it holds tensors of something else")
+            if like is not None:
+                there = {extra: value for extra, value in perhaps.items() if extra in weights}
+                if _layout(weights) != _layout({**like, **there}):
+                    raise ValueError("it holds tensors of something else")
         except (OSError, SafetensorError, ValueError) as error:
             self.note(f"{path} cannot be used ({error}); it is made again")
             return None

@@ -7,6 +7,7 @@ from torch import fx
 from search.results.planfile import PlanFile
 from training.config import ModelConfig
 from training.errors import BadInputError
+from training.finetune import norms
 from training.store import WeightStore
 
 PLAN, WEIGHTS, RESULT = "plan.json", "merged", "result.json"
@@ -57,7 +58,5 @@ def load_trained(run: Path, merged: fx.GraphModule) -> None:
         They are damaged, or another network's.
     """
     reasons: list[str] = []
-    found = WeightStore(run, reasons.append).read(WEIGHTS, merged.state_dict())
-    if found is None:
-        raise BadInputError(f"{reasons[0].partition(';')[0]}; run 'train' again")
-    merged.load_state_dict(found[0])
+    if not norms.read_folded(WeightStore(run, reasons.append), WEIGHTS, merged):
+        raise BadInputError(f"{reasons[0].partition(';')[0]}; remove {run}, and run 'train' again")

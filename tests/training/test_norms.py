@@ -1,9 +1,13 @@
 """Norms that are there while a network learns."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
+from merges.network import Network
 from training.finetune import norms
+from training.store import WeightStore, weights_of
 
 
 class Gated(nn.Module):
@@ -57,6 +61,22 @@ def test_what_was_learned_with_norms_is_kept_without_them() -> None:
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     shapes = {name: weight.shape for name, weight in network.named_parameters()}
     assert shapes == plain | {"first.bias": torch.Size([8])}
+
+
+def test_every_merged_network_takes_back_what_was_learned_with_norms(
+    network: Network, tmp_path: Path
+) -> None:
+    """Whatever rule made its layers, and whether they had biases."""
+    images, store = torch.randn(4, *network.input_shape), WeightStore(tmp_path)
+    for site in {site.rule: site for site in network.sites}.values():
+        learned = network.merged({site.id: site.names[-1]})
+        norms.put(learned, images.__getitem__, 4)
+        learned.train()(images)  # moves the norms, which leave biases
+        norms.fold(learned)
+        store.write("merged", weights_of(learned))
+        again = network.merged({site.id: site.names[-1]})
+        assert norms.read_folded(store, "merged", again), site.id
+        torch.testing.assert_close(answers(again, images), answers(learned, images))
 
 
 @torch.no_grad()

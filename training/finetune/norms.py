@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.finetune.hooks import hooked_outputs
+from training.store import WeightStore
 
 _MEASURED, _BATCH = 256, 32  # images
 _LEAST_VARIANCE = 1e-6
@@ -103,3 +104,23 @@ def fold(network: nn.Module) -> None:
             assert isinstance(conv, nn.Conv2d)
             assert isinstance(norm, nn.BatchNorm2d)
             network.set_submodule(name, fuse_conv_bn_eval(conv, norm))
+
+
+def read_folded(store: WeightStore, name: str, network: nn.Module) -> bool:
+    """Read the weights of a network that norms were folded into, in place; whether they could be used.
+
+    Convolutions that had no biases have got them by it.
+    """
+    without = {
+        f"{path}.bias": layer
+        for path, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d) and layer.bias is None
+    }
+    biases = {path: layer.weight.new_zeros(layer.out_channels) for path, layer in without.items()}
+    known = store.read(name, network.state_dict(), biases)
+    if known is None:
+        return False
+    for path in without.keys() & known[0].keys():
+        without[path].bias = nn.Parameter(biases[path])
+    network.load_state_dict(known[0])
+    return True
