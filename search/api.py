@@ -191,8 +191,11 @@ def export(
     watch: Watch = silent,
     note: Note = unsaid,
     trust: bool = False,
+    **fields: Any,
 ) -> Exported:
     """Write a trained run as ONNX, check its answers, and time it beside the original on this machine.
+
+    Fields say where the run's network and images are now, if they have moved, as flags of ``export`` do.
 
     Raises
     ------
@@ -202,4 +205,4 @@ def export(
         The file answers differently from the network; it is not left behind.
     """
     wanted = Wanted(Path(out), None, threads)
-    return exporting.export_run(Path(run), wanted, Session(Path(home), watch, note), trust)
+    return exporting.export_run(Path(run), wanted, Session(Path(home), watch, note), fields, trust)

@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from tests.networks import with_batch_norm
 from tests.photos import photos
 from tests.program import ROOT, answer, run
 
@@ -77,6 +78,39 @@ def test_images_without_labels_are_learned_on(tmp_path: Path) -> None:
     done = answer(*train, "--rate", 0.001, "--out", tmp_path / "run", home=tmp_path)
     assert done["images"] == 20
     assert len(done["losses"]) == 2
+
+
+def test_a_run_is_exported_wherever_its_weights_and_images_are_now(tmp_path: Path) -> None:
+    learned_plan(tmp_path, tmp_path / "plan.json")
+    weights, other, moved = (tmp_path / f"{name}.safetensors" for name in ("weights", "other", "moved"))
+    save_file(with_batch_norm().state_dict(), weights)
+    halved = {name: weight / 2 for name, weight in with_batch_norm().state_dict().items()}
+    save_file(halved, other)
+    train = (
+        "train",
+        "--plan",
+        tmp_path / "plan.json",
+        "--trust",
+        "--weights",
+        weights,
+        *few_images(tmp_path),
+    )
+    done = run(*train, "--epochs", 1, "--relearn-steps", 2, "--out", tmp_path / "run", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    weights.rename(moved)
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    export = ("export", "--run", tmp_path / "run", "--out", tmp_path / "m.onnx", "--trust")
+    lost = run(*export, home=tmp_path)
+    assert lost.returncode == 2
+    assert str(weights) in lost.stderr
+    found = ("--weights", moved, "--data", f"imagefolder:{tmp_path / 'elsewhere'}")
+    done = run(*export, *found, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "resized to cover 37x37, the middle 32x32" in done.stdout
+    assert "warning: the untouched" not in done.stderr
+    done = run(*export, *found, "--weights", other, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning: the untouched network has other weights" in done.stderr
 
 
 def test_the_papers_recipe_runs_in_two_processes(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "train --plan {0}/data.json --model tests.networks:with_lrn --out {0}/out",
         "export --plan {0}/plan.json --out {0}/m.onnx",
         "export --run {0}/run --out {0}/m.onnx",
-        "export --run {0}/run --model other:build --out {0}/m.onnx",
+        "export --run {0}/run --data digits --out {0}/m.onnx",
     ],
 )
 def test_code_that_a_file_names_is_not_run(command: str, plan: Path) -> None:

@@ -44,7 +44,7 @@ def learned(
     key = [network.weights_fingerprint, about, str(how), objective.describe()]
     store, teacher = WeightStore(session.home / "narrowed", session.note), copy.deepcopy(network.teacher)
     name = f"{Path(network.name).name}-{digest(key)}"
-    if not norms.read_folded(store, name, teacher):
+    if norms.read_folded(store, name, teacher) is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             kept = outputs_kept(network.untouched, share)

@@ -39,6 +39,7 @@ class Habits:
     change : augmentation for the teacher, bytes to bytes of the same shape
     augment : whether merged networks are trained on random crops, half of them mirrored
     relearn_steps : steps per block, from bottom to top, before the whole network is trained
+    cropped : whether the middle of images that are resized to slightly more than that size is taken
     """
 
     input_size: int | None = None
@@ -47,6 +48,7 @@ class Habits:
     change: Callable[[Tensor], Tensor] = changed
     augment: bool = True
     relearn_steps: int = 1500
+    cropped: bool = True
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,14 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.contiguous() for name, value in model.state_dict().items()}
 
 
+def fingerprint_of(model: nn.Module) -> str:
+    """Identifies a network's weights, bit by bit."""
+    found = hashlib.sha256()
+    for value in weights_of(model).values():
+        found.update(value.numpy().tobytes())
+    return found.hexdigest()
+
+
 class WeightStore:
     """A folder of safetensors files with notes and a checksum, each written atomically.
 

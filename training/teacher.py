@@ -1,7 +1,6 @@
 """Trains a teacher, from scratch or from given weights, and keeps it."""
 
 import copy
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +20,7 @@ from training.metrics import scores_of
 from training.models.loading import LoadedModel
 from training.optim import batches, cosine, half_pays, relative_adam
 from training.progress import Note, Session
-from training.store import WeightStore, weights_of
+from training.store import WeightStore, fingerprint_of, weights_of
 
 _BATCH = 32
 _RATE = 2e-3
@@ -44,7 +43,7 @@ def train_teacher(loaded: LoadedModel, data: Data, how: Lessons, session: Sessio
     of an undisturbed one.
     """
     store = WeightStore(session.home / "teachers", session.note)
-    start = _fingerprint(loaded.model) if loaded.trained else ""
+    start = fingerprint_of(loaded.model) if loaded.trained else ""
     recipe = [_BATCH, _RATE, _FINE_RATE, how.change.__name__, half_pays(), str(loaded.preprocess)]
     classes = [*data.classes, *data.train.labels.tolist()]
     key = [loaded.name, data.fingerprint, classes, how.epochs, how.seed, recipe, start]
@@ -109,10 +108,3 @@ def _descent(loaded: LoadedModel, steps: int) -> tuple[torch.optim.Optimizer, LR
         return gentle, LambdaLR(gentle, lambda step: cosine(step, steps, steps // 10))
     optimiser = torch.optim.AdamW(loaded.model.parameters(), lr=_RATE, weight_decay=0.02)
     return optimiser, OneCycleLR(optimiser, max_lr=_RATE, total_steps=steps)
-
-
-def _fingerprint(model: nn.Module) -> str:
-    found = hashlib.sha256()
-    for value in model.state_dict().values():
-        found.update(value.contiguous().numpy().tobytes())
-    return found.hexdigest()

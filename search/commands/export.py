@@ -36,15 +36,14 @@ def command(
     """Write a network as ONNX, check its answers, and show its predicted beside its measured latency.
 
     Answers are checked on the run's test images, or on noise if the plan names no images. A preset's plan
-    needs --weights. What 'bench' shows is written beside the file, as .json.
+    needs --weights. A run and a plan know their network and images; if these have moved, --weights, --data
+    and their like say where they are now. What 'bench' shows is written beside the file, as .json.
     """
     if (run is None) == (plan is None):
         raise BadInputError("give either --run FOLDER or --plan FILE")
-    model, trust = given.pop("model"), given.pop("trust")
-    if run and any(value is not None for value in given.values()):
-        raise BadInputError(
-            "--weights, --data, --eval-data, --labels and --preprocess go with --plan; a run has its own"
-        )
+    trust = given.pop("trust")
+    if run and given["preprocess"] is not None:
+        raise BadInputError("--preprocess goes with --plan; a run is fed as it was trained")
     # Files of the same name with other endings are written beside them.
     kinds.require_apart({"--out": out.with_suffix(""), "--original": original and original.with_suffix("")})
     terminal.take_threads(threads)
@@ -57,13 +56,13 @@ def command(
     with terminal.bars() as watch:
         session = Session(home, watch, terminal.note)
         if run:
-            exported = export.export_run(run, wanted, session, trust, model)
+            exported = export.export_run(run, wanted, session, given, trust)
         else:
             assert plan is not None
             loaded = PlanFile.load(plan)
             if loaded.setup is None and given["data"] is None:
                 given["data"] = NO_DATA
-            setup = loaded.setup_with(given | {"model": model} | export.NOT_JUDGED, trust)
+            setup = loaded.setup_with(given | export.NOT_JUDGED, trust)
             exported = export.export_plan(loaded, setup, wanted, session)
     parts: list[Any] = [exported_table(exported), timings_table(exported)]
     if original:

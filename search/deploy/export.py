@@ -2,8 +2,10 @@
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,13 +26,15 @@ from training.errors import BadInputError
 from training.export import annotate, to_onnx
 from training.export_check import Agreement, check, compare
 from training.files import replacing
+from training.images import pixels
 from training.metric import ANSWERS
 from training.progress import Session
-from training.trust import require_trusted
+from training.source import habits_of
 from training.workbench import Workbench, workbench
 
 _CHECK_IMAGES, _CHECK_IMAGES_NCNN = 64, 16
 NOT_JUDGED = {"metric": ANSWERS}  # no metric of the user's own is run
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -59,25 +63,31 @@ class Wanted:
 
 
 def export_run(
-    run: Path, wanted: Wanted, session: Session, trust: bool = False, model: str | None = None
+    run: Path, wanted: Wanted, session: Session, given: Mapping[str, Any] = _NOTHING, trust: bool = False
 ) -> Exported:
     """Write a trained run as ONNX, check it on test images and time it beside the original.
+
+    Parameters
+    ----------
+    given : where the run's model, weights and images are now, if they have moved
 
     Raises
     ------
     BadInputError
-        The folder holds no finished run, or its plan names code that is neither trusted nor the `model`.
+        The folder holds no finished run, or its plan names code that is neither trusted nor given.
     ExportError
         A file answers differently from the network; it is not left behind.
     """
     plan_file = plan_of(run)
-    assert plan_file.setup is not None
-    setup = plan_file.setup.model_copy(update=NOT_JUDGED)
-    require_trusted(setup, (model,), trust)
+    setup = plan_file.setup_with({**given, **NOT_JUDGED}, trust)
     bench = workbench(setup, session, plan_file.fitted)
     plan = plan_file.fitted(bench.network)
     merged = bench.network.merged(plan)
-    load_trained(run, merged)
+    if not load_trained(run, merged, bench.model):
+        session.note(
+            "warning: the untouched network has other weights than when the run was trained; what is "
+            "exported is the run's, but what it is compared with is another network"
+        )
     return _Export(bench, merged, plan, plan_file.target, session).to(wanted)
 
 
@@ -147,7 +157,7 @@ class _Export:
             target=self.target,
             is_here=device.spec.measurable,
             input_shape=shape,
-            preprocess=self.bench.preprocess.steps(),
+            preprocess=self._fed["preprocess"],
             agreement=agreement,
             agreement_ncnn=agreement_ncnn,
             timings=timings,
@@ -198,7 +208,9 @@ class _Export:
         """How images go in, and the names of the scores that come out where there are some."""
         classes, names = self.bench.network.classes, self.bench.data.classes
         named = {"classes": list(names)} if classes == len(names) else {}
-        return {"preprocess": self.bench.preprocess.steps(), **named}
+        judged = len(self.bench.data.test) and habits_of(self.bench.setup.data).cropped
+        resized = pixels.steps(self.bench.network.input_shape[1:]) if judged else {}
+        return {"preprocess": {**resized, **self.bench.preprocess.steps()}, **named}
 
     def _images(self) -> torch.Tensor:
         """Preprocessed test images, or noise if there are none."""

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from torch import fx
+from torch import fx, nn
 
 from search.results.planfile import PlanFile
 from training.config import ModelConfig
 from training.errors import BadInputError
 from training.finetune import norms
-from training.store import WeightStore
+from training.store import WeightStore, fingerprint_of, weights_of
 
 PLAN, WEIGHTS, RESULT = "plan.json", "merged", "result.json"
+_UNTOUCHED = "untouched"  # a note of the weights
 
 
 def claim(out: Path, plan_file: PlanFile, setup: ModelConfig) -> None:
@@ -49,8 +50,14 @@ def plan_of(run: Path) -> PlanFile:
     return PlanFile.load(run / PLAN)
 
 
-def load_trained(run: Path, merged: fx.GraphModule) -> None:
-    """Give a plan's network the weights of a finished run.
+def keep_trained(run: Path, merged: fx.GraphModule, untouched: nn.Module) -> None:
+    """Write what a run has trained, and of which network."""
+    notes = {_UNTOUCHED: fingerprint_of(untouched)}
+    WeightStore(run).write(WEIGHTS, weights_of(merged), notes)
+
+
+def load_trained(run: Path, merged: fx.GraphModule, untouched: nn.Module) -> bool:
+    """Give a plan's network the weights of a finished run; whether the untouched one is still the same.
 
     Raises
     ------
@@ -58,5 +65,7 @@ def load_trained(run: Path, merged: fx.GraphModule) -> None:
         They are damaged, or another network's.
     """
     reasons: list[str] = []
-    if not norms.read_folded(WeightStore(run, reasons.append), WEIGHTS, merged):
-        raise BadInputError(f"{reasons[0].partition(';')[0]}; remove {run}, and run 'train' again")
+    notes = norms.read_folded(WeightStore(run, reasons.append), WEIGHTS, merged)
+    if notes is None:
+        raise BadInputError(f"{reasons[0].partition(';')[0]}; remove it, and run 'train' again")
+    return notes.get(_UNTOUCHED) in (None, fingerprint_of(untouched))  # earlier runs do not say

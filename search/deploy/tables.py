@@ -67,6 +67,9 @@ def exported_table(exported: Exported) -> Table:
         table.add_row("same top-1", f"{exported.agreement.top1_agreement:.2f} %")
     fed, shape = exported.preprocess, "x".join(map(str, exported.input_shape))
     table.add_row("image", f"{shape}, {fed['channels']}, values of 0-255")
+    if "resize_to_cover" in fed:
+        covered, middle = ("x".join(map(str, fed[name])) for name in ("resize_to_cover", "center_crop"))
+        table.add_row("photos", f"resized to cover {covered}, the middle {middle}")
     for words, name in (("minus the mean", "mean"), ("divided by the deviation", "std")):
         table.add_row(words, ", ".join(f"{value:g}" for value in fed[name]))
     if exported.free:

@@ -32,7 +32,7 @@ from training.metrics import evaluate
 from training.optim import half_pays
 from training.progress import Session
 from training.source import habits_of
-from training.store import WeightStore, weights_of
+from training.store import WeightStore
 from training.workbench import Workbench, workbench
 
 _CLOSED_FORM_IMAGES = 64
@@ -78,9 +78,6 @@ class Training:
         given = {name: value for name, value in fields.items() if value is not None}
         trust = bool(given.pop("trust", False))
         own = {name: given.pop(name) for name in cls.__dataclass_fields__ if name in given}
-        unknown = given.keys() - ModelConfig.model_fields
-        if unknown:
-            raise BadInputError(f"unknown field `{min(unknown)}`; expected those of 'train --help'")
         if own.get("joint") and own.get("recipe") != "paper":
             raise BadInputError("`joint` goes with `recipe` paper; ours learns every layer separately")
         setup = plan.setup_with(given, trust)
@@ -128,7 +125,7 @@ def train(
     plan_file.model_copy(update={"setup": setup}).save(out / runs.PLAN)
     merged, losses = trained_network(bench, plan, training, out, session)
     trained = judged(bench, merged, losses)
-    WeightStore(out).write(runs.WEIGHTS, weights_of(merged))
+    runs.keep_trained(out, merged, bench.model)
     with replacing(out / runs.RESULT) as temporary:
         temporary.write_text(json.dumps(trained.answer(), indent=2) + "\n")
     return trained

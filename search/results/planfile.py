@@ -149,11 +149,15 @@ class PlanFile(BaseModel):
         Raises
         ------
         BadInputError
-            The plan has no setup (a preset), and no data is given; or it names code that is not trusted.
+            The plan has no setup (a preset), and no data is given; it names code that is not trusted; or a
+            field is unknown.
         """
         from training.source import from_anywhere
         from training.trust import require_trusted
 
+        if unknown := given.keys() - ModelConfig.model_fields:
+            known = ", ".join(sorted(ModelConfig.model_fields))
+            raise BadInputError(f"unknown field `{min(unknown)}`; expected one of {known}")
         if self.setup is None and given.get("data") is None:
             raise BadInputError(
                 f"plan {self.plan_id} names no data; give `data`, and `weights` for a trained network"

@@ -106,8 +106,8 @@ def fold(network: nn.Module) -> None:
             network.set_submodule(name, fuse_conv_bn_eval(conv, norm))
 
 
-def read_folded(store: WeightStore, name: str, network: nn.Module) -> bool:
-    """Read the weights of a network that norms were folded into, in place; whether they could be used.
+def read_folded(store: WeightStore, name: str, network: nn.Module) -> dict[str, str] | None:
+    """Read the weights of a network that norms were folded into, in place; their notes, None if not usable.
 
     Convolutions that had no biases have got them by it.
     """
@@ -119,8 +119,9 @@ def read_folded(store: WeightStore, name: str, network: nn.Module) -> bool:
     biases = {path: layer.weight.new_zeros(layer.out_channels) for path, layer in without.items()}
     known = store.read(name, network.state_dict(), biases)
     if known is None:
-        return False
-    for path in without.keys() & known[0].keys():
+        return None
+    weights, notes = known
+    for path in without.keys() & weights.keys():
         without[path].bias = nn.Parameter(biases[path])
-    network.load_state_dict(known[0])
-    return True
+    network.load_state_dict(weights)
+    return notes

@@ -113,6 +113,11 @@ def needed(size: int | tuple[int, int]) -> tuple[int, int]:
     return round(height * _RESIZE), round(width * _RESIZE)
 
 
+def steps(size: tuple[int, int]) -> dict[str, list[int]]:
+    """What `fitted` does as plain data: height and width to cover, and of the middle that is left."""
+    return {"resize_to_cover": list(needed(size)), "center_crop": list(size)}
+
+
 def _covering(image: Any, height: int, width: int) -> Any:
     """An image or tensor, resized to the smallest size of its proportions that covers what is needed."""
     least_height, least_width = needed((height, width))

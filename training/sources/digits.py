@@ -27,7 +27,13 @@ class Digits(Source):
     channels = COLOURS
     complete = True
     habits = Habits(
-        input_size=64, held_out=0.5, teacher_epochs=8, change=shifted, augment=False, relearn_steps=120
+        input_size=64,
+        held_out=0.5,
+        teacher_epochs=8,
+        change=shifted,
+        augment=False,
+        relearn_steps=120,
+        cropped=False,
     )
 
     def open(self, spec: str) -> ImageList:
