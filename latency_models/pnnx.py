@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from latency_models.for_pnnx import rewritten
+
 _LONGEST_SECONDS = 600
 
 
@@ -27,7 +29,7 @@ def converted(onnx: bytes, input_shapes: Sequence[Sequence[int]]) -> tuple[bytes
     program = Path(package.origin).with_name("pnnx")
     sizes = ",".join(f"[{','.join(map(str, shape))}]" for shape in input_shapes)
     with tempfile.TemporaryDirectory(prefix="pnnx-") as folder:  # it writes seven files beside its input
-        Path(folder, "model.onnx").write_bytes(onnx)
+        Path(folder, "model.onnx").write_bytes(rewritten(onnx))
         try:
             done = subprocess.run(
                 [str(program), "model.onnx", f"inputshape={sizes}", "fp16=0"],

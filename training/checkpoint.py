@@ -1,5 +1,6 @@
 """Checkpoints, from which a training resumes as if it had never stopped."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,18 @@ def save(
         )
 
 
+def _differing(theirs: str, ours: str) -> str:
+    """What two trainings differ in: the settings alone, where both are told as settings and an objective."""
+    try:
+        (old, *their_objective), (new, *our_objective) = json.loads(theirs), json.loads(ours)
+        changed = [name for name in new if old.get(name) != new[name]]
+    except (ValueError, TypeError, AttributeError):
+        return f"{theirs}, not {ours}"
+    pairs = [(f"{name} {old.get(name)}", new[name]) for name in changed]
+    pairs += [pair for pair in zip(their_objective, our_objective, strict=False) if pair[0] != pair[1]]
+    return ", ".join(f"{was}, not {now}" for was, now in pairs)
+
+
 def resume(path: Path, parts: dict[str, Any], schedule: LRScheduler, identity: str) -> Progressed | None:
     """Load the last state into the parts; None if there is none.
 
@@ -78,7 +91,7 @@ def resume(path: Path, parts: dict[str, Any], schedule: LRScheduler, identity: s
         raise BadInputError(f"checkpoint {path} is damaged ({error}); remove it to start again") from error
     if theirs != identity:
         raise BadInputError(
-            f"checkpoint {path} was made with {theirs}, not {identity}; "
+            f"checkpoint {path} was made with {_differing(theirs, identity)}; "
             "give the same settings to continue, or another `out`"
         )
     try:

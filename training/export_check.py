@@ -97,8 +97,8 @@ def agreement_of(
     return Agreement(gaps, len(wanted[0]), 100 * float(same.mean()))
 
 
-def check(agreement: Agreement, kind: str = "ONNX") -> None:
-    """Refuse a file whose answers differ.
+def check(agreement: Agreement, kind: str = "ONNX", network: str = "the trained network") -> None:
+    """Refuse a file whose answers differ from those of the `network` that it was written of.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def check(agreement: Agreement, kind: str = "ONNX") -> None:
     """
     if not agreement.worst.tolerated:
         raise ExportError(
-            f"the {kind} file answers differently from the trained network: "
+            f"the {kind} file answers differently from {network}: "
             f"max abs error {agreement.max_abs_error:.2e}, expected at most {agreement.worst.limit:.2e}, "
             f"on {agreement.images} images"
         )

@@ -33,6 +33,7 @@ from training.source import habits_of
 from training.workbench import Workbench, workbench
 
 _CHECK_IMAGES, _CHECK_IMAGES_NCNN = 64, 16
+_ORIGINAL = "the untouched network"
 NOT_JUDGED = {"metric": ANSWERS}  # no metric of the user's own is run
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -131,7 +132,7 @@ class _Export:
             teacher, merged = network.ended(network.untouched), network.ended(self.merged)
             to_onnx(teacher, shape, original, self.bench.free, outputs)
             annotate(original, self._fed)
-            check(compare(teacher, original, images))
+            check(compare(teacher, original, images), network=_ORIGINAL)
             with replacing(out) as temporary:
                 free = to_onnx(merged, shape, temporary, self.bench.free, outputs)
                 annotate(temporary, self._fed)
@@ -174,13 +175,13 @@ class _Export:
         shape, few = self.bench.network.input_shape, images[:_CHECK_IMAGES_NCNN]
         params = [path.with_suffix(runtime.named("ncnn").model_suffix) for path in files]
         agreements = []
-        networks = map(self.bench.network.ended, (self.bench.network.untouched, self.merged))
-        for onnx, param, network in zip(files, params, networks, strict=True):
-            self.session.note(f"converting {onnx.name} for ncnn")
+        networks = {_ORIGINAL: self.bench.network.untouched, "the merged network": self.merged}
+        for onnx, param, (called, network) in zip(files, params, networks.items(), strict=True):
+            self.session.note(f"converting {called} for ncnn")
             to_ncnn(onnx, shape, param)
-            agreements.append(compare_ncnn(network, param, few))
             try:
-                check(agreements[-1], "ncnn")
+                agreements.append(compare_ncnn(self.bench.network.ended(network), param, few))
+                check(agreements[-1], "ncnn", called)
             except Exception:
                 for path in (param, param.with_suffix(".bin")):
                     path.unlink(missing_ok=True)

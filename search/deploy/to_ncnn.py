@@ -1,5 +1,8 @@
 """Converts ONNX files for ncnn, and checks the answers there."""
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ from torch import Tensor, nn
 from latency_models.ncnn_model import ends_of
 from latency_models.pnnx import ConversionError, converted
 from merges.reading.check import answers_of
+from search.deploy import ncnn_answers
 from training.errors import ExportError
 from training.export_check import Agreement, agreement_of
 from training.files import replacing
@@ -36,25 +40,27 @@ def compare(model: nn.Module, param: Path, images: Tensor) -> Agreement:
     Raises
     ------
     ExportError
-        ncnn cannot read the files, or answers with another number of values.
+        ncnn cannot read the files, crashes on them, or answers with another number of values.
     """
-    import ncnn
-
-    inputs, outputs = ends_of(param.read_text())
-    network = ncnn.Net()
-    network.opt.use_vulkan_compute = False
-    for half in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
-        setattr(network.opt, half, False)
-    if network.load_param(str(param)) != 0 or network.load_model(str(param.with_suffix(".bin"))) != 0:
-        raise ExportError(f"ncnn cannot read what was written to {param}")
     wanted = [part.numpy() for part in answers_of(model, images.float())]
-    found: list[list[np.ndarray]] = [[] for _ in outputs]
-    for image in images:
-        extractor = network.create_extractor()
-        extractor.input(inputs[0], ncnn.Mat(image.float().numpy()).clone())
-        for name, answers in zip(outputs, found, strict=True):
-            answers.append(np.array(extractor.extract(name)[1]))
-    if len(found) != len(wanted) or any(a[0].size != w[0].size for a, w in zip(found, wanted, strict=True)):
+    answers = _answers(param, images.float().numpy())
+    if len(answers) != len(wanted) or any(a.size != w.size for a, w in zip(answers, wanted, strict=True)):
         raise ExportError(f"ncnn answers with other shapes than the network: {param} cannot be used")
-    answers = [np.stack(a).reshape(w.shape) for a, w in zip(found, wanted, strict=True)]
-    return agreement_of(answers, wanted, outputs)
+    _, outputs = ends_of(param.read_text())
+    return agreement_of([a.reshape(w.shape) for a, w in zip(answers, wanted, strict=True)], wanted, outputs)
+
+
+def _answers(param: Path, images: np.ndarray) -> list[np.ndarray]:
+    """What ncnn answers, output by output."""
+    inputs, outputs = ends_of(param.read_text())
+    with tempfile.TemporaryDirectory(prefix="ncnn-") as folder:
+        given, made = Path(folder, "images.npy"), Path(folder, "answers.npz")
+        np.save(given, images)
+        command = [sys.executable, ncnn_answers.__file__, str(param), inputs[0], str(given), str(made)]
+        done = subprocess.run([*command, *outputs], capture_output=True, text=True, check=False)
+        if done.returncode == ncnn_answers.UNREADABLE:
+            raise ExportError(f"ncnn cannot read what was written to {param}: {done.stderr.strip()}")
+        if done.returncode:
+            raise ExportError(f"ncnn crashed on what was written to {param} (exit code {done.returncode})")
+        with np.load(made) as answers:
+            return [answers[name] for name in answers.files]

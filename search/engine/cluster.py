@@ -138,8 +138,10 @@ def local(workers: int, note: Note) -> Iterator[Client]:
 
     A terminal sends Ctrl-C to every process: workers ignore it, and the driver ends them.
     """
-    # Dask logs a traceback for every connection to a worker that dies, even after the cluster is closed.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Dask logs a traceback for every connection to a worker that dies, even after the cluster is closed;
+    # asyncio tells of the requests that nobody waits for any more.
+    for name in ("distributed", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     resource_tracker.ensure_running()  # starting it later would unblock signals
     with dask.config.set(_SETTINGS), _unheard():
         cluster = LocalCluster(

@@ -207,6 +207,8 @@ def views(r: Random, channels: int) -> nn.Module:
             Part("flip", lambda s, x: x.flip(1) if groups > 1 else torch.flip(x, (2, 3))),
             Part("narrow", lambda s, x: x.narrow(1, 0, few)),
             Part("index", lambda s, x: x[:, [few - 1, 0, few - 1]]),
+            Part("index from the end", lambda s, x: x[:, [-1, 0, -2]]),
+            Part("marked", lambda s, x: x[:, torch.arange(x.shape[1]) % 2 == 0]),
             Part("one map", lambda s, x: x[:, 0].unsqueeze(1) + x),
             Part("roll", lambda s, x: torch.roll(x, 1, 1)),
             Part("last of split", lambda s, x: x.split(few, 1)[-1]),

@@ -117,14 +117,18 @@ def _repeat(b: Builder, self: fx.Node, repeats: Sequence[int]) -> Made:
 
 @handles("index_select.default", "index.Tensor")
 def _take(b: Builder, self: fx.Node, **given: Any) -> Made:
-    """Slices of maps by constant numbers along one dimension (a fixed order of channels)."""
+    """Slices of maps by constant numbers or marks along one dimension (a fixed order of channels)."""
     indices = [None] * given["dim"] + [given["index"]] if "dim" in given else list(given["indices"])
     chosen = [(dim, index) for dim, index in enumerate(indices) if index is not None]
     plain = len(chosen) == 1 and isinstance(chosen[0][1], Tensor) and chosen[0][1].ndim == 1
     if not plain or b.is_batch(self, chosen[0][0]):
         raise Unsupported("it picks values by numbers that are worked out, or images of a batch")
     dim, index = chosen[0]
-    return b.function(torch.index_select, self, dim, b.operand(index.long()))
+    if index.dtype is torch.bool:
+        index = index.nonzero()[:, 0]
+    size = b.sizes(self)[dim]
+    assert isinstance(size, int), "the dimension counts no images"
+    return b.function(torch.index_select, self, dim, b.operand(index.long() % size))
 
 
 def _refuse_batch(b: Builder, value: fx.Node, dims: Sequence[int]) -> None:
