@@ -17,13 +17,20 @@ from training.files import replacing  # noqa: E402
 SUFFIX = ".onnx.gz"
 _KEPT = 16  # values: shapes, scales of single tensors
 _BIAS = 0.01
+_SCALED = ("QuantizeLinear", "DequantizeLinear")
 _INT8 = {int(TensorProto.INT8): np.int8, int(TensorProto.UINT8): np.uint8}
 
 
 def strip(file: Path, out: Path) -> None:
     """Write a file without its weights."""
     model = onnx.load(file)
+    quantised = (node for node in model.graph.node if node.op_type in _SCALED)
+    scales = {
+        node.input[1] for node in quantised
+    }  # whole numbers are multiplied only where these fit together
     for tensor in model.graph.initializer:
+        if tensor.name in scales:
+            continue
         if math.prod(tensor.dims) > _KEPT and tensor.data_type in (TensorProto.FLOAT, *_INT8):
             tensor.ClearField("raw_data")
             tensor.ClearField("float_data")

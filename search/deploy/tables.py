@@ -13,6 +13,7 @@ from training.metric import title, unit
 from training.metrics import Accuracy
 
 _LOSERS = 5
+_FIVE = 5
 
 
 def trained_table(trained: Trained) -> Table:
@@ -23,17 +24,18 @@ def trained_table(trained: Trained) -> Table:
     table = Table(
         title=f"accuracy on {where} ({trained.images} images)", caption="in brackets: 95 % confidence"
     )
-    for heading in ("network", "top-1 %", "top-5 %"):
+    several = len(trained.classes) > _FIVE  # of fewer, the five best are all
+    for heading in ("network", "top-1 %", *(["top-5 %"] if several else [])):
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for name, judged in (("teacher", trained.teacher), ("merged", trained.merged)):
         assert judged.accuracy is not None
-        shares = judged.accuracy.top1, judged.accuracy.top5
+        shares = (judged.accuracy.top1, judged.accuracy.top5)[: 1 + several]
         table.add_row(name, *(_with_interval(judged.accuracy, share) for share in shares))
-    table.add_row("same answer", f"{trained.agreement:.2f}", "", end_section=True)
+    table.add_row("same answer", f"{trained.agreement:.2f}", end_section=True)
     losers = sorted(trained.classes.items(), key=lambda item: item[1][2] - item[1][1])
     for name, (count, teacher, merged) in losers[:_LOSERS]:
         if merged < teacher:
-            table.add_row(f"class {name} ({count} images)", f"{teacher:.1f} -> {merged:.1f}", "", style="dim")
+            table.add_row(f"class {name} ({count} images)", f"{teacher:.1f} -> {merged:.1f}", style="dim")
     return table
 
 

@@ -59,10 +59,11 @@ def _knee(front: Front) -> str:
     knee, base = front.knee, front.baseline
     if knee is None:
         return "No plan on the front is faster than the untouched network yet."
+    by = "top-1" if front.after and front.after["interval"] else title(front.metric)
     return (
         f"The plan at the front's knee, trial {knee.trial}, takes {knee.latency_ms:.2f} ms: it is "
         f"{knee.speedup:.2f} times as fast as the untouched network ({base['latency_ms']:.2f} ms) and "
-        f"{front.change_of(knee)}, in points of {title(front.metric)}."
+        f"{front.change_of(knee)}, in points of {by}."
     )
 
 

@@ -106,9 +106,10 @@ def load(
 
 def _fed(name: str, feeding: Preprocess, own: bool) -> str:
     known = "its pretrained_cfg says" if own else "torchvision's networks are"
+    of = {1: "grey", 3: "RGB"}.get(len(feeding.mean), "every channel")
     return (
-        f"{name} is given images as {known} ({feeding}: mean and deviation of RGB of 0-1); `preprocess` says "
-        "otherwise"
+        f"{name} is given images as {known} ({feeding}: mean and deviation of {of} of 0-1); "
+        "`preprocess` says otherwise"
     )
 
 
