@@ -4,8 +4,8 @@ A plan keeps a share of the untouched network's accuracy; training brings most o
 of a large one. With k for the share that is kept, -ln k after training is c times (-ln k)^1.5 before it. What
 narrowing loses comes back worse than what merging loses: with n for the share that the narrowed network keeps
 with nothing merged, a times the root of -ln n is lost on top, and merging keeps k / n. The study's trained
-plans give a and c. Thirty-three trainings of plans of three networks, each left out in turn, are missed by 0.8 % of
-the untouched accuracy on average (``benchmarks/recovery.py``).
+plans give a and c. Thirty-three trainings of plans of three networks, each left out in turn, are missed by
+0.8 % of the untouched accuracy on average (``benchmarks/recovery.py``).
 """
 
 import math
