@@ -14,6 +14,8 @@ def plan_table(plan: PlanFile) -> Table:
         when = "" if plan.setup and plan.setup.zero_shot else " before training"
         reached = f"{plan.accuracy:.2f}{unit(plan.metric)}"
         accuracy = f", {title(plan.metric)} {reached}{when} ({change(plan.drop or 0.0)})"
+        if plan.drop_after is not None:
+            accuracy += f"; after training it {change(plan.drop_after)}, as far as is known"
     table = Table(
         title=f"plan {plan.plan_id} of {plan.network}: {plan.latency_ms:.2f} ms on {plan.target}, "
         f"{plan.speedup:.2f}x the untouched {plan.baseline_latency_ms:.2f} ms{accuracy}",

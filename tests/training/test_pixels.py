@@ -164,6 +164,7 @@ def test_preprocessing_is_told_as_steps_that_anyone_can_take(known: Preprocess) 
     mean, std = (torch.tensor(steps[name]).reshape(3, 1, 1) for name in ("mean", "std"))
     ordered = {"RGB": pixels, "BGR": pixels.flip(1)}[steps["channels"]]
     assert torch.allclose((ordered - mean) / std, known(pixels), rtol=1e-4, atol=1e-4)
+    assert torch.allclose(Preprocess.of_steps(steps)(pixels), known(pixels), rtol=1e-4, atol=1e-4)
 
 
 def test_preprocessing_is_named_or_written_out() -> None:

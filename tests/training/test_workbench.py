@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from search.results.planfile import PlanFile
+from tests import networks
 from tests.photos import photos
 from training.config import ModelConfig
+from training.data.preprocess import CAFFE, IMAGENET
 from training.errors import BadInputError
+from training.export import annotate, to_onnx
 from training.progress import Session
 from training.workbench import structure, workbench
 
@@ -44,6 +48,18 @@ def test_how_images_are_given_to_the_network_is_said_and_told_apart(tmp_path: Pa
     assert not any("given images" in line for line in said)
     assert other.data.fingerprint == as_usual.data.fingerprint
     assert other.images_fingerprint != as_usual.images_fingerprint
+
+
+def test_an_exported_file_says_itself_how_it_is_given_images(tmp_path: Path) -> None:
+    path, said = tmp_path / "m.onnx", list[str]()
+    to_onnx(networks.with_batch_norm(), (3, 24, 24), path)
+    for steps, known in ((None, IMAGENET), (CAFFE.steps(), CAFFE), ({"mean": "high"}, IMAGENET)):
+        annotate(path, {} if steps is None else {"preprocess": steps})
+        made = workbench(ModelConfig(model=str(path), data="digits"), Session(tmp_path, note=said.append))
+        pixels = made.data.test.pixels[:2]
+        torch.testing.assert_close(made.preprocess(pixels), known(pixels), rtol=1e-4, atol=1e-3)
+        assert ("as its metadata say" in "".join(said)) == (known is CAFFE)
+        said.clear()
 
 
 def test_a_classifier_of_images_without_labels_is_judged_by_its_answers(tmp_path: Path) -> None:

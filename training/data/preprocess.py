@@ -1,7 +1,7 @@
 """The preprocessing that a network expects."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,6 +46,20 @@ class Preprocess:
         )
         colours = {_COLOURS: "BGR" if self.bgr else "RGB", 1: "grey"}
         return {"channels": colours.get(len(mean), f"{len(mean)} channels"), "mean": mean, "std": std}
+
+    @classmethod
+    def of_steps(cls, steps: Mapping[str, Any]) -> "Preprocess":
+        """What `steps` told.
+
+        Raises
+        ------
+        ValueError, LookupError, TypeError
+            They are no such steps.
+        """
+        mean, std = (tuple(value / 255 for value in steps[name]) for name in ("mean", "std"))
+        if not possible(mean, std):
+            raise ValueError("no mean and deviation of the channels of images")
+        return cls(mean, std, bgr=steps["channels"] == "BGR")
 
     def of_channels(self, channels: int, network: str) -> "Preprocess":
         """The same preprocessing for images of other than three channels: every channel gets their average.

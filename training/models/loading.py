@@ -85,10 +85,10 @@ def load(
     state = weights_file.read(weights) if weights else None
     given = None if input_size is None else plane(input_size)
     torch.manual_seed(seed)
-    free: frozenset[str] = frozenset()
+    free, facts = frozenset[str](), dict[str, str]()
     if is_onnx(name):
         model, size = onnx_input.read(name, given)
-        usual, trained, free = IMAGENET, True, model.free  # type: ignore[assignment]
+        usual, trained, free, facts = IMAGENET, True, model.free, model.facts  # type: ignore[assignment]
     elif is_factory(name):
         model, usual, size, trained = _from_factory(name), IMAGENET, 224, True
     else:
@@ -99,13 +99,15 @@ def load(
     model = model if within is None else _part(name, model, within)
     channels = _channels(name, model, channels_of(input_size))
     implied, own_size = own_inputs.of_timm(model)
+    implied = implied or own_inputs.of_export(facts)
     feeding = (asked or implied or usual).of_channels(channels, name)
     fed = "" if asked or not (is_onnx(name) or is_factory(name)) else _fed(name, feeding, bool(implied))
     return LoadedModel(name, model.eval(), feeding, given or own_size or size, trained, channels, fed, free)
 
 
 def _fed(name: str, feeding: Preprocess, own: bool) -> str:
-    known = "its pretrained_cfg says" if own else "torchvision's networks are"
+    says = "metadata say" if is_onnx(name) else "pretrained_cfg says"
+    known = f"its {says}" if own else "torchvision's networks are"
     of = {1: "grey", 3: "RGB"}.get(len(feeding.mean), "every channel")
     return (
         f"{name} is given images as {known} ({feeding}: mean and deviation of {of} of 0-1); "

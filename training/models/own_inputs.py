@@ -1,5 +1,10 @@
-"""What networks say of their own inputs: timm's in ``pretrained_cfg``, torchvision's with their weights."""
+"""What networks say of their own inputs.
 
+timm's say it in ``pretrained_cfg``, torchvision's with their weights, ONNX files that ``export`` wrote in
+their metadata.
+"""
+
+import json
 from collections.abc import Mapping
 
 import torchvision
@@ -23,3 +28,11 @@ def of_timm(model: nn.Module) -> tuple[Preprocess | None, int | tuple[int, int] 
     mean, std, size = (tuple(known.get(what) or ()) for what in ("mean", "std", "input_size"))
     feeding = Preprocess(mean, std) if preprocess.possible(mean, std) else None
     return feeding, sizes.plane(size) if len(size) == 3 and sizes.possible(size) else None
+
+
+def of_export(facts: Mapping[str, str]) -> Preprocess | None:
+    """The preprocessing that an ONNX file's metadata name; None where no ``export`` wrote them."""
+    try:
+        return Preprocess.of_steps(json.loads(facts["preprocess"]))
+    except (LookupError, TypeError, ValueError):
+        return None

@@ -15,7 +15,8 @@ def read(name: str, size: int | tuple[int, int] | None = None) -> tuple[nn.Modul
     """The network in a file, and the size of its input image: a side, or height and width.
 
     The network takes any number of images. Its `input_shape` is (channels, height, width); its `free` are
-    those of ``batch``, ``height`` and ``width`` that are free in the file, and in the network too.
+    those of ``batch``, ``height`` and ``width`` that are free in the file, and in the network too. Its
+    `facts` are the file's metadata, by name.
 
     Parameters
     ----------
@@ -38,6 +39,7 @@ def read(name: str, size: int | tuple[int, int] | None = None) -> tuple[nn.Modul
         ) from error
     module.input_shape = (file.channels, file.height, file.width)  # type: ignore[assignment]
     module.free = free  # type: ignore[assignment]
+    module.facts = {fact.key: fact.value for fact in file.model.metadata_props}  # type: ignore[assignment]
     square = file.height == file.width
     return module, file.height if square else (file.height, file.width)
 
