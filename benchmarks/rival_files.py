@@ -24,14 +24,11 @@ _INT8 = {int(TensorProto.INT8): np.int8, int(TensorProto.UINT8): np.uint8}
 def strip(file: Path, out: Path) -> None:
     """Write a file without its weights."""
     model = onnx.load(file)
-    quantised = (node for node in model.graph.node if node.op_type in _SCALED)
-    scales = {
-        node.input[1] for node in quantised
-    }  # whole numbers are multiplied only where these fit together
+    # Whole numbers are multiplied as such only where the scales fit together.
+    scales = {node.input[1] for node in model.graph.node if node.op_type in _SCALED}
     for tensor in model.graph.initializer:
-        if tensor.name in scales:
-            continue
-        if math.prod(tensor.dims) > _KEPT and tensor.data_type in (TensorProto.FLOAT, *_INT8):
+        weights = math.prod(tensor.dims) > _KEPT and tensor.data_type in (TensorProto.FLOAT, *_INT8)
+        if weights and tensor.name not in scales:
             tensor.ClearField("raw_data")
             tensor.ClearField("float_data")
     with replacing(out) as temporary:

@@ -86,16 +86,9 @@ def test_a_run_is_exported_wherever_its_weights_and_images_are_now(tmp_path: Pat
     save_file(with_batch_norm().state_dict(), weights)
     halved = {name: weight / 2 for name, weight in with_batch_norm().state_dict().items()}
     save_file(halved, other)
-    train = (
-        "train",
-        "--plan",
-        tmp_path / "plan.json",
-        "--trust",
-        "--weights",
-        weights,
-        *few_images(tmp_path),
-    )
-    done = run(*train, "--epochs", 1, "--relearn-steps", 2, "--out", tmp_path / "run", home=tmp_path)
+    train = ("train", "--plan", tmp_path / "plan.json", "--trust", *few_images(tmp_path), "--epochs", 1)
+    more = ("--weights", weights, "--relearn-steps", 2, "--out", tmp_path / "run")
+    done = run(*train, *more, home=tmp_path)
     assert done.returncode == 0, done.stderr
     weights.rename(moved)
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
